@@ -1,0 +1,64 @@
+// out[m, n] = sum_k a[m, k] * w[n, k]: fp32 activations times weights stored row by row (nn.Linear), fp32,
+// bf16 or fp16, widened in registers. Accumulation fp32, one order for every blocking: lane l of a vector
+// adds k = l, l + W, ..., then the lanes are folded, then the tail; so a result depends on K and the vector
+// width alone, not on M, N, or how the work was split.
+//
+// Blocks of 4 rows of a times 3 rows of w: 12 sums in registers, 7 loads for 12 multiply-adds. Weights are
+// read once for each tile of kTileRows activations: for one token the kernel runs at the speed of memory.
+
+constexpr int64_t kTileRows = 32;
+
+template <class W, int MB, int NB>
+static inline void gemm_block(const float* a, int64_t lda, const W* w, int64_t ldw, float* out, int64_t ldo,
+                              int64_t K) {
+  vf acc[MB][NB] = {};
+  int64_t k = 0;
+  for (; k + kWidth <= K; k += kWidth) {
+    vf wv[NB];
+    for (int j = 0; j < NB; ++j) wv[j] = load(w + j * ldw + k);
+    for (int i = 0; i < MB; ++i) {
+      vf av = load(a + i * lda + k);
+      for (int j = 0; j < NB; ++j) acc[i][j] += av * wv[j];
+    }
+  }
+  for (int i = 0; i < MB; ++i) {
+    for (int j = 0; j < NB; ++j) {
+      float s = sum(acc[i][j]);
+      for (int64_t t = k; t < K; ++t) s += a[i * lda + t] * value(w[j * ldw + t]);
+      out[i * ldo + j] = s;
+    }
+  }
+}
+
+template <class W, int NB>
+static inline void gemm_rows(const float* a, int64_t lda, const W* w, int64_t ldw, float* out, int64_t ldo,
+                             int64_t M, int64_t K) {
+  int64_t m = 0;
+  for (; m + 4 <= M; m += 4) gemm_block<W, 4, NB>(a + m * lda, lda, w, ldw, out + m * ldo, ldo, K);
+  for (; m < M; ++m) gemm_block<W, 1, NB>(a + m * lda, lda, w, ldw, out + m * ldo, ldo, K);
+}
+
+template <class W>
+static void gemm_typed(const float* a, int64_t lda, const W* w, int64_t ldw, float* out, int64_t ldo, int64_t M,
+                       int64_t n0, int64_t n1, int64_t K) {
+  for (int64_t m = 0; m < M; m += kTileRows) {
+    int64_t rows = std::min(kTileRows, M - m);
+    const float* at = a + m * lda;
+    float* ot = out + m * ldo;
+    int64_t n = n0;
+    for (; n + 3 <= n1; n += 3) gemm_rows<W, 3>(at, lda, w + n * ldw, ldw, ot + n, ldo, rows, K);
+    for (; n < n1; ++n) gemm_rows<W, 1>(at, lda, w + n * ldw, ldw, ot + n, ldo, rows, K);
+  }
+}
+
+static void gemm(int wtype, const float* a, int64_t lda, const void* w, int64_t ldw, float* out, int64_t ldo,
+                 int64_t M, int64_t n0, int64_t n1, int64_t K) {
+  switch (wtype) {
+    case kF32:
+      return gemm_typed(a, lda, static_cast<const float*>(w), ldw, out, ldo, M, n0, n1, K);
+    case kBF16:
+      return gemm_typed(a, lda, static_cast<const bf16*>(w), ldw, out, ldo, M, n0, n1, K);
+    case kF16:
+      return gemm_typed(a, lda, static_cast<const f16*>(w), ldw, out, ldo, M, n0, n1, K);
+  }
+}

@@ -1,0 +1,95 @@
+package io.github.lightning4j.core;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import io.github.lightning4j.core.internal.CoreKernels;
+import io.github.lightning4j.core.internal.CpuGemm;
+import io.github.lightning4j.core.internal.DnnlGemm;
+import io.github.lightning4j.core.internal.GemmKernel;
+import io.github.lightning4j.core.internal.ReferenceGemm;
+import java.util.EnumSet;
+import java.util.Set;
+
+/**
+ * The matrix product of a linear layer without bias.
+ *
+ * <pre>out[m, n] = sum_k a[m, k] w[n, k]        a [M, K], w [N, K] (rows = outputs), out [M, N]
+ * </pre>
+ *
+ * <p>Activations and output are F32; weights F32, BF16 or F16. The last dimension of each must be
+ * dense; row strides are free. Cost: 2 M N K operations; for small M the floor is one read of the
+ * weights. Numerics: products and sums in fp32 on the CPU (16-bit weights are widened exactly), in
+ * double in the reference. The work is split along N, so results do not depend on the number of
+ * threads.
+ *
+ * <p>On the CPU, up to {@value #SMALL} rows run in an own kernel that reads the weights once; more
+ * rows go to oneDNN where it is on the class path, to the own kernel where it is not.
+ */
+public final class Gemm {
+  /** Up to this many rows the own kernel runs. */
+  static final int SMALL = 16;
+
+  /** Multiply-adds below which one thread is faster than two. */
+  private static final long GRAIN = 1 << 16;
+
+  private static final Set<DType> WEIGHTS = EnumSet.of(DType.F32, DType.BF16, DType.F16);
+
+  private final GemmKernel small;
+  private final GemmKernel large;
+
+  private Gemm(GemmKernel small, GemmKernel large) {
+    this.small = small;
+    this.large = large;
+  }
+
+  /** The fastest implementation of this machine. */
+  public static Gemm best() {
+    return of(CoreKernels.library().preferred());
+  }
+
+  /**
+   * A certain implementation.
+   *
+   * @throws IllegalStateException if it is not available, with the reason
+   */
+  public static Gemm of(Backend backend) {
+    GemmKernel reference = new ReferenceGemm();
+    GemmKernel own = new CpuGemm();
+    GemmKernel kernel = CoreKernels.library().choose(backend, reference, own);
+    boolean library = kernel == own && DnnlGemm.availability().isAvailable();
+    return new Gemm(kernel, library ? new DnnlGemm() : kernel);
+  }
+
+  /** Whether oneDNN serves large products, and if not, why. */
+  public static Availability oneDnn() {
+    return DnnlGemm.availability();
+  }
+
+  /**
+   * Computes {@code out = a w^T}.
+   *
+   * @param a activations {@code [M, K]}, F32
+   * @param w weights {@code [N, K]}, F32, BF16 or F16
+   * @param out {@code [M, N]}, F32; must not overlap {@code a}
+   * @throws IllegalArgumentException if types, shapes, strides or devices do not fit
+   */
+  public void multiply(Tensor a, Tensor w, Tensor out) {
+    Checks.matrix("a", a, DType.F32);
+    Checks.matrix("w", w, WEIGHTS);
+    Checks.matrix("out", out, DType.F32);
+    Checks.shape("w", w, w.size(0), a.size(1));
+    Checks.shape("out", out, a.size(0), w.size(0));
+    Checks.sameDevice("w", w, "a", a);
+    Checks.sameDevice("out", out, "a", a);
+    checkArgument(
+        !Checks.overlap(out, a) && !Checks.overlap(out, w), "out: must not overlap a or w");
+    if (a.size(0) == 0) {
+      return;
+    }
+    GemmKernel kernel = a.size(0) <= SMALL ? small : large;
+    long grain = Math.max(1, GRAIN / Math.max(1, a.size(0) * a.size(1)));
+    // Blocks of 48 columns suit both kernels (3 and 16 at a time).
+    long rounded = (grain + 47) / 48 * 48;
+    Threads.forRanges(w.size(0), rounded, (from, to) -> kernel.multiply(a, w, out, from, to));
+  }
+}

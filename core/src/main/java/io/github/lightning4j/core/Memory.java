@@ -1,0 +1,173 @@
+package io.github.lightning4j.core;
+
+import static com.google.common.base.Preconditions.checkArgument;
+import static com.google.common.base.Preconditions.checkState;
+
+import java.lang.System.Logger.Level;
+import java.lang.ref.Cleaner;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Pointer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A stretch of memory outside the Java heap with one owner.
+ *
+ * <p>Allocations are aligned to 64 bytes and zeroed. Closing twice, or reading the address after
+ * closing, gives {@link IllegalStateException}. Memory that is never closed is reported when the
+ * garbage collector finds it: one WARNING a leak, with the allocation site if the system property
+ * {@code lightning4j.leaks} is {@code trace}. It is not freed then; a leak is a fault to mend.
+ */
+public final class Memory implements AutoCloseable {
+  /** The alignment of every allocation, in bytes. */
+  public static final int ALIGNMENT = 64;
+
+  private static final AtomicLong LIVE = new AtomicLong();
+  private static final boolean TRACE = "trace".equals(System.getProperty("lightning4j.leaks"));
+
+  private final long address;
+  private final long bytes;
+  private final Release release;
+  private final Cleaner.@Nullable Cleanable leakReport;
+
+  private Memory(long address, long bytes, Release release, boolean watched) {
+    this.address = address;
+    this.bytes = bytes;
+    this.release = release;
+    this.leakReport = watched ? Leaks.CLEANER.register(this, new Leaks(release, bytes)) : null;
+  }
+
+  /**
+   * Allocates zeroed memory.
+   *
+   * @throws OutOfNativeMemoryException if the system refuses
+   */
+  public static Memory allocate(long bytes) {
+    checkArgument(bytes >= 0, "bytes: expected >= 0, got %s", bytes);
+    Pointer raw = Pointer.calloc(bytes + ALIGNMENT, 1);
+    if (raw == null || raw.isNull()) {
+      throw new OutOfNativeMemoryException(bytes, LIVE.get());
+    }
+    LIVE.addAndGet(bytes);
+    long aligned = (raw.address() + ALIGNMENT - 1) & -ALIGNMENT;
+    return new Memory(
+        aligned,
+        bytes,
+        new Release(
+            () -> {
+              Pointer.free(raw);
+              LIVE.addAndGet(-bytes);
+            }),
+        true);
+  }
+
+  /**
+   * Wraps memory that somebody else owns.
+   *
+   * @param address the first byte
+   * @param bytes how many there are
+   * @param onClose run once on close, for instance to unmap
+   */
+  public static Memory wrap(long address, long bytes, Runnable onClose) {
+    checkArgument(bytes >= 0, "bytes: expected >= 0, got %s", bytes);
+    return new Memory(address, bytes, new Release(onClose), false);
+  }
+
+  /**
+   * Wraps memory that somebody else owns, without more to do on close.
+   *
+   * @param keepAlive what must stay reachable as long as the memory is used
+   */
+  static Memory borrow(long address, long bytes, Object keepAlive) {
+    return new Memory(address, bytes, new Release(keepAlive::hashCode), false);
+  }
+
+  /** Bytes allocated by {@link #allocate} in this process and not yet freed. */
+  public static long liveBytes() {
+    return LIVE.get();
+  }
+
+  /**
+   * The address of the first byte.
+   *
+   * @throws IllegalStateException if closed
+   */
+  public long address() {
+    checkState(!release.done.get(), "memory of %s bytes is closed", bytes);
+    return address;
+  }
+
+  /** The size in bytes. */
+  public long bytes() {
+    return bytes;
+  }
+
+  /** Whether {@link #close} was called. */
+  public boolean isClosed() {
+    return release.done.get();
+  }
+
+  /**
+   * Frees the memory.
+   *
+   * @throws IllegalStateException if closed already
+   */
+  @Override
+  public void close() {
+    checkState(release.done.compareAndSet(false, true), "memory is closed already");
+    release.action.run();
+    if (leakReport != null) {
+      leakReport.clean();
+    }
+  }
+
+  /** A JavaCPP view of {@code bytes} bytes at an address; it owns nothing. */
+  public static BytePointer pointer(long address, long bytes) {
+    return new Address(address).bytes(bytes);
+  }
+
+  private static final class Release {
+    private final Runnable action;
+    private final AtomicBoolean done = new AtomicBoolean();
+
+    Release(Runnable action) {
+      this.action = action;
+    }
+  }
+
+  private static final class Address extends Pointer {
+    Address(long address) {
+      super((Pointer) null);
+      this.address = address;
+    }
+
+    BytePointer bytes(long count) {
+      return new BytePointer(this).capacity(count).limit(count);
+    }
+  }
+
+  /** Tells of memory that was collected without having been closed. */
+  private static final class Leaks implements Runnable {
+    static final Cleaner CLEANER = Cleaner.create();
+
+    private final Release release;
+    private final long bytes;
+    private final @Nullable Throwable site;
+
+    Leaks(Release release, long bytes) {
+      this.release = release;
+      this.bytes = bytes;
+      this.site = TRACE ? new Throwable("allocated here") : null;
+    }
+
+    @Override
+    public void run() {
+      if (!release.done.get()) {
+        String hint = site == null ? " (-Dlightning4j.leaks=trace tells where from)" : "";
+        System.getLogger(Memory.class.getName())
+            .log(Level.WARNING, "leak: " + bytes + " bytes were never closed" + hint, site);
+      }
+    }
+  }
+}

@@ -1,0 +1,353 @@
+package io.github.lightning4j.core;
+
+import static com.google.common.base.Preconditions.checkArgument;
+import static com.google.common.base.Preconditions.checkState;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Pointer;
+
+/**
+ * A typed, shaped, strided view of memory on a device. It does no arithmetic.
+ *
+ * <p>A tensor made by {@link #allocate}, {@link #of} or {@link #wrap} owns (or stands for) its
+ * memory and must be closed; views made from it by {@link #narrow}, {@link #select}, {@link
+ * #reshape} and {@link #strided} share that memory, need no closing, and end with their owner. Use
+ * after closing and closing twice give {@link IllegalStateException}.
+ *
+ * <p>Strides are counted in elements. Tensors are immutable in shape and safe to share between
+ * threads; their contents are as safe as any memory.
+ */
+public final class Tensor implements AutoCloseable {
+  private final Memory memory;
+  private final long byteOffset;
+  private final DType dtype;
+  private final long[] shape;
+  private final long[] strides;
+  private final Device device;
+  private final boolean owner;
+
+  private Tensor(
+      Memory memory, long byteOffset, DType dtype, long[] shape, long[] strides, boolean owner) {
+    this.memory = memory;
+    this.byteOffset = byteOffset;
+    this.dtype = dtype;
+    this.shape = shape;
+    this.strides = strides;
+    this.device = Device.CPU;
+    this.owner = owner;
+  }
+
+  /** Allocates a zeroed, contiguous tensor, aligned to 64 bytes. */
+  public static Tensor allocate(DType dtype, long... shape) {
+    long bytes = bytes(dtype, shape);
+    return new Tensor(
+        Memory.allocate(bytes), 0, dtype, shape.clone(), Strides.contiguous(shape), true);
+  }
+
+  /** Allocates an F32 tensor and copies the values into it. */
+  public static Tensor of(float[] values, long... shape) {
+    checkCount(values.length, shape);
+    Tensor tensor = allocate(DType.F32, shape);
+    tensor.pointer().asByteBuffer().asFloatBuffer().put(values);
+    return tensor;
+  }
+
+  /** Allocates an F64 tensor and copies the values into it. */
+  public static Tensor of(double[] values, long... shape) {
+    checkCount(values.length, shape);
+    Tensor tensor = allocate(DType.F64, shape);
+    tensor.pointer().asByteBuffer().asDoubleBuffer().put(values);
+    return tensor;
+  }
+
+  /** Allocates an I32 tensor and copies the values into it. */
+  public static Tensor of(int[] values, long... shape) {
+    checkCount(values.length, shape);
+    Tensor tensor = allocate(DType.I32, shape);
+    tensor.pointer().asByteBuffer().asIntBuffer().put(values);
+    return tensor;
+  }
+
+  /** Allocates an I64 tensor and copies the values into it. */
+  public static Tensor of(long[] values, long... shape) {
+    checkCount(values.length, shape);
+    Tensor tensor = allocate(DType.I64, shape);
+    tensor.pointer().asByteBuffer().asLongBuffer().put(values);
+    return tensor;
+  }
+
+  /**
+   * A contiguous tensor over foreign memory, without a copy. The memory stays its owner's: closing
+   * the tensor only ends its use. The pointer is kept reachable.
+   *
+   * @throws IllegalArgumentException if the pointer's limit is known and too small
+   */
+  public static Tensor wrap(Pointer pointer, DType dtype, long... shape) {
+    long bytes = bytes(dtype, shape);
+    long known = (pointer.limit() - pointer.position()) * pointer.sizeof();
+    checkArgument(
+        known <= 0 || known >= bytes,
+        "pointer: expected at least %s bytes for %s%s, got %s",
+        bytes,
+        dtype,
+        Arrays.toString(shape),
+        known);
+    long address = pointer.address() + pointer.position() * pointer.sizeof();
+    return wrap(Memory.borrow(address, bytes, pointer), 0, dtype, shape);
+  }
+
+  /** A contiguous tensor over a direct buffer, from its position on, without a copy. */
+  public static Tensor wrap(ByteBuffer buffer, DType dtype, long... shape) {
+    checkArgument(buffer.isDirect(), "buffer: expected a direct buffer, got %s", buffer);
+    checkArgument(buffer.order() == ByteOrder.nativeOrder(), "buffer: expected native byte order");
+    long bytes = bytes(dtype, shape);
+    checkArgument(
+        buffer.remaining() >= bytes,
+        "buffer: expected at least %s bytes for %s%s, got %s",
+        bytes,
+        dtype,
+        Arrays.toString(shape),
+        buffer.remaining());
+    BytePointer pointer = new BytePointer(buffer);
+    long address = pointer.address() + pointer.position();
+    return wrap(Memory.borrow(address, bytes, buffer), 0, dtype, shape);
+  }
+
+  /** A contiguous tensor in a stretch of memory; closing the tensor closes the memory. */
+  public static Tensor wrap(Memory memory, long byteOffset, DType dtype, long... shape) {
+    long bytes = bytes(dtype, shape);
+    checkArgument(
+        byteOffset >= 0 && byteOffset + bytes <= memory.bytes(),
+        "byteOffset: expected %s bytes from %s to lie within %s",
+        bytes,
+        byteOffset,
+        memory.bytes());
+    return new Tensor(memory, byteOffset, dtype, shape.clone(), Strides.contiguous(shape), true);
+  }
+
+  /** The same memory seen from outside an owner, for instance a tensor of a mapped file. */
+  public static Tensor view(Memory memory, long byteOffset, DType dtype, long... shape) {
+    Tensor checked = wrap(memory, byteOffset, dtype, shape);
+    return new Tensor(memory, byteOffset, dtype, checked.shape, checked.strides, false);
+  }
+
+  /** The element type. */
+  public DType dtype() {
+    return dtype;
+  }
+
+  /** The device the memory lives on. */
+  public Device device() {
+    return device;
+  }
+
+  /** The number of dimensions. */
+  public int rank() {
+    return shape.length;
+  }
+
+  /** A copy of the shape. */
+  public long[] shape() {
+    return shape.clone();
+  }
+
+  /** The size of a dimension; negative counts from the end. */
+  public long size(int dim) {
+    return shape[axis(dim)];
+  }
+
+  /**
+   * The distance, in elements, between neighbours along a dimension; negative counts from the end.
+   */
+  public long stride(int dim) {
+    return strides[axis(dim)];
+  }
+
+  /** The number of elements. */
+  public long elements() {
+    return Strides.count(shape);
+  }
+
+  /** Whether the elements lie without gaps in row-major order. */
+  public boolean isContiguous() {
+    long expected = 1;
+    for (int i = shape.length - 1; i >= 0; i--) {
+      if (shape[i] != 1 && strides[i] != expected) {
+        return false;
+      }
+      expected *= shape[i];
+    }
+    return true;
+  }
+
+  /**
+   * The address of the first element.
+   *
+   * @throws IllegalStateException if the owner is closed
+   */
+  public long address() {
+    return memory.address() + byteOffset;
+  }
+
+  /** A JavaCPP view of the bytes from the first element to the last; it owns nothing. */
+  public BytePointer pointer() {
+    return Memory.pointer(address(), spanBytes());
+  }
+
+  /** Element access for reference code; see {@link Elements}. */
+  public Elements accessor() {
+    return new Elements(address(), spanBytes(), dtype);
+  }
+
+  /** The part {@code [from, from + length)} of a dimension. */
+  public Tensor narrow(int dim, long from, long length) {
+    int axis = axis(dim);
+    checkArgument(
+        from >= 0 && length >= 0 && from + length <= shape[axis],
+        "narrow: expected [%s, %s) within [0, %s)",
+        from,
+        from + length,
+        shape[axis]);
+    long[] narrowed = shape.clone();
+    narrowed[axis] = length;
+    return view(from * strides[axis], narrowed, strides.clone());
+  }
+
+  /** One index of a dimension, which disappears from the shape. */
+  public Tensor select(int dim, long index) {
+    int axis = axis(dim);
+    checkArgument(
+        index >= 0 && index < shape[axis], "select: expected 0 <= %s < %s", index, shape[axis]);
+    long[] rest = new long[shape.length - 1];
+    long[] restStrides = new long[shape.length - 1];
+    for (int i = 0, j = 0; i < shape.length; i++) {
+      if (i != axis) {
+        rest[j] = shape[i];
+        restStrides[j++] = strides[i];
+      }
+    }
+    return view(index * strides[axis], rest, restStrides);
+  }
+
+  /** The same elements in another shape; the tensor must be contiguous. */
+  public Tensor reshape(long... newShape) {
+    checkState(isContiguous(), "reshape: expected a contiguous tensor, got %s", this);
+    checkArgument(
+        Strides.count(newShape) == elements(),
+        "reshape: expected %s elements, got %s",
+        elements(),
+        Arrays.toString(newShape));
+    return view(0, newShape.clone(), Strides.contiguous(newShape));
+  }
+
+  /** Another shape and other strides over the same memory, from an element offset on. */
+  public Tensor strided(long offset, long[] newShape, long[] newStrides) {
+    checkArgument(
+        newShape.length == newStrides.length,
+        "strided: %s sizes but %s strides",
+        newShape.length,
+        newStrides.length);
+    long first = byteOffset + offset * dtype.bytes();
+    long end = first + Strides.span(newShape, newStrides) * dtype.bytes();
+    checkArgument(
+        offset >= 0 && end <= memory.bytes(),
+        "strided: [%s, %s) is outside the memory of %s bytes",
+        first,
+        end,
+        memory.bytes());
+    return view(offset, newShape.clone(), newStrides.clone());
+  }
+
+  /** Copies the elements, in row-major order, to an array of floats. */
+  public float[] toFloats() {
+    float[] values = new float[Math.toIntExact(elements())];
+    Elements from = accessor();
+    Strides.forEach(shape, strides, (i, offset) -> values[i] = (float) from.get(offset));
+    return values;
+  }
+
+  /** Copies the elements, in row-major order, to an array of doubles. */
+  public double[] toDoubles() {
+    double[] values = new double[Math.toIntExact(elements())];
+    Elements from = accessor();
+    Strides.forEach(shape, strides, (i, offset) -> values[i] = from.get(offset));
+    return values;
+  }
+
+  /** Copies the elements, in row-major order, to an array of longs. */
+  public long[] toLongs() {
+    long[] values = new long[Math.toIntExact(elements())];
+    Elements from = accessor();
+    Strides.forEach(shape, strides, (i, offset) -> values[i] = from.getLong(offset));
+    return values;
+  }
+
+  /** Copies the elements of a tensor of the same shape into this one, converting the type. */
+  public void copyFrom(Tensor source) {
+    checkArgument(
+        Arrays.equals(shape, source.shape),
+        "source: expected shape %s, got %s",
+        Arrays.toString(shape),
+        Arrays.toString(source.shape));
+    if (dtype == source.dtype && isContiguous() && source.isContiguous()) {
+      Pointer.memcpy(pointer(), source.pointer(), elements() * dtype.bytes());
+      return;
+    }
+    Elements to = accessor();
+    Elements from = source.accessor();
+    Strides.forEachPair(shape, strides, source.strides, (a, b) -> to.set(a, from.get(b)));
+  }
+
+  /** Whether the memory was closed. */
+  public boolean isClosed() {
+    return memory.isClosed();
+  }
+
+  /**
+   * Frees the memory.
+   *
+   * @throws IllegalStateException if closed already, or if this is a view
+   */
+  @Override
+  public void close() {
+    checkState(owner, "a view is closed through its owner: %s", this);
+    memory.close();
+  }
+
+  @Override
+  public String toString() {
+    return dtype + Arrays.toString(shape) + "@" + device + (isClosed() ? " (closed)" : "");
+  }
+
+  private Tensor view(long offset, long[] newShape, long[] newStrides) {
+    return new Tensor(
+        memory, byteOffset + offset * dtype.bytes(), dtype, newShape, newStrides, false);
+  }
+
+  private int axis(int dim) {
+    int axis = dim < 0 ? dim + shape.length : dim;
+    checkArgument(
+        axis >= 0 && axis < shape.length, "dim: expected one of %s, got %s", shape.length, dim);
+    return axis;
+  }
+
+  long spanBytes() {
+    return Strides.span(shape, strides) * dtype.bytes();
+  }
+
+  private static long bytes(DType dtype, long[] shape) {
+    return Math.multiplyExact(Strides.count(shape), (long) dtype.bytes());
+  }
+
+  private static void checkCount(int values, long[] shape) {
+    checkArgument(
+        values == Strides.count(shape),
+        "values: expected %s for shape %s, got %s",
+        Strides.count(shape),
+        Arrays.toString(shape),
+        values);
+  }
+}

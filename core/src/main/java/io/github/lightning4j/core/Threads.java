@@ -1,0 +1,66 @@
+package io.github.lightning4j.core;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import io.github.lightning4j.core.internal.WorkerPool;
+
+/**
+ * The one thread pool of the process. Operators split their output among its workers; how it is
+ * split never changes a result.
+ *
+ * <p>The calling thread works too, so {@code use(1)} means no workers. Idle workers spin for some
+ * microseconds, then sleep. A call made while the pool serves another caller, or from inside a
+ * worker, runs on the calling thread alone.
+ */
+public final class Threads {
+  private static volatile WorkerPool pool =
+      new WorkerPool(
+          Integer.getInteger("lightning4j.threads", Runtime.getRuntime().availableProcessors()));
+
+  private Threads() {}
+
+  /** A piece of work: the half-open range {@code [from, to)}. */
+  @FunctionalInterface
+  public interface RangeTask {
+    /** Does the part {@code [from, to)}. */
+    void run(long from, long to);
+  }
+
+  /**
+   * Sets how many threads work on an operator, the caller included. Work under way ends on the old
+   * pool. The default is the number of processors, or the system property {@code
+   * lightning4j.threads}.
+   */
+  public static synchronized void use(int threads) {
+    checkArgument(threads >= 1, "threads: expected >= 1, got %s", threads);
+    if (threads != pool.size()) {
+      WorkerPool old = pool;
+      pool = new WorkerPool(threads);
+      old.shutdown();
+    }
+  }
+
+  /** The number of threads in use, the caller included. */
+  public static int count() {
+    return pool.size();
+  }
+
+  /**
+   * Runs {@code task} over {@code [0, n)}, cut into ranges whose borders are multiples of {@code
+   * grain}; returns when all are done.
+   *
+   * @param n the size of the work
+   * @param grain the smallest range worth handing out; {@code n <= grain} runs on the caller
+   * @throws RuntimeException the first failure of a range, after all ranges have ended
+   */
+  public static void forRanges(long n, long grain, RangeTask task) {
+    checkArgument(n >= 0 && grain >= 1, "expected n >= 0 and grain >= 1, got %s and %s", n, grain);
+    if (n <= grain || count() == 1) {
+      if (n > 0) {
+        task.run(0, n);
+      }
+      return;
+    }
+    pool.run(n, grain, task);
+  }
+}

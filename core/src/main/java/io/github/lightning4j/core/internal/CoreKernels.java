@@ -1,0 +1,91 @@
+package io.github.lightning4j.core.internal;
+
+import io.github.lightning4j.core.kernel.NativeLibrary;
+import org.bytedeco.javacpp.annotation.Cast;
+import org.bytedeco.javacpp.annotation.Name;
+import org.bytedeco.javacpp.annotation.NoException;
+import org.bytedeco.javacpp.annotation.Platform;
+
+/** The functions of {@code core.cpp}: addresses and sizes that the facades have checked. */
+@Platform(include = "core.cpp", library = "jnicore", compiler = "cpp17", link = "dl")
+@NoException
+public final class CoreKernels {
+  private CoreKernels() {}
+
+  /** The library, loaded on first use. */
+  public static NativeLibrary library() {
+    return Holder.LIBRARY;
+  }
+
+  @Name("l4j_core_init")
+  static native int initialize(int isa);
+
+  /** The features of this CPU that kernels care about, separated by spaces. */
+  @Name("l4j_cpu_features")
+  public static native @Cast("const char*") String cpuFeatures();
+
+  @Name("l4j_gemm")
+  static native void gemm(
+      int wtype,
+      long a,
+      long lda,
+      long w,
+      long ldw,
+      long out,
+      long ldo,
+      long m,
+      long n0,
+      long n1,
+      long k);
+
+  @Name("l4j_widen")
+  static native void widen(int type, long from, long to, long n);
+
+  @Name("l4j_rms_norm")
+  static native void rmsNorm(
+      int wtype,
+      long x,
+      long ldx,
+      long weight,
+      long out,
+      long ldo,
+      long t0,
+      long t1,
+      long h,
+      float eps);
+
+  @Name("l4j_scaled_sum")
+  static native void scaledSum(long x, float alpha, long y, float beta, long out, long n);
+
+  @Name("l4j_rope")
+  static native void rope(
+      long x,
+      long ldt,
+      long ldh,
+      long t0,
+      long t1,
+      long heads,
+      long rotaryDim,
+      long invFreq,
+      long firstPosition);
+
+  @Name("l4j_gather_rows")
+  static native void gatherRows(
+      int type, long table, long row, long ids, long out, long ldo, long t0, long t1);
+
+  /** Maps a whole file read-only; 0 where the system refuses. */
+  @Name("l4j_map_file")
+  public static native @Cast("int64_t") long mapFile(@Cast("const char*") String path, long bytes);
+
+  /** Ends a mapping. */
+  @Name("l4j_unmap")
+  public static native int unmap(long address, long bytes);
+
+  @Name("l4j_openmp_single_thread")
+  static native int openMpSingleThread();
+
+  private static final class Holder {
+    static final NativeLibrary LIBRARY =
+        NativeLibrary.load("core", CoreKernels.class, CoreKernels::initialize);
+  }
+}

@@ -1,0 +1,127 @@
+package io.github.lightning4j.core.internal;
+
+import io.github.lightning4j.core.Threads.RangeTask;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
+
+/** Daemon threads that take ranges of one job at a time; see {@link Threads} for the contract. */
+public final class WorkerPool {
+  /** How often an idle worker looks for work before it sleeps: some tens of microseconds. */
+  private static final int SPINS = 2_000;
+
+  private final int size;
+  private final Thread[] workers;
+  private final AtomicBoolean busy = new AtomicBoolean();
+  private volatile @Nullable Job job;
+  private volatile boolean stopped;
+
+  /** A pool in which {@code size - 1} workers help the caller. */
+  public WorkerPool(int size) {
+    this.size = size;
+    this.workers = new Thread[size - 1];
+    for (int i = 0; i < workers.length; i++) {
+      workers[i] = new Thread(this::work, "lightning4j-" + (i + 1));
+      workers[i].setDaemon(true);
+      workers[i].start();
+    }
+  }
+
+  /** Threads that work on a job, the caller included. */
+  public int size() {
+    return size;
+  }
+
+  /** Ends the workers once they are idle. */
+  public void shutdown() {
+    stopped = true;
+    wake();
+  }
+
+  /** Runs a job to its end; on the caller alone if the pool is taken. */
+  public void run(long n, long grain, RangeTask task) {
+    if (stopped || !busy.compareAndSet(false, true)) {
+      task.run(0, n);
+      return;
+    }
+    try {
+      Job mine = new Job(n, grain, task, size);
+      job = mine;
+      wake();
+      mine.takePart();
+      mine.await();
+    } finally {
+      job = null;
+      busy.set(false);
+    }
+  }
+
+  private void wake() {
+    for (Thread worker : workers) {
+      LockSupport.unpark(worker);
+    }
+  }
+
+  private void work() {
+    Job last = null;
+    int idle = 0;
+    while (!stopped) {
+      Job current = job;
+      if (current != null && current != last) {
+        last = current;
+        idle = 0;
+        current.takePart();
+      } else if (idle++ < SPINS) {
+        Thread.onSpinWait();
+      } else {
+        last = null;
+        LockSupport.park(this);
+      }
+    }
+  }
+
+  /** One piece of work, handed out range by range. */
+  private static final class Job {
+    private final long n;
+    private final long step;
+    private final RangeTask task;
+    private final AtomicLong next = new AtomicLong();
+    private final AtomicInteger pending;
+    private volatile @Nullable Throwable failure;
+
+    Job(long n, long grain, RangeTask task, int threads) {
+      this.n = n;
+      // A few ranges a thread, so that a slow one does not hold up the rest.
+      long wanted = (n + threads * 2L - 1) / (threads * 2L);
+      this.step = (wanted + grain - 1) / grain * grain;
+      this.task = task;
+      this.pending = new AtomicInteger((int) ((n + step - 1) / step));
+    }
+
+    void takePart() {
+      for (long from = next.getAndAdd(step); from < n; from = next.getAndAdd(step)) {
+        try {
+          task.run(from, Math.min(n, from + step));
+        } catch (Throwable e) {
+          failure = e;
+        }
+        pending.decrementAndGet();
+      }
+    }
+
+    void await() {
+      while (pending.get() > 0) {
+        Thread.onSpinWait();
+      }
+      Throwable thrown = failure;
+      if (thrown instanceof RuntimeException e) {
+        throw e;
+      }
+      if (thrown instanceof Error e) {
+        throw e;
+      }
+    }
+  }
+}

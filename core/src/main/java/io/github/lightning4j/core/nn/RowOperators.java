@@ -1,0 +1,148 @@
+package io.github.lightning4j.core.nn;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import io.github.lightning4j.core.Backend;
+import io.github.lightning4j.core.Checks;
+import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Elements;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.Threads;
+import io.github.lightning4j.core.internal.CoreKernels;
+import io.github.lightning4j.core.internal.RowKernels;
+import java.util.EnumSet;
+import java.util.Set;
+
+/**
+ * Operators over the rows of F32 activations {@code [T, H]}. Statistics are accumulated in fp32 on
+ * the CPU and in double in the reference. Rows are split over the threads, so results do not depend
+ * on their number. Each is bound by memory: one read and one write of its operands.
+ */
+public final class RowOperators {
+  /** Elements below which one thread is faster than two. */
+  private static final long GRAIN = 1 << 14;
+
+  private static final Set<DType> WEIGHTS = EnumSet.of(DType.F32, DType.BF16, DType.F16);
+
+  private final RowKernels kernels;
+
+  private RowOperators(RowKernels kernels) {
+    this.kernels = kernels;
+  }
+
+  /** The fastest implementation of this machine. */
+  public static RowOperators best() {
+    return of(CoreKernels.library().preferred());
+  }
+
+  /**
+   * A certain implementation.
+   *
+   * @throws IllegalStateException if it is not available, with the reason
+   */
+  public static RowOperators of(Backend backend) {
+    return new RowOperators(RowKernels.of(backend));
+  }
+
+  /**
+   * Root mean square norm: {@code out[t] = weight * x[t] / sqrt(mean(x[t]^2) + eps)}.
+   *
+   * @param x {@code [T, H]} F32
+   * @param weight {@code [H]} F32, BF16 or F16
+   * @param eps added to the mean square, {@code >= 0}
+   * @param out {@code [T, H]} F32; may be {@code x}
+   * @throws IllegalArgumentException if types or shapes do not fit
+   */
+  public void rmsNorm(Tensor x, Tensor weight, float eps, Tensor out) {
+    Checks.matrix("x", x, DType.F32);
+    Checks.dtype("weight", weight, WEIGHTS);
+    Checks.shape("weight", weight, x.size(1));
+    Checks.contiguous("weight", weight);
+    Checks.matrix("out", out, DType.F32);
+    Checks.shape("out", out, x.shape());
+    checkArgument(eps >= 0, "eps: expected >= 0, got %s", eps);
+    Threads.forRanges(
+        x.size(0), grain(x), (from, to) -> kernels.rmsNorm(x, weight, eps, out, from, to));
+  }
+
+  /**
+   * Scaled residual sum: {@code out = alpha x + beta y}.
+   *
+   * @param x {@code [T, H]} F32, contiguous
+   * @param y as {@code x}
+   * @param out as {@code x}; may be {@code x} or {@code y}
+   * @throws IllegalArgumentException if types or shapes do not fit
+   */
+  public void scaledSum(Tensor x, float alpha, Tensor y, float beta, Tensor out) {
+    for (var named : new Tensor[] {x, y, out}) {
+      Checks.matrix("x, y and out", named, DType.F32);
+      Checks.contiguous("x, y and out", named);
+      Checks.shape("x, y and out", named, x.shape());
+    }
+    Threads.forRanges(
+        x.size(0), grain(x), (from, to) -> kernels.scaledSum(x, alpha, y, beta, out, from, to));
+  }
+
+  /**
+   * Rotary position embedding, in place, in the half-split (NeoX) form: for each head the pairs
+   * {@code (j, j + R/2)}, {@code j < R/2}, are rotated by {@code position * invFreq[j]}; channels
+   * from R on stay. The angle is formed in fp32, as all published implementations do.
+   *
+   * @param x {@code [T, heads, D]} F32, dense last dimension
+   * @param invFreq {@code [R/2]} F32 with {@code R <= D}
+   * @param firstPosition the position of row 0, {@code >= 0}
+   * @throws IllegalArgumentException if types or shapes do not fit
+   */
+  public void rope(Tensor x, Tensor invFreq, long firstPosition) {
+    Checks.dtype("x", x, DType.F32);
+    Checks.rank("x", x, 3);
+    Checks.denseLast("x", x);
+    Checks.dtype("invFreq", invFreq, DType.F32);
+    Checks.rank("invFreq", invFreq, 1);
+    checkArgument(
+        invFreq.size(0) * 2 <= x.size(2),
+        "invFreq: expected at most %s frequencies for heads of %s, got %s",
+        x.size(2) / 2,
+        x.size(2),
+        invFreq.size(0));
+    checkArgument(firstPosition >= 0, "firstPosition: expected >= 0, got %s", firstPosition);
+    long grain = Math.max(1, GRAIN / Math.max(1, 4 * x.size(1) * x.size(2)));
+    Threads.forRanges(
+        x.size(0), grain, (from, to) -> kernels.rope(x, invFreq, firstPosition, from, to));
+  }
+
+  /**
+   * Embedding lookup: {@code out[t] = table[ids[t]]}, widened to F32.
+   *
+   * @param table {@code [V, H]} F32, BF16 or F16, contiguous
+   * @param ids {@code [T]} I32
+   * @param out {@code [T, H]} F32
+   * @throws IllegalArgumentException if types or shapes do not fit, or an id is outside {@code [0,
+   *     V)}
+   */
+  public void gatherRows(Tensor table, Tensor ids, Tensor out) {
+    Checks.matrix("table", table, WEIGHTS);
+    Checks.contiguous("table", table);
+    Checks.dtype("ids", ids, DType.I32);
+    Checks.rank("ids", ids, 1);
+    Checks.contiguous("ids", ids);
+    Checks.matrix("out", out, DType.F32);
+    Checks.shape("out", out, ids.size(0), table.size(1));
+    Elements wanted = ids.accessor();
+    for (long t = 0; t < ids.size(0); t++) {
+      long id = wanted.getLong(t);
+      checkArgument(
+          id >= 0 && id < table.size(0),
+          "ids[%s]: expected 0 <= id < %s, got %s",
+          t,
+          table.size(0),
+          id);
+    }
+    Threads.forRanges(
+        ids.size(0), grain(out), (from, to) -> kernels.gatherRows(table, ids, out, from, to));
+  }
+
+  private static long grain(Tensor x) {
+    return Math.max(1, GRAIN / Math.max(1, x.size(1)));
+  }
+}

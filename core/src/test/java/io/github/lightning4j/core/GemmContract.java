@@ -1,0 +1,135 @@
+package io.github.lightning4j.core;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.lightning4j.core.testkit.Cases;
+import io.github.lightning4j.core.testkit.Closeness;
+import io.github.lightning4j.core.testkit.FlatMemory;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** What every implementation of {@link Gemm} must do. */
+abstract class GemmContract {
+  abstract Gemm gemm();
+
+  @ParameterizedTest
+  @EnumSource(names = {"F32", "BF16", "F16"})
+  void agreesWithDoublesOverAwkwardSizes(DType weights) {
+    for (int m : new int[] {1, 2, 3, 4, 5, 16, 17, 33, 65}) {
+      for (int n : new int[] {1, 2, 3, 7, 49, 130}) {
+        for (int k : Cases.AWKWARD) {
+          check(m, n, k, weights);
+        }
+      }
+    }
+  }
+
+  private void check(int m, int n, int k, DType weights) {
+    try (MemoryScope scope = new MemoryScope()) {
+      Tensor a = scope.add(Cases.normal(m, DType.F32, m, k));
+      Tensor w = scope.add(Cases.normal(n + 100, weights, n, k));
+      Tensor out = scope.allocate(DType.F32, m, n);
+      gemm().multiply(a, w, out);
+      Closeness.assertNmse(
+          weights + " " + m + "x" + n + "x" + k, out.toDoubles(), product(a, w), 1e-10, k);
+    }
+  }
+
+  static double[] product(Tensor a, Tensor w) {
+    double[] left = a.toDoubles();
+    double[] right = w.toDoubles();
+    int m = (int) a.size(0);
+    int n = (int) w.size(0);
+    int k = (int) a.size(1);
+    double[] out = new double[m * n];
+    for (int i = 0; i < m; i++) {
+      for (int j = 0; j < n; j++) {
+        for (int l = 0; l < k; l++) {
+          out[i * n + j] += left[i * k + l] * right[j * k + l];
+        }
+      }
+    }
+    return out;
+  }
+
+  @Test
+  void takesRowStrides() {
+    try (MemoryScope scope = new MemoryScope()) {
+      for (int m : new int[] {3, 40}) {
+        Tensor a = scope.add(Cases.normal(1, DType.F32, m, 80)).narrow(1, 5, 33);
+        Tensor w = scope.add(Cases.normal(2, DType.BF16, 50, 90)).narrow(1, 7, 33);
+        Tensor out = scope.allocate(DType.F32, m, 70).narrow(1, 10, 50);
+        gemm().multiply(a, w, out);
+        Closeness.assertNmse("strided", out.toDoubles(), product(a, w), 1e-10);
+      }
+    }
+  }
+
+  @Test
+  void givesTheSameBitsForAnyNumberOfThreads() {
+    int before = Threads.count();
+    try (MemoryScope scope = new MemoryScope()) {
+      for (int m : new int[] {1, 64}) {
+        Tensor a = scope.add(Cases.normal(3, DType.F32, m, 256));
+        Tensor w = scope.add(Cases.normal(4, DType.BF16, 1000, 256));
+        Tensor one = scope.allocate(DType.F32, m, 1000);
+        Tensor four = scope.allocate(DType.F32, m, 1000);
+        Threads.use(1);
+        gemm().multiply(a, w, one);
+        Threads.use(4);
+        gemm().multiply(a, w, four);
+        assertThat(four.toFloats()).isEqualTo(one.toFloats());
+      }
+    } finally {
+      Threads.use(before);
+    }
+  }
+
+  @Test
+  void carriesNotANumberAndInfinity() {
+    try (MemoryScope scope = new MemoryScope()) {
+      Tensor a = scope.add(Cases.normal(5, DType.F32, 2, 32));
+      Tensor w = scope.add(Cases.normal(6, DType.F32, 4, 32));
+      a.accessor().set(3, Double.NaN);
+      w.accessor().set(2 * 32 + 9, Double.POSITIVE_INFINITY);
+      Tensor out = scope.allocate(DType.F32, 2, 4);
+      gemm().multiply(a, w, out);
+      float[] got = out.toFloats();
+      assertThat(got[0]).isNaN();
+      assertThat(got[4]).isFinite();
+      assertThat(got[6]).isInfinite();
+    }
+  }
+
+  @Test
+  void leavesNoMemoryBehind() {
+    try (MemoryScope scope = new MemoryScope()) {
+      Tensor a = scope.add(Cases.normal(1, DType.F32, 20, 16));
+      Tensor w = scope.add(Cases.normal(2, DType.BF16, 8, 16));
+      Tensor out = scope.allocate(DType.F32, 20, 8);
+      FlatMemory.assertFlat("gemm", 10_000, () -> gemm().multiply(a, w, out));
+    }
+  }
+
+  @Test
+  void refusesWhatDoesNotFit() {
+    try (MemoryScope scope = new MemoryScope()) {
+      Tensor a = scope.allocate(DType.F32, 2, 8);
+      Tensor w = scope.allocate(DType.F32, 4, 8);
+      Tensor out = scope.allocate(DType.F32, 2, 4);
+      assertThatThrownBy(() -> gemm().multiply(a, w.narrow(1, 0, 7), out))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessage("w: expected shape [4, 8], got [4, 7]");
+      assertThatThrownBy(() -> gemm().multiply(scope.allocate(DType.F64, 2, 8), w, out))
+          .hasMessage("a: expected dtype F32, got F64");
+      assertThatThrownBy(() -> gemm().multiply(a, w, a.narrow(1, 0, 4)))
+          .hasMessageContaining("overlap");
+      Tensor closed = Tensor.allocate(DType.F32, 2, 8);
+      closed.close();
+      assertThatThrownBy(() -> gemm().multiply(closed, w, out))
+          .isInstanceOf(IllegalStateException.class);
+    }
+  }
+}
