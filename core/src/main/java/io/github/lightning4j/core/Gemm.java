@@ -60,6 +60,11 @@ public final class Gemm {
     return new Gemm(kernel, library ? new DnnlGemm() : kernel);
   }
 
+  /** Whether native kernels serve this artifact, and if not, why. */
+  public static Availability availability() {
+    return CoreKernels.library().availability();
+  }
+
   /** Whether oneDNN serves large products, and if not, why. */
   public static Availability oneDnn() {
     return DnnlGemm.availability();
