@@ -35,8 +35,8 @@ public final class Elements {
     switch (dtype) {
       case F64 -> raw.putDouble(index * 8, value);
       case F32 -> raw.putFloat(index * 4, (float) value);
-      case F16 -> raw.putShort(index * 2, Float16.fromFloat((float) value));
-      case BF16 -> raw.putShort(index * 2, Bfloat16.fromFloat((float) value));
+      case F16 -> raw.putShort(index * 2, Float16.fromFloat(toOdd(value)));
+      case BF16 -> raw.putShort(index * 2, Bfloat16.fromFloat(toOdd(value)));
       default -> setLong(index, (long) value);
     }
   }
@@ -62,6 +62,29 @@ public final class Elements {
       case BOOL -> raw.put(index, (byte) (value != 0 ? 1 : 0));
       default -> set(index, value);
     }
+  }
+
+  /** Copies the bits of an element of the same type. */
+  void setSame(long index, Elements from, long fromIndex) {
+    switch (dtype.bytes()) {
+      case 8 -> raw.putLong(index * 8, from.raw.getLong(fromIndex * 8));
+      case 4 -> raw.putInt(index * 4, from.raw.getInt(fromIndex * 4));
+      case 2 -> raw.putShort(index * 2, from.raw.getShort(fromIndex * 2));
+      default -> raw.put(index, from.raw.get(fromIndex));
+    }
+  }
+
+  /**
+   * The value as a float that rounds to 16 bits as the value itself would: cut towards zero, its
+   * last bit set if that lost anything. Plain conversion would round twice.
+   */
+  private static float toOdd(double value) {
+    float nearest = (float) value;
+    if (nearest == value || Double.isNaN(value)) {
+      return nearest;
+    }
+    float cut = Math.abs(nearest) > Math.abs(value) ? Math.nextAfter(nearest, 0) : nearest;
+    return Float.intBitsToFloat(Float.floatToRawIntBits(cut) | 1);
   }
 
   private static long clamp(long value, long low, long high) {

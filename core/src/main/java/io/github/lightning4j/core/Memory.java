@@ -5,6 +5,9 @@ import static com.google.common.base.Preconditions.checkState;
 
 import java.lang.System.Logger.Level;
 import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import org.bytedeco.javacpp.BytePointer;
@@ -74,13 +77,28 @@ public final class Memory implements AutoCloseable {
     return new Memory(address, bytes, new Release(onClose), false);
   }
 
-  /**
-   * Wraps memory that somebody else owns, without more to do on close.
-   *
-   * @param keepAlive what must stay reachable as long as the memory is used
-   */
-  static Memory borrow(long address, long bytes, Object keepAlive) {
-    return new Memory(address, bytes, new Release(keepAlive::hashCode), false);
+  /** Wraps a pointer's memory from its position on and keeps the pointer reachable. */
+  static Memory borrow(Pointer pointer, long bytes) {
+    checkArgument(!pointer.isNull(), "pointer: expected memory, got a null pointer");
+    long known = (pointer.limit() - pointer.position()) * pointer.sizeof();
+    checkArgument(
+        known <= 0 || known >= bytes, "pointer: expected at least %s bytes, got %s", bytes, known);
+    long first = pointer.address() + pointer.position() * pointer.sizeof();
+    return wrap(first, bytes, () -> Reference.reachabilityFence(pointer));
+  }
+
+  /** Wraps a direct buffer's memory from its position on and keeps the buffer reachable. */
+  static Memory borrow(ByteBuffer buffer, long bytes) {
+    checkArgument(buffer.isDirect(), "buffer: expected a direct buffer, got %s", buffer);
+    checkArgument(buffer.order() == ByteOrder.nativeOrder(), "buffer: expected native byte order");
+    checkArgument(
+        buffer.remaining() >= bytes,
+        "buffer: expected at least %s bytes, got %s",
+        bytes,
+        buffer.remaining());
+    BytePointer pointer = new BytePointer(buffer);
+    long first = pointer.address() + pointer.position();
+    return wrap(first, bytes, () -> Reference.reachabilityFence(buffer));
   }
 
   /** Bytes allocated by {@link #allocate} in this process and not yet freed. */

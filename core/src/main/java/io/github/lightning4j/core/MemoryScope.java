@@ -25,8 +25,13 @@ public final class MemoryScope implements AutoCloseable {
   /** An empty scope. */
   public MemoryScope() {}
 
-  /** Allocates a zeroed tensor that lives as long as this scope. */
+  /**
+   * Allocates a zeroed tensor that lives as long as this scope.
+   *
+   * @throws IllegalStateException if the scope is closed
+   */
   public Tensor allocate(DType dtype, long... shape) {
+    checkState(!closed, "scope is closed");
     return add(Tensor.allocate(dtype, shape));
   }
 

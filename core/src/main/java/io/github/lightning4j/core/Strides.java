@@ -1,7 +1,11 @@
 package io.github.lightning4j.core;
 
+import java.util.Arrays;
+
 /** Walks over strided memory in row-major order. */
 final class Strides {
+  private static final long MAX_ELEMENTS = Long.MAX_VALUE / 8;
+
   private Strides() {}
 
   /** Takes the running count and the element offset. */
@@ -46,17 +50,55 @@ final class Strides {
     return strides;
   }
 
-  /** The number of elements; checks for negative sizes and overflow. */
+  static boolean areContiguous(long[] shape, long[] strides) {
+    if (count(shape) == 0) {
+      return true;
+    }
+    long expected = 1;
+    for (int i = shape.length - 1; i >= 0; i--) {
+      if (shape[i] != 1 && strides[i] != expected) {
+        return false;
+      }
+      expected *= shape[i];
+    }
+    return true;
+  }
+
+  /** All sizes or strides but one. */
+  static long[] without(long[] all, int dim) {
+    long[] rest = new long[all.length - 1];
+    System.arraycopy(all, 0, rest, 0, dim);
+    System.arraycopy(all, dim + 1, rest, dim, rest.length - dim);
+    return rest;
+  }
+
+  /** The number of elements; checks for negative sizes and for more bytes than a long can count. */
   static long count(long[] shape) {
     long count = 1;
     for (long size : shape) {
-      if (size < 0) {
+      if (size < 0 || size > 0 && count > MAX_ELEMENTS / size) {
         throw new IllegalArgumentException(
-            "shape: expected sizes >= 0, got " + java.util.Arrays.toString(shape));
+            "shape: expected sizes >= 0 and a product below 2^60, got " + Arrays.toString(shape));
       }
-      count = Math.multiplyExact(count, size);
+      count *= size;
     }
     return count;
+  }
+
+  static long bytes(DType dtype, long[] shape) {
+    return count(shape) * dtype.bytes();
+  }
+
+  static void checkCount(int values, long[] shape) {
+    if (values != count(shape)) {
+      throw new IllegalArgumentException(
+          "values: expected "
+              + count(shape)
+              + " for shape "
+              + Arrays.toString(shape)
+              + ", got "
+              + values);
+    }
   }
 
   /** Elements from the first to one past the last; 0 where there is none. */
@@ -69,5 +111,19 @@ final class Strides {
       last += (shape[i] - 1) * strides[i];
     }
     return last + 1;
+  }
+
+  /** The span, after checks for negative sizes, negative strides and overflow. */
+  static long checkedSpan(long[] shape, long[] strides) {
+    count(shape);
+    double last = 0;
+    for (int i = 0; i < shape.length; i++) {
+      last += (double) shape[i] * strides[i];
+      if (strides[i] < 0 || last > MAX_ELEMENTS) {
+        throw new IllegalArgumentException(
+            "strides: expected >= 0 and a reach below 2^60, got " + Arrays.toString(strides));
+      }
+    }
+    return span(shape, strides);
   }
 }

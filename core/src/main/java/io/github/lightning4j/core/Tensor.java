@@ -4,9 +4,12 @@ import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.Arrays;
 import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.DoublePointer;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.IntPointer;
+import org.bytedeco.javacpp.LongPointer;
 import org.bytedeco.javacpp.Pointer;
 
 /**
@@ -42,85 +45,62 @@ public final class Tensor implements AutoCloseable {
 
   /** Allocates a zeroed, contiguous tensor, aligned to 64 bytes. */
   public static Tensor allocate(DType dtype, long... shape) {
-    long bytes = bytes(dtype, shape);
-    return new Tensor(
-        Memory.allocate(bytes), 0, dtype, shape.clone(), Strides.contiguous(shape), true);
+    return wrap(Memory.allocate(Strides.bytes(dtype, shape)), 0, dtype, shape);
   }
 
   /** Allocates an F32 tensor and copies the values into it. */
   public static Tensor of(float[] values, long... shape) {
-    checkCount(values.length, shape);
-    Tensor tensor = allocate(DType.F32, shape);
-    tensor.pointer().asByteBuffer().asFloatBuffer().put(values);
+    Tensor tensor = allocateFor(values.length, DType.F32, shape);
+    new FloatPointer(tensor.pointer()).put(values);
     return tensor;
   }
 
   /** Allocates an F64 tensor and copies the values into it. */
   public static Tensor of(double[] values, long... shape) {
-    checkCount(values.length, shape);
-    Tensor tensor = allocate(DType.F64, shape);
-    tensor.pointer().asByteBuffer().asDoubleBuffer().put(values);
+    Tensor tensor = allocateFor(values.length, DType.F64, shape);
+    new DoublePointer(tensor.pointer()).put(values);
     return tensor;
   }
 
   /** Allocates an I32 tensor and copies the values into it. */
   public static Tensor of(int[] values, long... shape) {
-    checkCount(values.length, shape);
-    Tensor tensor = allocate(DType.I32, shape);
-    tensor.pointer().asByteBuffer().asIntBuffer().put(values);
+    Tensor tensor = allocateFor(values.length, DType.I32, shape);
+    new IntPointer(tensor.pointer()).put(values);
     return tensor;
   }
 
   /** Allocates an I64 tensor and copies the values into it. */
   public static Tensor of(long[] values, long... shape) {
-    checkCount(values.length, shape);
-    Tensor tensor = allocate(DType.I64, shape);
-    tensor.pointer().asByteBuffer().asLongBuffer().put(values);
+    Tensor tensor = allocateFor(values.length, DType.I64, shape);
+    new LongPointer(tensor.pointer()).put(values);
     return tensor;
   }
 
   /**
-   * A contiguous tensor over foreign memory, without a copy. The memory stays its owner's: closing
-   * the tensor only ends its use. The pointer is kept reachable.
+   * A contiguous tensor over foreign memory, from the pointer's position on, without a copy. The
+   * memory stays its owner's: closing the tensor only ends its use. The pointer is kept reachable.
    *
-   * @throws IllegalArgumentException if the pointer's limit is known and too small
+   * @throws IllegalArgumentException if the pointer is null, or its limit is known and too small
    */
   public static Tensor wrap(Pointer pointer, DType dtype, long... shape) {
-    long bytes = bytes(dtype, shape);
-    long known = (pointer.limit() - pointer.position()) * pointer.sizeof();
-    checkArgument(
-        known <= 0 || known >= bytes,
-        "pointer: expected at least %s bytes for %s%s, got %s",
-        bytes,
-        dtype,
-        Arrays.toString(shape),
-        known);
-    long address = pointer.address() + pointer.position() * pointer.sizeof();
-    return wrap(Memory.borrow(address, bytes, pointer), 0, dtype, shape);
+    return wrap(Memory.borrow(pointer, Strides.bytes(dtype, shape)), 0, dtype, shape);
   }
 
-  /** A contiguous tensor over a direct buffer, from its position on, without a copy. */
+  /**
+   * A contiguous tensor over a direct buffer, from its position on, without a copy.
+   *
+   * @throws IllegalArgumentException if the buffer is not direct, not in native byte order, or too
+   *     small
+   */
   public static Tensor wrap(ByteBuffer buffer, DType dtype, long... shape) {
-    checkArgument(buffer.isDirect(), "buffer: expected a direct buffer, got %s", buffer);
-    checkArgument(buffer.order() == ByteOrder.nativeOrder(), "buffer: expected native byte order");
-    long bytes = bytes(dtype, shape);
-    checkArgument(
-        buffer.remaining() >= bytes,
-        "buffer: expected at least %s bytes for %s%s, got %s",
-        bytes,
-        dtype,
-        Arrays.toString(shape),
-        buffer.remaining());
-    BytePointer pointer = new BytePointer(buffer);
-    long address = pointer.address() + pointer.position();
-    return wrap(Memory.borrow(address, bytes, buffer), 0, dtype, shape);
+    return wrap(Memory.borrow(buffer, Strides.bytes(dtype, shape)), 0, dtype, shape);
   }
 
   /** A contiguous tensor in a stretch of memory; closing the tensor closes the memory. */
   public static Tensor wrap(Memory memory, long byteOffset, DType dtype, long... shape) {
-    long bytes = bytes(dtype, shape);
+    long bytes = Strides.bytes(dtype, shape);
     checkArgument(
-        byteOffset >= 0 && byteOffset + bytes <= memory.bytes(),
+        byteOffset >= 0 && byteOffset <= memory.bytes() - bytes,
         "byteOffset: expected %s bytes from %s to lie within %s",
         bytes,
         byteOffset,
@@ -173,14 +153,7 @@ public final class Tensor implements AutoCloseable {
 
   /** Whether the elements lie without gaps in row-major order. */
   public boolean isContiguous() {
-    long expected = 1;
-    for (int i = shape.length - 1; i >= 0; i--) {
-      if (shape[i] != 1 && strides[i] != expected) {
-        return false;
-      }
-      expected *= shape[i];
-    }
-    return true;
+    return Strides.areContiguous(shape, strides);
   }
 
   /**
@@ -206,10 +179,10 @@ public final class Tensor implements AutoCloseable {
   public Tensor narrow(int dim, long from, long length) {
     int axis = axis(dim);
     checkArgument(
-        from >= 0 && length >= 0 && from + length <= shape[axis],
-        "narrow: expected [%s, %s) within [0, %s)",
+        from >= 0 && length >= 0 && length <= shape[axis] && from <= shape[axis] - length,
+        "narrow: expected %s from %s on within [0, %s)",
+        length,
         from,
-        from + length,
         shape[axis]);
     long[] narrowed = shape.clone();
     narrowed[axis] = length;
@@ -221,15 +194,8 @@ public final class Tensor implements AutoCloseable {
     int axis = axis(dim);
     checkArgument(
         index >= 0 && index < shape[axis], "select: expected 0 <= %s < %s", index, shape[axis]);
-    long[] rest = new long[shape.length - 1];
-    long[] restStrides = new long[shape.length - 1];
-    for (int i = 0, j = 0; i < shape.length; i++) {
-      if (i != axis) {
-        rest[j] = shape[i];
-        restStrides[j++] = strides[i];
-      }
-    }
-    return view(index * strides[axis], rest, restStrides);
+    return view(
+        index * strides[axis], Strides.without(shape, axis), Strides.without(strides, axis));
   }
 
   /** The same elements in another shape; the tensor must be contiguous. */
@@ -250,55 +216,46 @@ public final class Tensor implements AutoCloseable {
         "strided: %s sizes but %s strides",
         newShape.length,
         newStrides.length);
-    long first = byteOffset + offset * dtype.bytes();
-    long end = first + Strides.span(newShape, newStrides) * dtype.bytes();
+    long span = Strides.checkedSpan(newShape, newStrides);
+    long room = (memory.bytes() - byteOffset) / dtype.bytes();
     checkArgument(
-        offset >= 0 && end <= memory.bytes(),
-        "strided: [%s, %s) is outside the memory of %s bytes",
-        first,
-        end,
-        memory.bytes());
+        offset >= 0 && offset <= room && span <= room - offset,
+        "strided: %s elements from %s on are outside the %s that the memory has",
+        span,
+        offset,
+        room);
     return view(offset, newShape.clone(), newStrides.clone());
   }
 
   /** Copies the elements, in row-major order, to an array of floats. */
   public float[] toFloats() {
-    float[] values = new float[Math.toIntExact(elements())];
-    Elements from = accessor();
-    Strides.forEach(shape, strides, (i, offset) -> values[i] = (float) from.get(offset));
-    return values;
+    return Copies.floats(accessor(), shape, strides);
   }
 
   /** Copies the elements, in row-major order, to an array of doubles. */
   public double[] toDoubles() {
-    double[] values = new double[Math.toIntExact(elements())];
-    Elements from = accessor();
-    Strides.forEach(shape, strides, (i, offset) -> values[i] = from.get(offset));
-    return values;
+    return Copies.doubles(accessor(), shape, strides);
   }
 
   /** Copies the elements, in row-major order, to an array of longs. */
   public long[] toLongs() {
-    long[] values = new long[Math.toIntExact(elements())];
-    Elements from = accessor();
-    Strides.forEach(shape, strides, (i, offset) -> values[i] = from.getLong(offset));
-    return values;
+    return Copies.longs(accessor(), shape, strides);
   }
 
-  /** Copies the elements of a tensor of the same shape into this one, converting the type. */
+  /**
+   * Copies the elements of a tensor of the same shape into this one. Where the types differ, values
+   * are converted as {@link Elements#set} and {@link Elements#setLong} do; where they are the same,
+   * so are the bits. Two strided views that overlap must not be copied into one another.
+   *
+   * @throws IllegalArgumentException if the shapes differ
+   */
   public void copyFrom(Tensor source) {
     checkArgument(
         Arrays.equals(shape, source.shape),
         "source: expected shape %s, got %s",
         Arrays.toString(shape),
         Arrays.toString(source.shape));
-    if (dtype == source.dtype && isContiguous() && source.isContiguous()) {
-      Pointer.memcpy(pointer(), source.pointer(), elements() * dtype.bytes());
-      return;
-    }
-    Elements to = accessor();
-    Elements from = source.accessor();
-    Strides.forEachPair(shape, strides, source.strides, (a, b) -> to.set(a, from.get(b)));
+    Copies.copy(source, source.strides, this, strides);
   }
 
   /** Whether the memory was closed. */
@@ -338,16 +295,8 @@ public final class Tensor implements AutoCloseable {
     return Strides.span(shape, strides) * dtype.bytes();
   }
 
-  private static long bytes(DType dtype, long[] shape) {
-    return Math.multiplyExact(Strides.count(shape), (long) dtype.bytes());
-  }
-
-  private static void checkCount(int values, long[] shape) {
-    checkArgument(
-        values == Strides.count(shape),
-        "values: expected %s for shape %s, got %s",
-        Strides.count(shape),
-        Arrays.toString(shape),
-        values);
+  private static Tensor allocateFor(int values, DType dtype, long[] shape) {
+    Strides.checkCount(values, shape);
+    return allocate(dtype, shape);
   }
 }

@@ -4,6 +4,7 @@ import io.github.lightning4j.core.Threads.RangeTask;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
@@ -89,7 +90,7 @@ public final class WorkerPool {
     private final RangeTask task;
     private final AtomicLong next = new AtomicLong();
     private final AtomicInteger pending;
-    private volatile @Nullable Throwable failure;
+    private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
 
     Job(long n, long grain, RangeTask task, int threads) {
       this.n = n;
@@ -105,7 +106,7 @@ public final class WorkerPool {
         try {
           task.run(from, Math.min(n, from + step));
         } catch (Throwable e) {
-          failure = e;
+          failure.compareAndSet(null, e);
         }
         pending.decrementAndGet();
       }
@@ -115,7 +116,7 @@ public final class WorkerPool {
       while (pending.get() > 0) {
         Thread.onSpinWait();
       }
-      Throwable thrown = failure;
+      Throwable thrown = failure.get();
       if (thrown instanceof RuntimeException e) {
         throw e;
       }

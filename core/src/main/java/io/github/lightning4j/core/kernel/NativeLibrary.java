@@ -20,11 +20,14 @@ public final class NativeLibrary {
   private final String artifact;
   private final @Nullable Isa isa;
   private final Availability availability;
+  private final boolean misconfigured;
 
-  private NativeLibrary(String artifact, @Nullable Isa isa, Availability availability) {
+  private NativeLibrary(
+      String artifact, @Nullable Isa isa, Availability availability, boolean misconfigured) {
     this.artifact = artifact;
     this.isa = isa;
     this.availability = availability;
+    this.misconfigured = misconfigured;
   }
 
   /**
@@ -67,14 +70,23 @@ public final class NativeLibrary {
       return unavailable(
           artifact, "this CPU lacks AVX2, FMA or F16C", "use a CPU with x86-64-v3 (2013 or later)");
     }
-    Isa isa = Isa.chosen(best);
+    Isa isa;
+    try {
+      isa = Isa.chosen(best);
+    } catch (IllegalArgumentException e) {
+      return new NativeLibrary(
+          artifact, null, Availability.unavailable(e.getMessage(), "correct or remove it"), true);
+    }
     initialize.applyAsInt(isa.code());
     return new NativeLibrary(
-        artifact, isa, Availability.available("native kernels " + isa + " on " + platform()));
+        artifact,
+        isa,
+        Availability.available("native kernels " + isa + " on " + platform()),
+        false);
   }
 
   private static NativeLibrary unavailable(String artifact, String reason, String fix) {
-    return new NativeLibrary(artifact, null, Availability.unavailable(reason, fix));
+    return new NativeLibrary(artifact, null, Availability.unavailable(reason, fix), false);
   }
 
   private static String platform() {
@@ -91,8 +103,16 @@ public final class NativeLibrary {
     return isa;
   }
 
-  /** The backend that operators of this module choose by themselves. */
+  /**
+   * The backend that operators of this module choose by themselves.
+   *
+   * @throws IllegalStateException if the property {@link Isa#PROPERTY} forces an instruction set
+   *     that this CPU lacks or that does not exist
+   */
   public Backend preferred() {
+    if (misconfigured) {
+      availability.ensure(artifact);
+    }
     return availability.isAvailable() ? Backend.CPU : Backend.REFERENCE;
   }
 

@@ -1,0 +1,78 @@
+package io.github.lightning4j.core.safetensors;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Memory;
+import io.github.lightning4j.core.MemoryScope;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.testkit.Cases;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What every way of mapping a file must do. */
+abstract class FileMappingContract {
+  @TempDir Path folder;
+
+  abstract FileMapping.Mapper mapper();
+
+  private SafetensorsFile open(Path file) {
+    return SafetensorsFile.open(file, mapper());
+  }
+
+  /** Sizes below, at and above every window, and of no bytes at the end. */
+  private static Map<String, Tensor> tensors(MemoryScope scope) {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    for (int i = 0; i < 60; i++) {
+      tensors.put("u8." + i, scope.add(Cases.normal(i, DType.U8, 1 + i * 7 % 61)));
+    }
+    for (int size : new int[] {1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 200, 1000}) {
+      tensors.put("bf16." + size, scope.add(Cases.normal(size, DType.BF16, size)));
+    }
+    tensors.put("none", scope.allocate(DType.BOOL, 3, 0));
+    return tensors;
+  }
+
+  @Test
+  void givesEveryTensorWhereverItLies() {
+    try (MemoryScope scope = new MemoryScope()) {
+      Map<String, Tensor> written = tensors(scope);
+      Path file = folder.resolve("x.safetensors");
+      SafetensorsWriter.write(file, written, Map.of());
+      long before = Memory.liveBytes();
+      try (SafetensorsFile read = open(file)) {
+        assertThat(read.names()).containsExactlyInAnyOrderElementsOf(written.keySet());
+        written.forEach(
+            (name, tensor) -> {
+              Tensor again = read.tensor(name);
+              assertThat(again.dtype()).isEqualTo(tensor.dtype());
+              assertThat(again.shape()).isEqualTo(tensor.shape());
+              assertThat(again.toLongs()).as(name).isEqualTo(tensor.toLongs());
+              assertThat(read.tensor(name).address()).isEqualTo(again.address());
+            });
+      }
+      assertThat(Memory.liveBytes()).isEqualTo(before);
+    }
+  }
+
+  @Test
+  void endsItsTensorsWhenClosed() {
+    try (MemoryScope scope = new MemoryScope()) {
+      Path file = folder.resolve("x.safetensors");
+      SafetensorsWriter.write(file, tensors(scope), Map.of());
+      SafetensorsFile read = open(file);
+      Tensor tensor = read.tensor("bf16.1000");
+      assertThatThrownBy(tensor::close).isInstanceOf(IllegalStateException.class);
+      read.close();
+      assertThatThrownBy(tensor::address).isInstanceOf(IllegalStateException.class);
+      assertThatThrownBy(() -> read.tensor("bf16.1"))
+          .isInstanceOf(IllegalStateException.class)
+          .hasMessageContaining("closed");
+      assertThatThrownBy(read::close).isInstanceOf(IllegalStateException.class);
+    }
+  }
+}
