@@ -62,6 +62,7 @@ public final class RowOperators {
     Checks.matrix("out", out, DType.F32);
     Checks.shape("out", out, x.shape());
     checkInPlaceOrApart("x", x, out);
+    checkArgument(!Checks.overlap(out, weight), "out: must not overlap weight");
     checkArgument(eps >= 0, "eps: expected >= 0, got %s", eps);
     Threads.forRanges(
         x.size(0), grain(x), (from, to) -> kernels.rmsNorm(x, weight, eps, out, from, to));
@@ -108,6 +109,7 @@ public final class RowOperators {
         x.size(2) / 2,
         x.size(2),
         invFreq.size(0));
+    checkArgument(!Checks.overlap(x, invFreq), "x: must not overlap invFreq");
     checkArgument(firstPosition >= 0, "firstPosition: expected >= 0, got %s", firstPosition);
     long grain = Math.max(1, GRAIN / Math.max(1, 4 * x.size(1) * x.size(2)));
     Threads.forRanges(

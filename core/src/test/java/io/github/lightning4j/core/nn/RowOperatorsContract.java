@@ -306,6 +306,12 @@ abstract class RowOperatorsContract {
       refuses(
           () -> rows().gatherRows(memory, scope.allocate(DType.I32, 4), x),
           "out: must not overlap table or ids");
+      refuses(
+          () -> rows().rmsNorm(scope.allocate(DType.F32, 4, 8), memory.select(0, 0), 0, x),
+          "out: must not overlap weight");
+      refuses(
+          () -> rows().rope(x.reshape(4, 1, 8), memory.select(0, 2).narrow(0, 0, 4), 0),
+          "x: must not overlap invFreq");
     }
   }
 

@@ -32,6 +32,11 @@ public final class ChildJvm {
 
   /** Runs a main class to its end; the output is stdout and stderr together. */
   public Result run(Class<?> main, String... arguments) {
+    return run(main.getName(), arguments);
+  }
+
+  /** Runs a main class by its name, or a source file by its path. */
+  public Result run(String main, String... arguments) {
     String classPath =
         Stream.of(System.getProperty("java.class.path").split(File.pathSeparator))
             .filter(kept)
@@ -39,7 +44,7 @@ public final class ChildJvm {
     List<String> command = new ArrayList<>();
     command.add(System.getProperty("java.home") + "/bin/java");
     command.addAll(options);
-    command.addAll(List.of("-cp", classPath, main.getName()));
+    command.addAll(List.of("-cp", classPath, main));
     command.addAll(List.of(arguments));
     try {
       Process child = new ProcessBuilder(command).redirectErrorStream(true).start();
