@@ -51,7 +51,8 @@ public final class RowOperators {
    * @param weight {@code [H]} F32, BF16 or F16
    * @param eps added to the mean square, {@code >= 0}
    * @param out {@code [T, H]} F32; may be {@code x}
-   * @throws IllegalArgumentException if types or shapes do not fit
+   * @throws IllegalArgumentException if types or shapes do not fit, or {@code out} overlaps {@code
+   *     x} without being it
    */
   public void rmsNorm(Tensor x, Tensor weight, float eps, Tensor out) {
     Checks.matrix("x", x, DType.F32);
@@ -60,6 +61,8 @@ public final class RowOperators {
     Checks.contiguous("weight", weight);
     Checks.matrix("out", out, DType.F32);
     Checks.shape("out", out, x.shape());
+    checkInPlaceOrApart("x", x, out);
+    checkArgument(!Checks.overlap(out, weight), "out: must not overlap weight");
     checkArgument(eps >= 0, "eps: expected >= 0, got %s", eps);
     Threads.forRanges(
         x.size(0), grain(x), (from, to) -> kernels.rmsNorm(x, weight, eps, out, from, to));
@@ -71,14 +74,15 @@ public final class RowOperators {
    * @param x {@code [T, H]} F32, contiguous
    * @param y as {@code x}
    * @param out as {@code x}; may be {@code x} or {@code y}
-   * @throws IllegalArgumentException if types or shapes do not fit
+   * @throws IllegalArgumentException if types or shapes do not fit, or {@code out} overlaps an
+   *     input without being it
    */
   public void scaledSum(Tensor x, float alpha, Tensor y, float beta, Tensor out) {
-    for (var named : new Tensor[] {x, y, out}) {
-      Checks.matrix("x, y and out", named, DType.F32);
-      Checks.contiguous("x, y and out", named);
-      Checks.shape("x, y and out", named, x.shape());
-    }
+    checkDense("x", x, x);
+    checkDense("y", y, x);
+    checkDense("out", out, x);
+    checkInPlaceOrApart("x", x, out);
+    checkInPlaceOrApart("y", y, out);
     Threads.forRanges(
         x.size(0), grain(x), (from, to) -> kernels.scaledSum(x, alpha, y, beta, out, from, to));
   }
@@ -105,6 +109,7 @@ public final class RowOperators {
         x.size(2) / 2,
         x.size(2),
         invFreq.size(0));
+    checkArgument(!Checks.overlap(x, invFreq), "x: must not overlap invFreq");
     checkArgument(firstPosition >= 0, "firstPosition: expected >= 0, got %s", firstPosition);
     long grain = Math.max(1, GRAIN / Math.max(1, 4 * x.size(1) * x.size(2)));
     Threads.forRanges(
@@ -128,6 +133,9 @@ public final class RowOperators {
     Checks.contiguous("ids", ids);
     Checks.matrix("out", out, DType.F32);
     Checks.shape("out", out, ids.size(0), table.size(1));
+    checkArgument(
+        !Checks.overlap(out, table) && !Checks.overlap(out, ids),
+        "out: must not overlap table or ids");
     Elements wanted = ids.accessor();
     for (long t = 0; t < ids.size(0); t++) {
       long id = wanted.getLong(t);
@@ -140,6 +148,26 @@ public final class RowOperators {
     }
     Threads.forRanges(
         ids.size(0), grain(out), (from, to) -> kernels.gatherRows(table, ids, out, from, to));
+  }
+
+  private static void checkDense(String name, Tensor tensor, Tensor x) {
+    Checks.matrix(name, tensor, DType.F32);
+    Checks.shape(name, tensor, x.shape());
+    Checks.contiguous(name, tensor);
+  }
+
+  /** Refuses an output that shares memory with an input of its shape without being that input. */
+  private static void checkInPlaceOrApart(String name, Tensor in, Tensor out) {
+    long row = in.stride(0);
+    long apart = out.address() - in.address();
+    boolean same = apart == 0 && out.stride(0) == row;
+    // Columns of one wider matrix interleave without sharing an element.
+    long columns = row == 0 ? 0 : Math.floorMod(apart / Float.BYTES, row);
+    boolean beside = out.stride(0) == row && columns >= in.size(1) && columns <= row - in.size(1);
+    checkArgument(
+        same || beside || !Checks.overlap(in, out),
+        "out: expected %s itself or memory apart from it, got an overlap",
+        name);
   }
 
   private static long grain(Tensor x) {

@@ -17,8 +17,7 @@ import java.util.Set;
  * header (at most 100 MB), UTF-8, JSON, unique names, known types, sizes that fit the shapes, data
  * that fills the file without holes or overlaps. Types of {@link StoredType} that {@code DType}
  * lacks do not keep a file from being opened; only asking for such a tensor fails. A type unknown
- * to {@code StoredType} does, since its size cannot be checked. Cost: linear in the header, about a
- * millisecond for a thousand tensors.
+ * to {@code StoredType} does, since its size cannot be checked. Cost: linear in the header.
  */
 public final class SafetensorsFile implements Safetensors {
   private final Path path;

@@ -8,7 +8,12 @@ import io.github.lightning4j.core.Memory;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.testkit.Cases;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -56,6 +61,36 @@ abstract class FileMappingContract {
             });
       }
       assertThat(Memory.liveBytes()).isEqualTo(before);
+    }
+  }
+
+  /** The mapper as it is used, where {@link #mapper} is one with small windows. */
+  abstract FileMapping.Mapper realMapper();
+
+  @Test
+  void reachesBeyondTwoGibibytes() throws IOException {
+    long big = 2_040_109_465L; // 1.9 GiB: the second lies in no window of the JDK's mappings
+    String header =
+        "{"
+            + RawFile.tensor("first", "U8", "[" + big + "]", 0, big)
+            + ","
+            + RawFile.tensor("second", "U8", "[" + big + "]", big, 2 * big)
+            + ","
+            + RawFile.tensor("last", "U8", "[4]", 2 * big, 2 * big + 4)
+            + "}";
+    Path file = RawFile.write(folder.resolve("sparse.safetensors"), header, 0);
+    long data = Files.size(file);
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+      // Only these bytes take room on the disk.
+      channel.write(ByteBuffer.wrap(new byte[] {7}), data + big - 1);
+      channel.write(ByteBuffer.wrap(new byte[] {8}), data + 2 * big - 1);
+      channel.write(ByteBuffer.wrap(new byte[] {1, 2, 3, 4}), data + 2 * big);
+    }
+    try (SafetensorsFile read = SafetensorsFile.open(file, realMapper())) {
+      assertThat(read.tensor("first").accessor().getLong(big - 1)).isEqualTo(7);
+      assertThat(read.tensor("second").accessor().getLong(big - 1)).isEqualTo(8);
+      assertThat(read.tensor("second").accessor().getLong(0)).isZero();
+      assertThat(read.tensor("last").toLongs()).containsExactly(1, 2, 3, 4);
     }
   }
 

@@ -139,6 +139,28 @@ final class SafetensorsWriterTest {
   }
 
   @Test
+  void bringsBackAModelThatAnotherLibraryWrote() {
+    Path model = Path.of(System.getProperty("lightning4j.repository"), "models/minimax-nano");
+    Path again = folder.resolve("again.safetensors");
+    try (Safetensors first = Safetensors.open(model)) {
+      Map<String, Tensor> tensors = new LinkedHashMap<>();
+      first.names().forEach(name -> tensors.put(name, first.tensor(name)));
+      assertThat(tensors).containsKey("model.embed_tokens.weight").hasSizeGreaterThan(100);
+      SafetensorsWriter.write(again, tensors, Map.of("format", "pt"));
+      try (SafetensorsFile second = SafetensorsFile.open(again)) {
+        assertThat(second.metadata()).isEqualTo(Map.of("format", "pt"));
+        assertThat(second.names()).containsExactlyInAnyOrderElementsOf(tensors.keySet());
+        for (String name : second.names()) {
+          assertThat(second.info(name).type()).isEqualTo(first.info(name).type());
+          assertThat(second.tensor(name).shape()).isEqualTo(first.tensor(name).shape());
+          assertThat(second.tensor(name).pointer().asByteBuffer())
+              .isEqualTo(first.tensor(name).pointer().asByteBuffer());
+        }
+      }
+    }
+  }
+
+  @Test
   void replacesWhatWasThere() throws IOException {
     Path file = Files.writeString(folder.resolve("x"), "old");
     try (Tensor tensor = Tensor.of(new int[] {1}, 1)) {

@@ -25,6 +25,11 @@ final class WholeFileTest extends FileMappingContract {
     return WholeFile::map;
   }
 
+  @Override
+  FileMapping.Mapper realMapper() {
+    return mapper();
+  }
+
   @Test
   void unmapsAtOnceOnClosing() throws IOException {
     Path file = folder.resolve("unmapped.safetensors");
