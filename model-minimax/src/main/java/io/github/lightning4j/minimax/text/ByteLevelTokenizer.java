@@ -2,7 +2,6 @@ package io.github.lightning4j.minimax.text;
 
 import io.github.lightning4j.core.CheckpointException;
 import java.io.ByteArrayOutputStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.OptionalInt;
 
@@ -56,7 +55,7 @@ final class ByteLevelTokenizer implements Tokenizer {
         joined.writeBytes(table.bytes(id));
       }
     }
-    return joined.toString(StandardCharsets.UTF_8);
+    return LossyUtf8.decode(joined.toByteArray());
   }
 
   @Override

@@ -42,6 +42,9 @@ public record ChatMessage(String role, List<Part> content, @Nullable String name
   /**
    * Checks and copies.
    *
+   * @param role who speaks
+   * @param content what is said
+   * @param name the speaker's name, if any
    * @throws IllegalArgumentException if the role is empty, or a tool's or function's name is
    *     missing
    */

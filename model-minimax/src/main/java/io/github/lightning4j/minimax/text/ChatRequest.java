@@ -24,7 +24,13 @@ import java.util.Map;
 public record ChatRequest(
     List<ChatMessage> messages, List<Map<String, Object>> tools, boolean addGenerationPrompt) {
 
-  /** Copies the lists. */
+  /**
+   * Copies the lists.
+   *
+   * @param messages what was said so far
+   * @param tools descriptions of the tools
+   * @param addGenerationPrompt whether the prompt opens the answer
+   */
   public ChatRequest {
     messages = List.copyOf(messages);
     List<Map<String, Object>> copies = new ArrayList<>();

@@ -76,12 +76,20 @@ public final class ChatTemplate {
     }
   }
 
-  /** The template of MiniMax-M1. */
+  /**
+   * The template of MiniMax-M1, bundled.
+   *
+   * @return the template
+   */
   public static ChatTemplate minimaxM1() {
     return bundled("minimax-m1.jinja");
   }
 
-  /** The template of MiniMax-Text-01. */
+  /**
+   * The template of MiniMax-Text-01, bundled.
+   *
+   * @return the template
+   */
   public static ChatTemplate minimaxText01() {
     return bundled("minimax-text-01.jinja");
   }

@@ -71,12 +71,20 @@ public final class StopStrings {
     return rest;
   }
 
-  /** Whether a stop string has been seen. */
+  /**
+   * Whether a stop string has been seen.
+   *
+   * @return true from the first match on
+   */
   public boolean stopped() {
     return match != null;
   }
 
-  /** The stop string that was seen. */
+  /**
+   * The stop string that was seen.
+   *
+   * @return the string, if one was
+   */
   public Optional<String> match() {
     return Optional.ofNullable(match);
   }

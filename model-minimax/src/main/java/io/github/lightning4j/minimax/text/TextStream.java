@@ -71,6 +71,7 @@ public final class TextStream {
     byte[] bytes = tokenizer.bytes(id);
     ByteBuffer input = ByteBuffer.allocate(held.remaining() + bytes.length);
     input.put(held).put(bytes).flip();
+    LossyUtf8.separateSurrogates(input.array(), input.limit());
     CharBuffer text = CharBuffer.allocate(input.remaining());
     decoder.decode(input, text, false);
     held = input;

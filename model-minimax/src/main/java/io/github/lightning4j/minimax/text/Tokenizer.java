@@ -8,8 +8,9 @@ import java.util.OptionalInt;
  * Text to token ids and back, by a byte-level BPE vocabulary.
  *
  * <p>Every token stands for a run of bytes. Decoding joins the bytes and reads them as UTF-8; bytes
- * that are not UTF-8 become U+FFFD, exactly as {@code new String(bytes, UTF_8)} does. One character
- * may be spread over several tokens: use {@link TextStream} when ids arrive one by one.
+ * that are not UTF-8 become U+FFFD, as many as the Hugging Face tokenizer gives (the JDK gives
+ * fewer for spelled surrogates). One character may be spread over several tokens: use {@link
+ * TextStream} when ids arrive one by one.
  *
  * <p>All methods may be called from several threads. After {@link #close()} {@link #encode} throws
  * {@link IllegalStateException}; decoding needs no native memory and goes on working.
@@ -92,7 +93,11 @@ public interface Tokenizer extends AutoCloseable {
    */
   boolean isSpecial(int id);
 
-  /** The number of ids: the largest id plus one, added tokens included. */
+  /**
+   * The number of ids.
+   *
+   * @return the largest id plus one, added tokens included
+   */
   int vocabularySize();
 
   /**
@@ -104,10 +109,18 @@ public interface Tokenizer extends AutoCloseable {
    */
   OptionalInt id(String token);
 
-  /** The token that ends an answer, if {@code tokenizer_config.json} names one that exists. */
+  /**
+   * The token that ends an answer.
+   *
+   * @return its id, if {@code tokenizer_config.json} names one that exists
+   */
   OptionalInt eos();
 
-  /** The token that begins a sequence, if {@code tokenizer_config.json} names one that exists. */
+  /**
+   * The token that begins a sequence.
+   *
+   * @return its id, if {@code tokenizer_config.json} names one that exists
+   */
   OptionalInt bos();
 
   /** Frees the native tokenizer. Closing twice is allowed. */

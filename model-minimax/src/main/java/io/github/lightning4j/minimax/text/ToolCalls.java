@@ -28,7 +28,14 @@ public record ToolCalls(
    */
   public record Malformed(int line, String text, String reason) {}
 
-  /** Copies the lists. */
+  /**
+   * Copies the lists.
+   *
+   * @param text what is outside of all blocks
+   * @param thinking the thoughts
+   * @param calls the calls
+   * @param malformed lines that are no calls
+   */
   public ToolCalls {
     calls = List.copyOf(calls);
     malformed = List.copyOf(malformed);

@@ -109,6 +109,14 @@ final class TextStreamTest {
   }
 
   @Test
+  void spelledSurrogatesAreOneReplacementAByte() {
+    int[] tokens = byteTokens();
+    int[] ids = {tokens[0xED], tokens[0xA0], tokens[0x80], tokens[0x41]};
+    assertThat(nano.decode(ids)).isEqualTo("\ufffd\ufffd\ufffdA");
+    assertThat(stream(TextStream.of(nano), ids)).isEqualTo("\ufffd\ufffd\ufffdA");
+  }
+
+  @Test
   void skippedTokensDoNotBreakACharacter() {
     int[] tokens = byteTokens();
     int[] ids = {tokens[0xC3], 3, tokens[0xA9]};

@@ -5,10 +5,9 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import io.github.lightning4j.core.CheckpointException;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Random;
@@ -67,16 +66,18 @@ final class TokenizerTest {
   }
 
   @Test
-  void randomIdsDecodeLikeTheirBytes() {
-    Random random = new Random(2);
-    for (int round = 0; round < 500; round++) {
-      int[] ids = random.ints(random.nextInt(30), 0, nano.vocabularySize()).toArray();
-      ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-      for (int id : ids) {
-        bytes.writeBytes(nano.bytes(id));
-      }
-      assertThat(nano.decode(ids)).isEqualTo(bytes.toString(StandardCharsets.UTF_8));
+  void decodesAsTheNativeTokenizer() throws IOException {
+    TokenizersLibrary library = TokenizersLibrary.LIB;
+    String json = Files.readString(SharedFiles.nano().resolve("tokenizer.json"));
+    long handle = library.createTokenizerFromString(json);
+    Random random = new Random(7);
+    for (int round = 0; round < 20_000; round++) {
+      int[] ids = random.ints(random.nextInt(12), 0, round % 2 == 0 ? 260 : 2048).toArray();
+      long[] wide = IntStream.of(ids).asLongStream().toArray();
+      assertThat(nano.decode(ids)).isEqualTo(library.decode(handle, wide, false));
+      assertThat(nano.decode(ids, true)).isEqualTo(library.decode(handle, wide, true));
     }
+    library.deleteTokenizer(handle);
   }
 
   @Test
