@@ -1,6 +1,6 @@
 package io.github.lightning4j.attention;
 
-import io.github.lightning4j.attention.internal.AttentionKernels;
+import io.github.lightning4j.attention.internal.AttentionLibrary;
 import io.github.lightning4j.attention.internal.BackwardCall;
 import io.github.lightning4j.attention.internal.LightningKernels;
 import io.github.lightning4j.core.Backend;
@@ -49,7 +49,7 @@ public final class LightningAttention {
 
   /** The fastest implementation of this machine. */
   public static LightningAttention best() {
-    return of(AttentionKernels.library().preferred());
+    return of(AttentionLibrary.library().preferred());
   }
 
   /**

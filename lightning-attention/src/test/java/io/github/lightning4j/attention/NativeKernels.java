@@ -1,6 +1,6 @@
 package io.github.lightning4j.attention;
 
-import io.github.lightning4j.attention.internal.AttentionKernels;
+import io.github.lightning4j.attention.internal.AttentionLibrary;
 import org.junit.jupiter.api.Assumptions;
 
 /** Skips tests of native kernels where there is no library, saying why. */
@@ -9,7 +9,7 @@ final class NativeKernels {
 
   static void assume() {
     Assumptions.assumeTrue(
-        AttentionKernels.library().availability().isAvailable(),
-        AttentionKernels.library().toString());
+        AttentionLibrary.library().availability().isAvailable(),
+        AttentionLibrary.library().toString());
   }
 }

@@ -1,23 +1,18 @@
 package io.github.lightning4j.attention.internal;
 
-import io.github.lightning4j.core.kernel.NativeLibrary;
 import org.bytedeco.javacpp.annotation.Name;
 import org.bytedeco.javacpp.annotation.NoException;
 import org.bytedeco.javacpp.annotation.Platform;
 
 /**
  * The functions of {@code lightning_attention.cpp}: addresses, strides and sizes that the facades
- * have checked. Those that return a boolean tell whether they got their scratch memory.
+ * have checked. Those that return a boolean tell whether they got their scratch memory. The class
+ * names no class of another artifact, because the native build sees only this one's.
  */
 @Platform(include = "lightning_attention.cpp", library = "jniattention", compiler = "cpp17")
 @NoException
 public final class AttentionKernels {
   private AttentionKernels() {}
-
-  /** The library, loaded on first use. */
-  public static NativeLibrary library() {
-    return Holder.LIBRARY;
-  }
 
   @Name("l4j_attention_init")
   static native int initialize(int isa);
@@ -106,10 +101,4 @@ public final class AttentionKernels {
       long t1,
       long n,
       float eps);
-
-  private static final class Holder {
-    static final NativeLibrary LIBRARY =
-        NativeLibrary.load(
-            "lightning-attention", AttentionKernels.class, AttentionKernels::initialize);
-  }
 }

@@ -40,6 +40,6 @@ public interface LightningKernels {
 
   /** The implementation for a backend. */
   static LightningKernels of(Backend backend) {
-    return AttentionKernels.library().choose(backend, new ReferenceLightning(), new CpuLightning());
+    return AttentionLibrary.library().choose(backend, new ReferenceLightning(), new CpuLightning());
   }
 }
