@@ -1,0 +1,57 @@
+package io.github.lightning4j.attention;
+
+import com.google.common.math.LongMath;
+import io.github.lightning4j.core.Checks;
+import io.github.lightning4j.core.Tensor;
+
+/**
+ * Whether two strided tensors of four-byte elements may share an element.
+ *
+ * <p>Views of one fused projection span the same memory without sharing any of it. The proof: with
+ * g a common divisor of all strides, each tensor stays within a window of the addresses modulo g,
+ * and the windows are apart. Where that proof fails, sharing is assumed.
+ */
+final class Overlap {
+  private Overlap() {}
+
+  static boolean possible(Tensor a, Tensor b) {
+    if (!Checks.overlap(a, b)) {
+      return false;
+    }
+    long period = LongMath.gcd(period(a), period(b));
+    if (period == 0) {
+      return true;
+    }
+    long shift = Math.floorMod((b.address() - a.address()) / 4, period);
+    return shift < run(a) || shift + run(b) > period;
+  }
+
+  /** How many trailing dimensions lie without gaps. */
+  private static int denseDims(Tensor x) {
+    long run = 1;
+    int dims = 0;
+    for (int d = x.rank() - 1; d >= 0 && (x.size(d) == 1 || x.stride(d) == run); d--) {
+      run *= x.size(d);
+      dims++;
+    }
+    return dims;
+  }
+
+  /** The elements of the longest trailing stretch without gaps. */
+  private static long run(Tensor x) {
+    long run = 1;
+    for (int d = x.rank() - denseDims(x); d < x.rank(); d++) {
+      run *= x.size(d);
+    }
+    return run;
+  }
+
+  /** The greatest common divisor of the strides between such stretches; 0 if there is one. */
+  private static long period(Tensor x) {
+    long period = 0;
+    for (int d = 0; d < x.rank() - denseDims(x); d++) {
+      period = x.size(d) == 1 ? period : LongMath.gcd(period, Math.abs(x.stride(d)));
+    }
+    return period;
+  }
+}

@@ -1,0 +1,15 @@
+package io.github.lightning4j.attention;
+
+import io.github.lightning4j.attention.internal.AttentionLibrary;
+import org.junit.jupiter.api.Assumptions;
+
+/** Skips tests of native kernels where there is no library, saying why. */
+final class NativeKernels {
+  private NativeKernels() {}
+
+  static void assume() {
+    Assumptions.assumeTrue(
+        AttentionLibrary.library().availability().isAvailable(),
+        AttentionLibrary.library().toString());
+  }
+}
