@@ -6,8 +6,8 @@
 // Decode runs at the speed of memory: the floor is one read of the weights of the active experts, 3 H I
 // elements each. So every weight row is fetched once and used for all tokens of its expert. Rows go in groups
 // of eight streams: four rows of W1 with the same four of W3, or eight rows of W2; one token against eight
-// streams, or four tokens against two streams at a time (the other reads hit the cache): eight sums in
-// registers either way. 16-bit weights are widened in registers.
+// streams, or up to four tokens against fewer streams at a time (the other reads hit the cache), so that the
+// sums, at most eight, stay in registers. 16-bit weights are widened in registers.
 //
 // Work is numbered by (active expert, output row) and cut anywhere along that line. Every sum has one order,
 // whatever the group or block: lane l adds k = l, l + W, ..., the tail is padded with zeros, then the lanes
@@ -51,17 +51,26 @@ static inline void dots(const float* const* x, const W* const* w, int64_t K, flo
   }
 }
 
+// MB tokens against kStreams weight rows, NB rows at a time.
+template <class W, int MB, int NB>
+static inline void dots_in_groups(const float* const* x, const W* const* w, int64_t K, float (*out)[kStreams]) {
+  for (int j = 0; j < kStreams; j += NB) dots<W, MB, NB>(x, w + j, K, out, j);
+}
+
 // n <= kTokens tokens against kStreams weight rows.
 template <class W>
 static inline void stream_rows(const float* const* x, int64_t n, const W* const* w, int64_t K,
                                float (*out)[kStreams]) {
-  if (n == kTokens) {
-    for (int j = 0; j < kStreams; j += 2) {
-      dots<W, kTokens, 2>(x, w + j, K, out, j);
-    }
-    return;
+  switch (n) {
+    case 1:
+      return dots_in_groups<W, 1, 8>(x, w, K, out);
+    case 2:
+      return dots_in_groups<W, 2, 4>(x, w, K, out);
+    case 3:
+      return dots_in_groups<W, 3, 2>(x, w, K, out);
+    case 4:
+      return dots_in_groups<W, 4, 2>(x, w, K, out);
   }
-  for (int64_t i = 0; i < n; ++i) dots<W, 1, kStreams>(x + i, w, K, out + i, 0);
 }
 
 // hidden[pair, i0:i1) of one expert.
