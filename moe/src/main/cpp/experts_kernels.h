@@ -1,0 +1,219 @@
+// SwiGLU experts over few tokens each (decode), and the small operators around the matrix products of many
+// (prefill).
+//
+//   h = silu(W1 x) * (W3 x)      W1, W3 [I, H]         y = W2 h      W2 [H, I]
+//
+// Decode runs at the speed of memory: the floor is one read of the weights of the active experts, 3 H I
+// elements each. So every weight row is fetched once and used for all tokens of its expert. Rows go in groups
+// of eight streams: four rows of W1 with the same four of W3, or eight rows of W2; one token against eight
+// streams, or up to four tokens against fewer streams at a time (the other reads hit the cache), so that the
+// sums, at most eight, stay in registers. 16-bit weights are widened in registers.
+//
+// Work is numbered by (active expert, output row) and cut anywhere along that line. Every sum has one order,
+// whatever the group or block: lane l adds k = l, l + W, ..., the tail is padded with zeros, then the lanes
+// are folded. Results depend on the vector width alone.
+//
+// Token-expert pairs stand sorted by expert: pairs[position] = token * slots + slot, and its inverse
+// positions[token * slots + slot]. Buffers of one row a pair (hidden, y) are in sorted order.
+
+constexpr int kStreams = 8;
+constexpr int kTokens = 4;
+
+// The next n elements, at most a vector of them.
+template <class T>
+static inline vf load_next(const T* p, int64_t n) {
+  return n >= kWidth ? load(p) : load_part(p, n);
+}
+static inline void store_next(float* p, vf v, int64_t n) { n >= kWidth ? store(p, v) : store_part(p, v, n); }
+
+// out[i][to + j] = <x[i], w[j]>
+template <class W, int MB, int NB>
+static inline void dots(const float* const* x, const W* const* w, int64_t K, float (*out)[kStreams], int to) {
+  vf acc[MB][NB] = {};
+  vf xv[MB];
+  int64_t k = 0;
+  for (; k + kWidth <= K; k += kWidth) {
+    for (int i = 0; i < MB; ++i) xv[i] = load(x[i] + k);
+    for (int j = 0; j < NB; ++j) {
+      vf wv = load(w[j] + k);
+      for (int i = 0; i < MB; ++i) acc[i][j] += xv[i] * wv;
+    }
+  }
+  if (k < K) {
+    for (int i = 0; i < MB; ++i) xv[i] = load_part(x[i] + k, K - k);
+    for (int j = 0; j < NB; ++j) {
+      vf wv = load_part(w[j] + k, K - k);
+      for (int i = 0; i < MB; ++i) acc[i][j] += xv[i] * wv;
+    }
+  }
+  for (int i = 0; i < MB; ++i) {
+    for (int j = 0; j < NB; ++j) out[i][to + j] = sum(acc[i][j]);
+  }
+}
+
+// MB tokens against kStreams weight rows, NB rows at a time.
+template <class W, int MB, int NB>
+static inline void dots_in_groups(const float* const* x, const W* const* w, int64_t K, float (*out)[kStreams]) {
+  for (int j = 0; j < kStreams; j += NB) dots<W, MB, NB>(x, w + j, K, out, j);
+}
+
+// n <= kTokens tokens against kStreams weight rows.
+template <class W>
+static inline void stream_rows(const float* const* x, int64_t n, const W* const* w, int64_t K,
+                               float (*out)[kStreams]) {
+  switch (n) {
+    case 1:
+      return dots_in_groups<W, 1, 8>(x, w, K, out);
+    case 2:
+      return dots_in_groups<W, 2, 4>(x, w, K, out);
+    case 3:
+      return dots_in_groups<W, 3, 2>(x, w, K, out);
+    case 4:
+      return dots_in_groups<W, 4, 2>(x, w, K, out);
+  }
+}
+
+// hidden[pair, i0:i1) of one expert.
+template <class W>
+static void gate_up_rows(const Expert& e, const float* x, int64_t ldx, const int32_t* pairs, int64_t slots,
+                         int64_t H, int64_t I, float* hidden, int64_t i0, int64_t i1) {
+  constexpr int64_t kRows = kStreams / 2;
+  for (int64_t i = i0; i < i1; i += kRows) {
+    int64_t rows = std::min(kRows, i1 - i);
+    const W* w[kStreams];
+    for (int64_t r = 0; r < kRows; ++r) {
+      int64_t row = i + std::min(r, rows - 1);
+      w[2 * r] = static_cast<const W*>(e.gate) + row * e.gate_ld;
+      w[2 * r + 1] = static_cast<const W*>(e.up) + row * e.up_ld;
+    }
+    for (int64_t p = 0; p < e.count; p += kTokens) {
+      int64_t n = std::min<int64_t>(kTokens, e.count - p);
+      const float* token[kTokens];
+      for (int64_t j = 0; j < n; ++j) token[j] = x + pairs[e.first + p + j] / slots * ldx;
+      float d[kTokens][kStreams];
+      stream_rows(token, n, w, H, d);
+      for (int64_t j = 0; j < n; ++j) {
+        vf g{}, u{};
+        for (int64_t r = 0; r < kRows; ++r) g[r] = d[j][2 * r], u[r] = d[j][2 * r + 1];
+        store_part(hidden + (e.first + p + j) * I + i, silu(g) * u, rows);
+      }
+    }
+  }
+}
+
+// y[pair, h0:h1) of one expert.
+template <class W>
+static void down_rows(const Expert& e, const float* hidden, int64_t H, int64_t I, float* y, int64_t h0, int64_t h1) {
+  for (int64_t h = h0; h < h1; h += kStreams) {
+    int64_t rows = std::min<int64_t>(kStreams, h1 - h);
+    const W* w[kStreams];
+    for (int64_t r = 0; r < kStreams; ++r) {
+      w[r] = static_cast<const W*>(e.down) + (h + std::min(r, rows - 1)) * e.down_ld;
+    }
+    for (int64_t p = 0; p < e.count; p += kTokens) {
+      int64_t n = std::min<int64_t>(kTokens, e.count - p);
+      const float* token[kTokens];
+      for (int64_t j = 0; j < n; ++j) token[j] = hidden + (e.first + p + j) * I;
+      float d[kTokens][kStreams];
+      stream_rows(token, n, w, I, d);
+      for (int64_t j = 0; j < n; ++j) std::memcpy(y + (e.first + p + j) * H + h, d[j], rows * sizeof(float));
+    }
+  }
+}
+
+// Calls part(expert, row0, row1) for the stretch [from, to) of the line of (expert, output row).
+template <class Part>
+static inline void for_expert_rows(const Expert* experts, int64_t rows, int64_t from, int64_t to, Part part) {
+  for (int64_t at = from; at < to;) {
+    int64_t row = at % rows, end = std::min(rows, row + to - at);
+    part(experts[at / rows], row, end);
+    at += end - row;
+  }
+}
+
+static void gate_up(int wtype, const Expert* experts, const float* x, int64_t ldx, const int32_t* pairs,
+                    int64_t slots, int64_t H, int64_t I, float* hidden, int64_t from, int64_t to) {
+  for_expert_rows(experts, I, from, to, [=](const Expert& e, int64_t i0, int64_t i1) {
+    switch (wtype) {
+      case kF32:
+        return gate_up_rows<float>(e, x, ldx, pairs, slots, H, I, hidden, i0, i1);
+      case kBF16:
+        return gate_up_rows<bf16>(e, x, ldx, pairs, slots, H, I, hidden, i0, i1);
+      case kF16:
+        return gate_up_rows<f16>(e, x, ldx, pairs, slots, H, I, hidden, i0, i1);
+    }
+  });
+}
+
+static void down(int wtype, const Expert* experts, const float* hidden, int64_t H, int64_t I, float* y, int64_t from,
+                 int64_t to) {
+  for_expert_rows(experts, H, from, to, [=](const Expert& e, int64_t h0, int64_t h1) {
+    switch (wtype) {
+      case kF32:
+        return down_rows<float>(e, hidden, H, I, y, h0, h1);
+      case kBF16:
+        return down_rows<bf16>(e, hidden, H, I, y, h0, h1);
+      case kF16:
+        return down_rows<f16>(e, hidden, H, I, y, h0, h1);
+    }
+  });
+}
+
+// rows[i] = x[token of pairs[i]], i in [from, to).
+static void gather(const float* x, int64_t ldx, const int32_t* pairs, int64_t slots, int64_t H, float* rows,
+                   int64_t from, int64_t to) {
+  for (int64_t i = from; i < to; ++i) std::memcpy(rows + i * H, x + pairs[i] / slots * ldx, H * sizeof(float));
+}
+
+// gate = silu(gate) * up over elements [from, to).
+static void swiglu(float* gate, const float* up, int64_t from, int64_t to) {
+  for (int64_t i = from; i < to; i += kWidth) {
+    store_next(gate + i, silu(load_next(gate + i, to - i)) * load_next(up + i, to - i), to - i);
+  }
+}
+
+// out[t] = sum_s weight[t, s] y[position of (t, s)], s = 0, 1, ...; without weights they count as 1.
+static void combine(const float* y, const int32_t* positions, int64_t slots, const float* weight, int64_t ldw,
+                    int64_t H, float* out, int64_t ldo, int64_t t0, int64_t t1) {
+  for (int64_t t = t0; t < t1; ++t) {
+    float* to = out + t * ldo;
+    for (int64_t h = 0; h < H; h += kWidth) {
+      vf total{};
+      for (int64_t s = 0; s < slots; ++s) {
+        const float* row = y + positions[t * slots + s] * H + h;
+        float w = weight == nullptr ? 1.0f : weight[t * ldw + s];
+        total += w * load_next(row, H - h);
+      }
+      store_next(to + h, total, H - h);
+    }
+  }
+}
+
+// inout[t] = inout[t] (1 - c) + shared[t] c, c = sigmoid(<x[t], coefficient>).
+template <class W>
+static void mix_typed(const float* x, int64_t ldx, const W* coefficient, const float* shared, int64_t H,
+                      float* inout, int64_t ldo, int64_t t0, int64_t t1) {
+  for (int64_t t = t0; t < t1; ++t) {
+    const float* row = x + t * ldx;
+    float d[1][kStreams];
+    dots<W, 1, 1>(&row, &coefficient, H, d, 0);
+    float c = sigmoid(splat(d[0][0]))[0];
+    const float* from = shared + t * H;
+    float* to = inout + t * ldo;
+    for (int64_t h = 0; h < H; h += kWidth) {
+      store_next(to + h, load_next(to + h, H - h) * (1 - c) + load_next(from + h, H - h) * c, H - h);
+    }
+  }
+}
+
+static void mix(int wtype, const float* x, int64_t ldx, const void* coefficient, const float* shared, int64_t H,
+                float* inout, int64_t ldo, int64_t t0, int64_t t1) {
+  switch (wtype) {
+    case kF32:
+      return mix_typed(x, ldx, static_cast<const float*>(coefficient), shared, H, inout, ldo, t0, t1);
+    case kBF16:
+      return mix_typed(x, ldx, static_cast<const bf16*>(coefficient), shared, H, inout, ldo, t0, t1);
+    case kF16:
+      return mix_typed(x, ldx, static_cast<const f16*>(coefficient), shared, H, inout, ldo, t0, t1);
+  }
+}

@@ -1,0 +1,21 @@
+package io.github.lightning4j.moe;
+
+import io.github.lightning4j.core.Checks;
+import io.github.lightning4j.core.Tensor;
+
+/** The check that an output is not written over an input that is still to be read. */
+final class Disjoint {
+  private Disjoint() {}
+
+  /**
+   * Refuses overlapping memory.
+   *
+   * @throws IllegalArgumentException naming both if they overlap
+   */
+  static void check(String outName, Tensor out, String name, Tensor tensor) {
+    if (Checks.overlap(out, tensor)) {
+      throw new IllegalArgumentException(
+          outName + ": must not overlap " + name + ", got " + out + " over " + tensor);
+    }
+  }
+}

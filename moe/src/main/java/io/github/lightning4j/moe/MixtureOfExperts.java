@@ -1,0 +1,188 @@
+package io.github.lightning4j.moe;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import io.github.lightning4j.core.Backend;
+import io.github.lightning4j.core.Checks;
+import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.moe.internal.ExpertGradients;
+import io.github.lightning4j.moe.internal.ExpertKernels;
+import io.github.lightning4j.moe.internal.MoeLibrary;
+import java.util.List;
+
+/**
+ * A mixture of SwiGLU experts without capacity limit: no token is dropped.
+ *
+ * <pre>out[t] = sum_j weight[t, j] W2_e (silu(W1_e x[t]) * (W3_e x[t])),   e = index[t, j]</pre>
+ *
+ * <p>Shapes: T tokens of width H, E experts of inner width I, k choices a token. Cost: 6 T k H I
+ * operations; for few tokens the floor is one read of the weights of the experts chosen, 3 H I
+ * elements each.
+ *
+ * <p>Numerics: on the CPU products and sums in fp32, 16-bit weights widened exactly; in the
+ * reference in double. The k answers of a token are added in the order of its choices, and work is
+ * split along outputs, so results do not depend on the number of threads. On the CPU an expert with
+ * at most 16 tokens runs in kernels that stream its weights once; one with more runs core's {@link
+ * io.github.lightning4j.core.Gemm} on its gathered tokens. NaN and infinity in a token stay in that
+ * token. Source: MiniMax-01 (arXiv 2501.08313); dispatch after MegaBlocks (arXiv 2211.15841).
+ */
+public final class MixtureOfExperts {
+  private final ExpertKernels kernels;
+
+  private MixtureOfExperts(ExpertKernels kernels) {
+    this.kernels = kernels;
+  }
+
+  /** The fastest implementation of this machine. */
+  public static MixtureOfExperts best() {
+    return of(MoeLibrary.get().preferred());
+  }
+
+  /**
+   * A certain implementation.
+   *
+   * @throws IllegalStateException if it is not available, with the reason
+   */
+  public static MixtureOfExperts of(Backend backend) {
+    return new MixtureOfExperts(ExpertKernels.of(backend));
+  }
+
+  /**
+   * Computes the mixture.
+   *
+   * @param x {@code [T, H]} F32
+   * @param weights of E experts
+   * @param index {@code [T, k]} I32, the experts of each token, as {@link Router} gives them
+   * @param weight {@code [T, k]} F32, their shares
+   * @param workspace scratch memory; holds the {@linkplain MoeWorkspace#plan() dispatch} afterwards
+   * @param out {@code [T, H]} F32, overwritten
+   * @throws IllegalArgumentException if types, shapes or devices do not fit, an index is outside
+   *     {@code [0, E)}, or {@code out} overlaps another argument
+   * @throws IllegalStateException if the workspace or a tensor is closed
+   */
+  public void forward(
+      Tensor x,
+      ExpertWeights weights,
+      Tensor index,
+      Tensor weight,
+      MoeWorkspace workspace,
+      Tensor out) {
+    checkTokens("x", x, x, weights);
+    checkRouting(x, weights, index, weight);
+    checkTokens("out", out, x, weights);
+    checkDisjoint("out", out, x, weights, index, weight);
+    workspace.plan().build(index, weights.experts());
+    if (x.size(0) > 0) {
+      kernels.forward(x, weights, workspace.plan(), weight, workspace.scratch(), out);
+    }
+  }
+
+  /**
+   * The gradients of {@link #forward}. With d = dOut[t], w = weight[t, j], g = W1 x, u = W3 x, s =
+   * sigmoid(g), h = g s u, q = W2^T d, for every choice j of every token t:
+   *
+   * <pre>
+   *   dWeight[t, j] = (h, q)
+   *   dg = w q u s (1 + g (1 - s))       du = w q g s
+   *   dW1 += dg x^T    dW3 += du x^T     dW2 += w d h^T
+   *   dx += W1^T dg + W3^T du            the path through the experts alone
+   * </pre>
+   *
+   * <p>The path through the router goes on with {@link Router#backward} on {@code outDWeight}. All
+   * outputs are overwritten; an expert without tokens gets zeros. The forward is computed again.
+   * Numerics as in {@code forward}; scratch memory is allocated and freed within the call.
+   *
+   * @param x as given to {@code forward}
+   * @param weights as given to {@code forward}
+   * @param index as given to {@code forward}
+   * @param weight as given to {@code forward}
+   * @param dOut {@code [T, H]} F32
+   * @param outDx {@code [T, H]} F32
+   * @param outDWeight {@code [T, k]} F32
+   * @param outDGate dW1, {@code [I, H]} F32 for each expert
+   * @param outDUp dW3, {@code [I, H]} F32 for each expert
+   * @param outDDown dW2, {@code [H, I]} F32 for each expert
+   * @throws IllegalArgumentException as in {@code forward}
+   */
+  public void backward(
+      Tensor x,
+      ExpertWeights weights,
+      Tensor index,
+      Tensor weight,
+      Tensor dOut,
+      Tensor outDx,
+      Tensor outDWeight,
+      List<Tensor> outDGate,
+      List<Tensor> outDUp,
+      List<Tensor> outDDown) {
+    checkTokens("x", x, x, weights);
+    checkRouting(x, weights, index, weight);
+    checkTokens("dOut", dOut, x, weights);
+    checkTokens("outDx", outDx, x, weights);
+    Checks.matrix("outDWeight", outDWeight, DType.F32);
+    Checks.shape("outDWeight", outDWeight, weight.shape());
+    checkDisjoint("outDx", outDx, x, weights, index, weight);
+    Disjoint.check("outDx", outDx, "dOut", dOut);
+    checkDisjoint("outDWeight", outDWeight, x, weights, index, weight);
+    Disjoint.check("outDWeight", outDWeight, "dOut", dOut);
+    checkGradients("outDGate", outDGate, weights.gate(), x, dOut);
+    checkGradients("outDUp", outDUp, weights.up(), x, dOut);
+    checkGradients("outDDown", outDDown, weights.down(), x, dOut);
+    DispatchPlan plan = new DispatchPlan();
+    plan.build(index, weights.experts());
+    ExpertGradients out = new ExpertGradients(outDx, outDWeight, outDGate, outDUp, outDDown);
+    kernels.backward(x, weights, plan, weight, dOut, out);
+  }
+
+  private static void checkTokens(String name, Tensor tensor, Tensor x, ExpertWeights weights) {
+    Checks.matrix(name, tensor, DType.F32);
+    Checks.shape(name, tensor, x.size(0), weights.hidden());
+    Checks.sameDevice(name, tensor, "weights", weights.gate().get(0));
+  }
+
+  private static void checkRouting(Tensor x, ExpertWeights weights, Tensor index, Tensor weight) {
+    Checks.matrix("index", index, DType.I32);
+    Checks.shape("index", index, x.size(0), index.size(1));
+    Checks.sameDevice("index", index, "x", x);
+    checkArgument(
+        index.size(1) >= 1 && index.size(1) <= weights.experts(),
+        "index: expected 1 <= k <= %s, got k = %s",
+        weights.experts(),
+        index.size(1));
+    Checks.matrix("weight", weight, DType.F32);
+    Checks.shape("weight", weight, index.shape());
+    Checks.sameDevice("weight", weight, "x", x);
+  }
+
+  private static void checkDisjoint(
+      String name, Tensor out, Tensor x, ExpertWeights weights, Tensor index, Tensor weight) {
+    Disjoint.check(name, out, "x", x);
+    Disjoint.check(name, out, "index", index);
+    Disjoint.check(name, out, "weight", weight);
+    for (int e = 0; e < weights.experts(); e++) {
+      Disjoint.check(name, out, "gate", weights.gate().get(e));
+      Disjoint.check(name, out, "up", weights.up().get(e));
+      Disjoint.check(name, out, "down", weights.down().get(e));
+    }
+  }
+
+  private static void checkGradients(
+      String name, List<Tensor> gradients, List<Tensor> weights, Tensor x, Tensor dOut) {
+    checkArgument(
+        gradients.size() == weights.size(),
+        "%s: expected %s experts, got %s",
+        name,
+        weights.size(),
+        gradients.size());
+    for (int e = 0; e < weights.size(); e++) {
+      String one = name + "[" + e + "]";
+      Checks.matrix(one, gradients.get(e), DType.F32);
+      Checks.shape(one, gradients.get(e), weights.get(e).shape());
+      Checks.sameDevice(one, gradients.get(e), "x", x);
+      Disjoint.check(one, gradients.get(e), "x", x);
+      Disjoint.check(one, gradients.get(e), "dOut", dOut);
+      Disjoint.check(one, gradients.get(e), "its weight", weights.get(e));
+    }
+  }
+}

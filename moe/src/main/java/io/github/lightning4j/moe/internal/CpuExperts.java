@@ -1,0 +1,67 @@
+package io.github.lightning4j.moe.internal;
+
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.Threads;
+import io.github.lightning4j.moe.DispatchPlan;
+import io.github.lightning4j.moe.ExpertWeights;
+import io.github.lightning4j.moe.SharedWeights;
+
+/** The kernels of {@code experts_kernels.h} and, for experts with many tokens, core's products. */
+final class CpuExperts implements ExpertKernels {
+  /** Tokens of a shared expert that are worth a thread of their own. */
+  private static final long SHARED_GRAIN = 8;
+
+  private final CpuFeedForward feedForward = new CpuFeedForward();
+  private final CpuBackward backward = new CpuBackward();
+
+  @Override
+  public void forward(
+      Tensor x,
+      ExpertWeights weights,
+      DispatchPlan plan,
+      Tensor weight,
+      Scratch scratch,
+      Tensor out) {
+    Tensor answers = feedForward.run(x, weights, plan, scratch);
+    CpuFeedForward.combine(
+        answers, plan, scratch.positions, weight.address(), weight.stride(0), out);
+  }
+
+  @Override
+  public void backward(
+      Tensor x,
+      ExpertWeights weights,
+      DispatchPlan plan,
+      Tensor weight,
+      Tensor dOut,
+      ExpertGradients out) {
+    backward.run(x, weights, plan, weight, dOut, out);
+  }
+
+  @Override
+  public void mixShared(
+      Tensor x,
+      SharedWeights shared,
+      ExpertWeights expert,
+      DispatchPlan plan,
+      Scratch scratch,
+      Tensor inOut) {
+    Tensor answers = feedForward.run(x, expert, plan, scratch);
+    Tensor coefficient = shared.coefficient();
+    Threads.forRanges(
+        x.size(0),
+        SHARED_GRAIN,
+        (from, to) ->
+            MoeKernels.mix(
+                coefficient.dtype().ordinal(),
+                x.address(),
+                x.stride(0),
+                coefficient.address(),
+                answers.address(),
+                x.size(1),
+                inOut.address(),
+                inOut.stride(0),
+                from,
+                to));
+  }
+}

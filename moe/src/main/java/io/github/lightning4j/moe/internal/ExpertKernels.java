@@ -1,0 +1,49 @@
+package io.github.lightning4j.moe.internal;
+
+import io.github.lightning4j.core.Backend;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.moe.DispatchPlan;
+import io.github.lightning4j.moe.ExpertWeights;
+import io.github.lightning4j.moe.SharedWeights;
+
+/** A mixture of experts over a plan; arguments are checked by the facades. */
+public interface ExpertKernels {
+  /** {@code out[t] = sum_j weight[t, j] expert_j(x[t])}. */
+  void forward(
+      Tensor x,
+      ExpertWeights weights,
+      DispatchPlan plan,
+      Tensor weight,
+      Scratch scratch,
+      Tensor out);
+
+  /** The gradients of {@link #forward}. */
+  void backward(
+      Tensor x,
+      ExpertWeights weights,
+      DispatchPlan plan,
+      Tensor weight,
+      Tensor dOut,
+      ExpertGradients out);
+
+  /**
+   * {@code inOut[t] = inOut[t] (1 - c) + expert(x[t]) c}, {@code c = sigmoid(<x[t], coefficient>)}.
+   *
+   * @param expert gate, up and down of {@code shared}
+   * @param plan every token to this expert
+   */
+  void mixShared(
+      Tensor x,
+      SharedWeights shared,
+      ExpertWeights expert,
+      DispatchPlan plan,
+      Scratch scratch,
+      Tensor inOut);
+
+  /** The implementation for a backend. */
+  static ExpertKernels of(Backend backend) {
+    return backend == Backend.REFERENCE
+        ? new ReferenceExperts()
+        : MoeLibrary.get().choose(backend, new ReferenceExperts(), new CpuExperts());
+  }
+}

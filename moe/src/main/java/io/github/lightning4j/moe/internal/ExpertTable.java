@@ -1,0 +1,55 @@
+package io.github.lightning4j.moe.internal;
+
+import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Elements;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.moe.DispatchPlan;
+import io.github.lightning4j.moe.ExpertWeights;
+
+/** The experts that get few tokens, as {@code struct Expert} of {@code expert.h} lays them out. */
+final class ExpertTable {
+  /** Longs in a record: three weights with their row strides, first pair, count of pairs. */
+  private static final int FIELDS = 8;
+
+  private final Tensor records;
+  private int size;
+  private long pairs;
+
+  /** Lists the experts with at least one token and at most {@code limit}. */
+  ExpertTable(ExpertWeights weights, DispatchPlan plan, int limit, GrowingBuffer memory) {
+    records = memory.take(DType.I64, weights.experts(), FIELDS);
+    Elements to = records.accessor();
+    for (int e = 0; e < weights.experts(); e++) {
+      int count = plan.count(e);
+      if (count == 0 || count > limit) {
+        continue;
+      }
+      long at = (long) size++ * FIELDS;
+      pairs += count;
+      put(to, at, weights.gate().get(e));
+      put(to, at + 2, weights.up().get(e));
+      put(to, at + 4, weights.down().get(e));
+      to.setLong(at + 6, plan.offset(e));
+      to.setLong(at + 7, count);
+    }
+  }
+
+  private static void put(Elements to, long at, Tensor weight) {
+    to.setLong(at, weight.address());
+    to.setLong(at + 1, weight.stride(0));
+  }
+
+  long address() {
+    return records.address();
+  }
+
+  /** The experts listed. */
+  int size() {
+    return size;
+  }
+
+  /** Their tokens. */
+  long pairs() {
+    return pairs;
+  }
+}

@@ -1,0 +1,49 @@
+package io.github.lightning4j.moe.internal;
+
+import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Memory;
+import io.github.lightning4j.core.Tensor;
+import org.jspecify.annotations.Nullable;
+
+/** Memory that is handed out again and again and grows when more is wanted. */
+final class GrowingBuffer implements AutoCloseable {
+  private @Nullable Memory memory;
+
+  /** A contiguous tensor at the start of the memory; ends what was handed out before. */
+  Tensor take(DType dtype, long... shape) {
+    long bytes = dtype.bytes();
+    for (long size : shape) {
+      bytes = Math.multiplyExact(bytes, size);
+    }
+    return Tensor.view(reserve(bytes), 0, dtype, shape);
+  }
+
+  private Memory reserve(long bytes) {
+    Memory held = memory;
+    if (held != null && held.bytes() >= bytes) {
+      return held;
+    }
+    long wanted = bytes;
+    if (held != null) {
+      // At least half as much again, so that slowly growing batches seldom come here.
+      wanted = Math.max(bytes, held.bytes() + held.bytes() / 2);
+      memory = null;
+      held.close();
+    }
+    Memory grown = Memory.allocate(wanted);
+    memory = grown;
+    return grown;
+  }
+
+  long bytes() {
+    return memory == null ? 0 : memory.bytes();
+  }
+
+  @Override
+  public void close() {
+    if (memory != null) {
+      memory.close();
+      memory = null;
+    }
+  }
+}

@@ -1,0 +1,130 @@
+package io.github.lightning4j.moe.internal;
+
+import org.bytedeco.javacpp.annotation.Cast;
+import org.bytedeco.javacpp.annotation.Name;
+import org.bytedeco.javacpp.annotation.NoException;
+import org.bytedeco.javacpp.annotation.Platform;
+
+/**
+ * The functions of {@code moe.cpp}: addresses and sizes that the facades have checked. JavaCPP
+ * reads this class with nothing but this module on its class path, so it must not name types of
+ * core.
+ */
+@Platform(include = "moe.cpp", library = "jnimoe", compiler = "cpp17")
+@NoException
+final class MoeKernels {
+  private MoeKernels() {}
+
+  @Name("l4j_moe_init")
+  static native int initialize(int isa);
+
+  @Name("l4j_moe_route")
+  static native @Cast("int64_t") long route(
+      long logits,
+      long ldl,
+      long experts,
+      long k,
+      long index,
+      long ldi,
+      long weight,
+      long ldw,
+      long t0,
+      long t1);
+
+  @Name("l4j_moe_route_backward")
+  static native void routeBackward(
+      long logits,
+      long ldl,
+      long experts,
+      long k,
+      long index,
+      long ldi,
+      long dWeight,
+      long ldw,
+      long dLogits,
+      long ldd,
+      long t0,
+      long t1);
+
+  @Name("l4j_moe_gate_up")
+  static native void gateUp(
+      int wtype,
+      long experts,
+      long x,
+      long ldx,
+      long pairs,
+      long slots,
+      long h,
+      long i,
+      long hidden,
+      long from,
+      long to);
+
+  @Name("l4j_moe_down")
+  static native void down(
+      int wtype, long experts, long hidden, long h, long i, long y, long from, long to);
+
+  @Name("l4j_moe_gather")
+  static native void gather(
+      long x, long ldx, long pairs, long slots, long h, long rows, long from, long to);
+
+  @Name("l4j_moe_swiglu")
+  static native void swiglu(long gate, long up, long from, long to);
+
+  @Name("l4j_moe_combine")
+  static native void combine(
+      long y,
+      long positions,
+      long slots,
+      long weight,
+      long ldw,
+      long h,
+      long out,
+      long ldo,
+      long t0,
+      long t1);
+
+  @Name("l4j_moe_mix")
+  static native void mix(
+      int wtype,
+      long x,
+      long ldx,
+      long coefficient,
+      long shared,
+      long h,
+      long inOut,
+      long ldo,
+      long t0,
+      long t1);
+
+  @Name("l4j_moe_scaled_rows")
+  static native void scaledRows(
+      int type,
+      long c,
+      long cm,
+      long cr,
+      long rows,
+      long ldr,
+      long count,
+      long out,
+      long ldo,
+      long m,
+      int add,
+      long n0,
+      long n1);
+
+  @Name("l4j_moe_swiglu_backward")
+  static native void swigluBackward(
+      long g,
+      long u,
+      long q,
+      long pairs,
+      long slots,
+      long weight,
+      long ldw,
+      long dWeight,
+      long lddw,
+      long i,
+      long r0,
+      long r1);
+}

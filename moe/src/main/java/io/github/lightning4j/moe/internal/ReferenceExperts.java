@@ -1,0 +1,79 @@
+package io.github.lightning4j.moe.internal;
+
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.Threads;
+import io.github.lightning4j.moe.DispatchPlan;
+import io.github.lightning4j.moe.ExpertWeights;
+import io.github.lightning4j.moe.SharedWeights;
+
+/** The formulas of {@link ExpertKernels} token by token, in double. */
+final class ReferenceExperts implements ExpertKernels {
+  @Override
+  public void forward(
+      Tensor x,
+      ExpertWeights weights,
+      DispatchPlan plan,
+      Tensor weight,
+      Scratch scratch,
+      Tensor out) {
+    Threads.forRanges(
+        x.size(0),
+        1,
+        (from, to) -> {
+          for (long t = from; t < to; t++) {
+            token(x, weights, plan, weight, out, t);
+          }
+        });
+  }
+
+  private static void token(
+      Tensor x, ExpertWeights weights, DispatchPlan plan, Tensor weight, Tensor out, long t) {
+    double[] row = Rows.get(x, t);
+    double[] share = Rows.get(weight, t);
+    double[] total = new double[row.length];
+    for (int s = 0; s < share.length; s++) {
+      int expert = plan.expert((int) t * plan.slots() + s);
+      double[] answer = new Expert(weights, expert).answer(row);
+      for (int h = 0; h < total.length; h++) {
+        total[h] += share[s] * answer[h];
+      }
+    }
+    Rows.set(out, t, total);
+  }
+
+  @Override
+  public void backward(
+      Tensor x,
+      ExpertWeights weights,
+      DispatchPlan plan,
+      Tensor weight,
+      Tensor dOut,
+      ExpertGradients out) {
+    ReferenceBackward.run(x, weights, plan, weight, dOut, out);
+  }
+
+  @Override
+  public void mixShared(
+      Tensor x,
+      SharedWeights shared,
+      ExpertWeights expert,
+      DispatchPlan plan,
+      Scratch scratch,
+      Tensor inOut) {
+    Threads.forRanges(
+        x.size(0),
+        1,
+        (from, to) -> {
+          for (long t = from; t < to; t++) {
+            double[] row = Rows.get(x, t);
+            double[] mixed = Rows.get(inOut, t);
+            double[] answer = new Expert(expert, 0).answer(row);
+            double c = Expert.sigmoid(new Expert.Matrix(shared.coefficient()).times(row)[0]);
+            for (int h = 0; h < mixed.length; h++) {
+              mixed[h] = mixed[h] * (1 - c) + answer[h] * c;
+            }
+            Rows.set(inOut, t, mixed);
+          }
+        });
+  }
+}
