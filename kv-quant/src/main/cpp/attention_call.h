@@ -1,0 +1,49 @@
+// One call of attention, as CpuAttention.java lays it out: 8-byte fields in this order.
+#pragma once
+
+#include <algorithm>
+
+#include "page.h"
+
+namespace l4j::kv {
+
+constexpr int64_t kTileRows = 16;   // query rows that share one reading of the keys and values
+constexpr int64_t kRangeKeys = 512; // keys whose softmax is formed apart, then merged
+
+struct AttentionCall {
+  int64_t type;  // of the pages
+  Pages pages;
+  int64_t head_dim;
+  int64_t length;   // tokens in the cache
+  int64_t queries;  // the last of these positions
+  int64_t group;    // query heads for each kv head
+  Tokens q;
+  Tokens out;
+  double scale;
+
+  // The query rows of a kv head: row = query * group + head within the group.
+  int64_t rows() const { return queries * group; }
+  int64_t tiles() const { return (rows() + kTileRows - 1) / kTileRows; }
+  int64_t ranges() const { return (length + kRangeKeys - 1) / kRangeKeys; }
+  // How many keys a row sees.
+  int64_t visible(int64_t row) const { return length - queries + row / group + 1; }
+  // Floats of a partial result: maximum and sum of each row, then the outputs.
+  int64_t partial() const { return kTileRows * (2 + pages.row); }
+};
+
+// Rows [first, first + count) of a kv head.
+struct Tile {
+  int64_t head;
+  int64_t first;
+  int64_t count;
+
+  // Tiles taken from both ends in turn: later rows see more keys, so neighbours even out.
+  static Tile of(const AttentionCall& call, int64_t item) {
+    int64_t n = call.tiles(), i = item % n;
+    int64_t tile = i % 2 == 0 ? i / 2 : n - 1 - i / 2;
+    int64_t first = tile * kTileRows;
+    return {item / n, first, std::min(kTileRows, call.rows() - first)};
+  }
+};
+
+}  // namespace l4j::kv

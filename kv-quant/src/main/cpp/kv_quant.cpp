@@ -1,0 +1,69 @@
+// libjnikvquant: tokens into and out of pages, and attention over pages. Addresses come from Java as 64-bit
+// integers; the Java side has checked every size.
+#include "isa.h"
+#include "attention_call.h"
+#define L4J_KERNELS "store_kernels.h"
+#include "foreach_isa.h"
+#define L4J_KERNELS "attention_kernels.h"
+#include "foreach_isa.h"
+
+namespace l4j::kv {
+
+struct Table {
+  decltype(&avx2::append) append;
+  decltype(&avx2::read) read;
+  decltype(&avx2::attend_tiles) attend_tiles;
+  decltype(&avx2::attend_ranges) attend_ranges;
+  decltype(&avx2::merge_ranges) merge_ranges;
+};
+
+constexpr Table kTables[] = {
+    {},
+    {avx2::append, avx2::read, avx2::attend_tiles, avx2::attend_ranges, avx2::merge_ranges},
+    {avx512::append, avx512::read, avx512::attend_tiles, avx512::attend_ranges, avx512::merge_ranges},
+};
+
+static const Table* kernels = nullptr;
+
+static Pages pages(int64_t table, int64_t heads, int64_t head_dim) {
+  return {reinterpret_cast<const int64_t*>(table), heads, padded(head_dim)};
+}
+static Tokens tokens(int64_t data, int64_t token, int64_t head) {
+  return {reinterpret_cast<float*>(data), token, head};
+}
+static const AttentionCall& call_at(int64_t address) { return *reinterpret_cast<const AttentionCall*>(address); }
+
+}  // namespace l4j::kv
+
+// Takes the instruction set wanted (0: the best) and returns the best one of this CPU.
+static int l4j_kv_init(int isa) {
+  int best = l4j::best_isa();
+  l4j::kv::kernels = &l4j::kv::kTables[isa == 0 ? best : std::min(isa, best)];
+  return best;
+}
+
+static void l4j_kv_append(int type, int64_t table, int64_t heads, int64_t head_dim, int64_t k, int64_t k_token,
+                          int64_t k_head, int64_t v, int64_t v_token, int64_t v_head, int64_t first, int64_t from,
+                          int64_t to) {
+  using namespace l4j::kv;
+  kernels->append(type, pages(table, heads, head_dim), head_dim, tokens(k, k_token, k_head),
+                  tokens(v, v_token, v_head), first, from, to);
+}
+static void l4j_kv_read(int type, int64_t table, int64_t heads, int64_t head_dim, int64_t k, int64_t k_token,
+                        int64_t k_head, int64_t v, int64_t v_token, int64_t v_head, int64_t from, int64_t to) {
+  using namespace l4j::kv;
+  kernels->read(type, pages(table, heads, head_dim), head_dim, tokens(k, k_token, k_head),
+                tokens(v, v_token, v_head), from, to);
+}
+static void l4j_kv_attend_tiles(int64_t call, int64_t from, int64_t to) {
+  using namespace l4j::kv;
+  kernels->attend_tiles(call_at(call), from, to);
+}
+static void l4j_kv_attend_ranges(int64_t call, int64_t partials, int64_t from, int64_t to) {
+  using namespace l4j::kv;
+  kernels->attend_ranges(call_at(call), reinterpret_cast<float*>(partials), from, to);
+}
+static void l4j_kv_merge_ranges(int64_t call, int64_t partials, int64_t from, int64_t to) {
+  using namespace l4j::kv;
+  kernels->merge_ranges(call_at(call), reinterpret_cast<float*>(partials), from, to);
+}

@@ -1,0 +1,92 @@
+package io.github.lightning4j.kvquant;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import io.github.lightning4j.core.Backend;
+import io.github.lightning4j.core.Checks;
+import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.kvquant.internal.AttentionKernels;
+import io.github.lightning4j.kvquant.internal.KvQuantKernels;
+import io.github.lightning4j.kvquant.internal.PagedStore;
+
+/**
+ * Causal softmax attention of the newest positions over a {@link KvCache}, with grouped queries.
+ *
+ * <pre>out[t, h] = sum_s p[s] v[s, g]      p = softmax over s of  scale * (q[t, h] . k[s, g])
+ *
+ * g = h / (heads / kvHeads),  s = 0 ... length - T + t
+ * </pre>
+ *
+ * <p>The T queries stand at the last T positions of the cache, so their own keys and values are
+ * appended first. T = 1 is decode, T = length is a whole prompt, anything between continues one.
+ *
+ * <p>Numerics: on the CPU fp32 products and sums, the softmax by running maximum; in the reference
+ * doubles. A result depends on its query and the tokens it sees, bit for bit: not on how a prompt
+ * was cut into calls, nor on the number of threads. A NaN in a query, or in a key that the query
+ * sees, makes that output row NaN; so does a score of plus infinity, or scores that are all minus
+ * infinity. A NaN in a visible value makes its channel NaN. Tokens that a query does not see have
+ * no effect.
+ *
+ * <p>Cost: {@code 4 * headDim} operations for each query head and visible key. The floor of decode
+ * is one read of the cache: up to 16 query heads of a kv head share it.
+ */
+public final class CacheAttention {
+  private final AttentionKernels kernels;
+
+  private CacheAttention(AttentionKernels kernels) {
+    this.kernels = kernels;
+  }
+
+  /** The fastest implementation of this machine. */
+  public static CacheAttention best() {
+    return of(KvQuantKernels.library().preferred());
+  }
+
+  /**
+   * A certain implementation.
+   *
+   * @throws IllegalStateException if it is not available, with the reason
+   */
+  public static CacheAttention of(Backend backend) {
+    return new CacheAttention(AttentionKernels.of(backend));
+  }
+
+  /**
+   * Attends.
+   *
+   * @param q queries {@code [T, heads, headDim]}, F32, rotated to their positions already; {@code
+   *     heads} a multiple of {@code kvHeads}; a dense last dimension, other strides free
+   * @param cache holds at least T tokens; the last T are the queries' own
+   * @param scale factor of the scores, usually {@code headDim^-0.5}; finite
+   * @param out {@code [T, heads, headDim]}, F32; a dense last dimension; must not overlap {@code q}
+   * @throws IllegalArgumentException if types, shapes or strides do not fit
+   * @throws IllegalStateException if the cache or a tensor is closed
+   */
+  public void attend(Tensor q, KvCache cache, float scale, Tensor out) {
+    PagedStore store = cache.open();
+    Checks.dtype("q", q, DType.F32);
+    Checks.rank("q", q, 3);
+    Checks.shape("q", q, q.size(0), q.size(1), cache.headDim());
+    Checks.denseLast("q", q);
+    checkArgument(
+        q.size(1) > 0 && q.size(1) % cache.kvHeads() == 0,
+        "q: expected a multiple of %s kv heads, got %s heads",
+        cache.kvHeads(),
+        q.size(1));
+    checkArgument(
+        q.size(0) <= store.length(),
+        "q: expected at most %s queries, the tokens of the cache, got %s",
+        store.length(),
+        q.size(0));
+    checkArgument(Float.isFinite(scale), "scale: expected a finite factor, got %s", scale);
+    Checks.dtype("out", out, DType.F32);
+    Checks.shape("out", out, q.shape());
+    Checks.denseLast("out", out);
+    Checks.sameDevice("out", out, "q", q);
+    checkArgument(!Checks.overlap(out, q), "out: must not overlap q");
+    if (q.size(0) > 0) {
+      kernels.attend(q, store, scale, out);
+    }
+  }
+}

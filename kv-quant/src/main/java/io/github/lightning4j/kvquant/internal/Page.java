@@ -1,0 +1,56 @@
+package io.github.lightning4j.kvquant.internal;
+
+import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Elements;
+import io.github.lightning4j.core.Memory;
+import io.github.lightning4j.core.Tensor;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.bytedeco.javacpp.Pointer;
+
+/**
+ * The memory of 64 tokens, freed by its last holder. Only a sole holder may write: a page becomes
+ * shared when its holder forks and by nothing else, so the holder that finds itself alone stays so.
+ */
+final class Page {
+  private final Memory memory;
+  private final AtomicInteger holders = new AtomicInteger(1);
+
+  /** A page of zeros with one holder. */
+  Page(long bytes) {
+    this.memory = Memory.allocate(bytes);
+  }
+
+  /** The same contents with one holder. */
+  Page copy() {
+    Page copy = new Page(memory.bytes());
+    Pointer.memcpy(
+        Memory.pointer(copy.address(), memory.bytes()),
+        Memory.pointer(address(), memory.bytes()),
+        memory.bytes());
+    return copy;
+  }
+
+  long address() {
+    return memory.address();
+  }
+
+  /** Access to the elements of the page, from the first on. */
+  Elements elements(DType dtype) {
+    return Tensor.view(memory, 0, dtype, memory.bytes() / dtype.bytes()).accessor();
+  }
+
+  boolean isShared() {
+    return holders.get() > 1;
+  }
+
+  Page retain() {
+    holders.incrementAndGet();
+    return this;
+  }
+
+  void release() {
+    if (holders.decrementAndGet() == 0) {
+      memory.close();
+    }
+  }
+}
