@@ -142,8 +142,12 @@ final class ArchitectureTest {
   }
 
   @Test
-  void librariesNeitherPrintNorExit() {
+  void librariesDoNotPrint() {
     noClasses().that(LIBRARY).should(ACCESS_STANDARD_STREAMS).check(suite);
+  }
+
+  @Test
+  void librariesDoNotEndTheProcess() {
     noClasses()
         .that(LIBRARY)
         .should()
