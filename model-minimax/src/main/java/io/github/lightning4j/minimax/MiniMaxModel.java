@@ -1,0 +1,135 @@
+package io.github.lightning4j.minimax;
+
+import static com.google.common.base.Preconditions.checkState;
+
+import io.github.lightning4j.minimax.internal.ForwardPass;
+import io.github.lightning4j.minimax.internal.Operators;
+import io.github.lightning4j.minimax.internal.SequenceState;
+import io.github.lightning4j.minimax.internal.Workspace;
+import java.nio.file.Path;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Function;
+
+/**
+ * A loaded model: immutable weights and the layers over them. Thread-safe; any number of sessions
+ * may run at once.
+ *
+ * <pre>{@code
+ * try (MiniMaxModel model = MiniMaxModel.load(Path.of("models/minimax-nano"));
+ *     Session session = model.newSession()) {
+ *   float[] logits = session.prefill(1404, 349, 262);
+ * }
+ * }</pre>
+ *
+ * <p>Close all sessions before the model.
+ */
+public final class MiniMaxModel implements AutoCloseable {
+  private final Checkpoint checkpoint;
+  private final LoadOptions options;
+  private final ForwardPass pass;
+  private final ConcurrentLinkedQueue<Workspace> workspaces = new ConcurrentLinkedQueue<>();
+  private final AtomicBoolean closed = new AtomicBoolean();
+
+  private MiniMaxModel(Checkpoint checkpoint, LoadOptions options) {
+    this.checkpoint = checkpoint;
+    this.options = options;
+    Operators operators = options.backend().map(Operators::of).orElseGet(Operators::best);
+    this.pass = new ForwardPass(checkpoint.config(), checkpoint.weights(), operators);
+  }
+
+  /** Loads a checkpoint folder with {@link LoadOptions#DEFAULT}. */
+  public static MiniMaxModel load(Path folder) {
+    return load(folder, LoadOptions.DEFAULT);
+  }
+
+  /**
+   * Loads a checkpoint folder.
+   *
+   * @throws io.github.lightning4j.core.CheckpointException if something is missing or broken
+   * @throws IllegalStateException if a forced backend is not available
+   */
+  public static MiniMaxModel load(Path folder, LoadOptions options) {
+    Checkpoint checkpoint = Checkpoint.open(folder);
+    try {
+      if (options.checkWeights()) {
+        checkpoint.checkWeights(options.progress());
+      }
+      return new MiniMaxModel(checkpoint, options);
+    } catch (RuntimeException e) {
+      checkpoint.close();
+      throw e;
+    }
+  }
+
+  /** The hyperparameters. */
+  public MiniMaxConfig config() {
+    return checkpoint.config();
+  }
+
+  /** The folder it was loaded from. */
+  public Path folder() {
+    return checkpoint.folder();
+  }
+
+  /** How it was loaded. */
+  public LoadOptions options() {
+    return options;
+  }
+
+  /**
+   * A session before its first token.
+   *
+   * @throws IllegalStateException if the model is closed
+   */
+  public Session newSession() {
+    checkOpen();
+    return new Session(this, SequenceState.empty(config(), options.cacheType()));
+  }
+
+  /**
+   * A session as {@link Session#snapshot} left it.
+   *
+   * @throws io.github.lightning4j.core.CheckpointException if the file is broken or of another
+   *     model
+   */
+  public Session restore(Path snapshot) {
+    checkOpen();
+    return SessionSnapshot.read(this, snapshot);
+  }
+
+  /** Runs a forward pass with scratch memory of its own. */
+  <T> T run(Function<Run, T> work) {
+    checkOpen();
+    Workspace workspace = workspaces.poll();
+    if (workspace == null) {
+      workspace = new Workspace();
+    }
+    try {
+      return work.apply(new Run(pass, workspace));
+    } finally {
+      workspaces.add(workspace);
+    }
+  }
+
+  /** What a forward pass needs. */
+  record Run(ForwardPass pass, Workspace workspace) {}
+
+  private void checkOpen() {
+    checkState(!closed.get(), "model %s is closed", folder());
+  }
+
+  /**
+   * Frees scratch memory and unmaps the weights.
+   *
+   * @throws IllegalStateException if closed already
+   */
+  @Override
+  public void close() {
+    checkState(closed.compareAndSet(false, true), "model %s is closed already", folder());
+    workspaces.forEach(Workspace::close);
+    workspaces.clear();
+    pass.close();
+    checkpoint.close();
+  }
+}

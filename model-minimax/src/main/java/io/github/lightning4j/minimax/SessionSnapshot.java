@@ -1,0 +1,123 @@
+package io.github.lightning4j.minimax;
+
+import io.github.lightning4j.core.CheckpointException;
+import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.MemoryScope;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.safetensors.SafetensorsFile;
+import io.github.lightning4j.core.safetensors.SafetensorsWriter;
+import io.github.lightning4j.kvquant.KvCache;
+import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
+import io.github.lightning4j.minimax.internal.SequenceState;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * A session as a safetensors file: {@code layer.i.state} of lightning layers, {@code layer.i.key}
+ * and {@code layer.i.value} {@code [T, kvHeads, d]} of softmax layers, {@code logits}, and metadata
+ * that binds it to the config it was made with.
+ */
+final class SessionSnapshot {
+  private static final String FORMAT = "lightning4j.session.1";
+
+  private SessionSnapshot() {}
+
+  static void write(Session session, SequenceState state, Path file) {
+    MiniMaxConfig config = session.model().config();
+    try (MemoryScope scope = new MemoryScope()) {
+      Map<String, Tensor> tensors = new LinkedHashMap<>();
+      for (int i = 0; i < config.layers().size(); i++) {
+        if (config.layers().get(i) == LayerKind.LIGHTNING) {
+          tensors.put("layer." + i + ".state", state.lightning(i));
+        } else {
+          KvCache cache = state.cache(i);
+          Tensor key = scope.allocate(DType.F32, cache.length(), cache.kvHeads(), cache.headDim());
+          Tensor value = scope.allocate(DType.F32, key.shape());
+          cache.read(key, value);
+          tensors.put("layer." + i + ".key", key);
+          tensors.put("layer." + i + ".value", value);
+        }
+      }
+      tensors.put("logits", scope.add(Tensor.of(session.logits(), session.logits().length)));
+      Map<String, String> metadata =
+          Map.of(
+              "format", FORMAT,
+              "config", config.toString(),
+              "position", Long.toString(state.position()));
+      SafetensorsWriter.write(file, tensors, metadata);
+    }
+  }
+
+  static Session read(MiniMaxModel model, Path file) {
+    try (SafetensorsFile source = SafetensorsFile.open(file)) {
+      expect(file, source, "format", FORMAT);
+      expect(file, source, "config", model.config().toString());
+      SequenceState state = SequenceState.empty(model.config(), model.options().cacheType());
+      try {
+        fill(model, file, source, state);
+        float[] logits = tensor(file, source, "logits", model.config().vocabSize()).toFloats();
+        return new Session(model, state, logits);
+      } catch (RuntimeException e) {
+        state.close();
+        throw e;
+      }
+    }
+  }
+
+  private static void fill(
+      MiniMaxModel model, Path file, SafetensorsFile source, SequenceState state) {
+    MiniMaxConfig config = model.config();
+    long position = position(file, source, config.maxPositions());
+    var attention = config.attention();
+    for (int i = 0; i < config.layers().size(); i++) {
+      if (config.layers().get(i) == LayerKind.LIGHTNING) {
+        Tensor to = state.lightning(i);
+        to.copyFrom(tensor(file, source, "layer." + i + ".state", to.shape()));
+      } else if (position > 0) {
+        long[] shape = {position, attention.kvHeads(), attention.headDim()};
+        state
+            .cache(i)
+            .append(
+                tensor(file, source, "layer." + i + ".key", shape),
+                tensor(file, source, "layer." + i + ".value", shape));
+      }
+    }
+    state.advance(position);
+  }
+
+  private static void expect(Path file, SafetensorsFile source, String key, String expected) {
+    String got = source.metadata().getOrDefault(key, "nothing");
+    if (!got.equals(expected)) {
+      throw new CheckpointException(
+          file, "snapshot of another kind: " + key + " expected " + expected + ", got " + got);
+    }
+  }
+
+  private static long position(Path file, SafetensorsFile source, long limit) {
+    String text = source.metadata().getOrDefault("position", "nothing");
+    try {
+      long position = Long.parseLong(text);
+      if (position >= 0 && position <= limit) {
+        return position;
+      }
+    } catch (NumberFormatException e) {
+      // told below, like a number out of range
+    }
+    throw new CheckpointException(
+        file, "position: expected a number from 0 to " + limit + ", got " + text);
+  }
+
+  private static Tensor tensor(Path file, SafetensorsFile source, String name, long... shape) {
+    if (!source.names().contains(name)) {
+      throw new CheckpointException(file, "missing tensor " + name);
+    }
+    Tensor tensor = source.tensor(name);
+    if (tensor.dtype() != DType.F32 || !Arrays.equals(tensor.shape(), shape)) {
+      throw new CheckpointException(
+          file, name + ": expected F32" + Arrays.toString(shape) + ", got " + tensor);
+    }
+    return tensor;
+  }
+}

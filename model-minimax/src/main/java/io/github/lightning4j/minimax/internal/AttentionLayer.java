@@ -1,0 +1,14 @@
+package io.github.lightning4j.minimax.internal;
+
+import io.github.lightning4j.core.Tensor;
+
+/** The attention of a layer: mixes the rows of each sequence with what came before them. */
+interface AttentionLayer {
+  /**
+   * Runs over a batch and updates the state of its sequences.
+   *
+   * @param normed {@code [R, H]}
+   * @param out {@code [R, H]}
+   */
+  void forward(TokenBatch batch, Workspace workspace, Tensor normed, Tensor out);
+}

@@ -1,0 +1,67 @@
+package io.github.lightning4j.minimax.internal;
+
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.minimax.ForwardObserver;
+import io.github.lightning4j.minimax.MiniMaxConfig;
+import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
+import io.github.lightning4j.minimax.MiniMaxConfig.Mix;
+import io.github.lightning4j.minimax.internal.Workspace.Slot;
+
+/**
+ * One layer.
+ *
+ * <pre>
+ * n  = RMS(x)     y  = alpha_a res + beta_a attention(n)      res  = n with post-norm, x without
+ * m  = RMS(y)     x' = alpha_m res + beta_m experts(m)        res  = m with post-norm, y without
+ * </pre>
+ */
+final class DecoderLayer {
+  private final ModelWeights.Layer weights;
+  private final AttentionLayer attention;
+  private final MoeLayer moe;
+  private final Operators operators;
+  private final boolean postNorm;
+  private final Mix attentionMix;
+  private final Mix mlpMix;
+  private final float eps;
+
+  DecoderLayer(
+      int index,
+      MiniMaxConfig config,
+      ModelWeights.Layer weights,
+      Operators operators,
+      Tensor invFreq) {
+    this.weights = weights;
+    this.operators = operators;
+    this.attention =
+        weights.attention() instanceof ModelWeights.Lightning lightning
+            ? new LightningLayer(index, config, lightning, operators)
+            : new SoftmaxLayer(
+                index, config, (ModelWeights.Softmax) weights.attention(), operators, invFreq);
+    this.moe = new MoeLayer(index, config, weights.moe(), operators);
+    this.postNorm = config.residuals().postNorm();
+    this.attentionMix =
+        config.layers().get(index) == LayerKind.LIGHTNING
+            ? config.residuals().lightning()
+            : config.residuals().softmax();
+    this.mlpMix = config.residuals().mlp();
+    this.eps = (float) config.rmsNormEps();
+  }
+
+  /** Runs the layer over a batch; {@code stream} goes in and comes out. */
+  void forward(TokenBatch batch, Workspace workspace, ForwardObserver observer, Tensor stream) {
+    Tensor normed = workspace.floats(Slot.NORMED, stream.shape());
+    Tensor branch = workspace.floats(Slot.BRANCH, stream.shape());
+    operators.rows().rmsNorm(stream, weights.inputNorm(), eps, normed);
+    attention.forward(batch, workspace, normed, branch);
+    join(stream, normed, branch, attentionMix);
+    operators.rows().rmsNorm(stream, weights.postNorm(), eps, normed);
+    moe.forward(workspace, observer, normed, branch);
+    join(stream, normed, branch, mlpMix);
+  }
+
+  private void join(Tensor stream, Tensor normed, Tensor branch, Mix mix) {
+    Tensor residual = postNorm ? normed : stream;
+    operators.rows().scaledSum(residual, (float) mix.alpha(), branch, (float) mix.beta(), stream);
+  }
+}

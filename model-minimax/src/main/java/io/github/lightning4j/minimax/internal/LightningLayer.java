@@ -1,0 +1,90 @@
+package io.github.lightning4j.minimax.internal;
+
+import io.github.lightning4j.attention.Decay;
+import io.github.lightning4j.attention.Options;
+import io.github.lightning4j.attention.Slopes;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.minimax.MiniMaxConfig;
+import io.github.lightning4j.minimax.MiniMaxConfig.Dialect;
+import io.github.lightning4j.minimax.internal.Workspace.Slot;
+
+/**
+ * Lightning attention with its projections.
+ *
+ * <pre>
+ * q, k, v = silu(n Wqkv^T), rows of Wqkv per head q | k | v
+ * o       = lightning(q, k, v)                       S_t = e^-s S_{t-1} + k_t^T v_t ; o_t = q_t S_t
+ * out     = (sigmoid(n Wgate^T) * RMS(o)) Wout^T     one norm over all heads
+ * </pre>
+ */
+final class LightningLayer implements AttentionLayer {
+  private static final Options SILU = Options.DEFAULT.withSilu(true);
+
+  private final int index;
+  private final MiniMaxConfig.AttentionConfig sizes;
+  private final ModelWeights.Lightning weights;
+  private final Operators operators;
+  private final Decay decay;
+
+  LightningLayer(
+      int index, MiniMaxConfig config, ModelWeights.Lightning weights, Operators operators) {
+    this.index = index;
+    this.sizes = config.attention();
+    this.weights = weights;
+    this.operators = operators;
+    this.decay = decay(index, config);
+  }
+
+  /** Slopes shrink with depth; the two dialects differ in both factors. */
+  private static Decay decay(int index, MiniMaxConfig config) {
+    int heads = config.attention().heads();
+    int layers = config.layers().size();
+    boolean original = config.dialect() == Dialect.ORIGINAL;
+    double[] slopes = original ? Slopes.alibi(heads) : Slopes.geometric(heads);
+    double factor =
+        original
+            ? Slopes.layerFactor(index, layers)
+            : Slopes.layerFactorTransformers(index, layers);
+    for (int head = 0; head < heads; head++) {
+      slopes[head] *= factor;
+    }
+    return Decay.ofSlopes(slopes);
+  }
+
+  @Override
+  public void forward(TokenBatch batch, Workspace workspace, Tensor normed, Tensor out) {
+    long rows = batch.rows();
+    Tensor qkv = workspace.floats(Slot.QUERY, rows, 3L * sizes.width());
+    Tensor heads = workspace.floats(Slot.HEADS, rows, sizes.width());
+    Tensor gate = workspace.floats(Slot.GATE, rows, sizes.width());
+    operators.gemm().multiply(normed, weights.qkv(), qkv);
+    for (TokenBatch.Segment segment : batch.segments()) {
+      operators
+          .lightning()
+          .prefill(
+              part(qkv, segment, 0),
+              part(qkv, segment, 1),
+              part(qkv, segment, 2),
+              decay,
+              SILU,
+              segment.state().lightning(index),
+              heads
+                  .narrow(0, segment.firstRow(), segment.rows())
+                  .reshape(1, segment.rows(), sizes.heads(), sizes.headDim()));
+    }
+    operators.gemm().multiply(normed, weights.gate(), gate);
+    float eps = (float) MiniMaxConfig.INNER_NORM_EPS;
+    operators.gatedNorm().apply(heads, gate, weights.norm(), eps, heads);
+    operators.gemm().multiply(heads, weights.out(), out);
+  }
+
+  /** q, k or v of a segment, {@code [1, T, heads, d]}, in place in the fused projection. */
+  private Tensor part(Tensor qkv, TokenBatch.Segment segment, int part) {
+    long d = sizes.headDim();
+    long row = qkv.stride(0);
+    return qkv.strided(
+        segment.firstRow() * row + part * d,
+        new long[] {1, segment.rows(), sizes.heads(), d},
+        new long[] {segment.rows() * row, row, 3 * d, 1});
+  }
+}

@@ -1,0 +1,77 @@
+package io.github.lightning4j.minimax.internal;
+
+import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Elements;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.kvquant.KvCache;
+import io.github.lightning4j.minimax.MiniMaxConfig;
+import io.github.lightning4j.minimax.internal.Workspace.Slot;
+
+/**
+ * Causal softmax attention with grouped key-value heads and rotary embedding over part of a head.
+ *
+ * <pre>
+ * q = rope(n Wq^T), k = rope(n Wk^T), v = n Wv^T
+ * out = softmax(q k^T / sqrt(d)) v Wo^T
+ * </pre>
+ */
+final class SoftmaxLayer implements AttentionLayer {
+  private final int index;
+  private final MiniMaxConfig.AttentionConfig sizes;
+  private final ModelWeights.Softmax weights;
+  private final Operators operators;
+  private final Tensor invFreq;
+  private final float scale;
+
+  SoftmaxLayer(
+      int index,
+      MiniMaxConfig config,
+      ModelWeights.Softmax weights,
+      Operators operators,
+      Tensor invFreq) {
+    this.index = index;
+    this.sizes = config.attention();
+    this.weights = weights;
+    this.operators = operators;
+    this.invFreq = invFreq;
+    this.scale = (float) (1 / Math.sqrt(sizes.headDim()));
+  }
+
+  /** {@code theta^(-2j/R)} for {@code j < R/2}, in fp32 as the references have it. */
+  static Tensor inverseFrequencies(MiniMaxConfig.AttentionConfig sizes) {
+    int half = sizes.rotaryDim() / 2;
+    Tensor frequencies = Tensor.allocate(DType.F32, half);
+    Elements to = frequencies.accessor();
+    for (int j = 0; j < half; j++) {
+      to.set(j, Math.pow(sizes.ropeTheta(), -2.0 * j / sizes.rotaryDim()));
+    }
+    return frequencies;
+  }
+
+  @Override
+  public void forward(TokenBatch batch, Workspace workspace, Tensor normed, Tensor out) {
+    long rows = batch.rows();
+    Tensor query = workspace.floats(Slot.QUERY, rows, sizes.width());
+    Tensor key = workspace.floats(Slot.KEY, rows, sizes.kvWidth());
+    Tensor value = workspace.floats(Slot.VALUE, rows, sizes.kvWidth());
+    Tensor heads = workspace.floats(Slot.HEADS, rows, sizes.width());
+    operators.gemm().multiply(normed, weights.q(), query);
+    operators.gemm().multiply(normed, weights.k(), key);
+    operators.gemm().multiply(normed, weights.v(), value);
+    for (TokenBatch.Segment segment : batch.segments()) {
+      Tensor q = heads(query, segment, sizes.heads());
+      Tensor k = heads(key, segment, sizes.kvHeads());
+      KvCache cache = segment.state().cache(index);
+      operators.rows().rope(q, invFreq, segment.state().position());
+      operators.rows().rope(k, invFreq, segment.state().position());
+      cache.append(k, heads(value, segment, sizes.kvHeads()));
+      operators.softmax().attend(q, cache, scale, heads(heads, segment, sizes.heads()));
+    }
+    operators.gemm().multiply(heads, weights.out(), out);
+  }
+
+  private Tensor heads(Tensor rows, TokenBatch.Segment segment, int heads) {
+    return rows.narrow(0, segment.firstRow(), segment.rows())
+        .reshape(segment.rows(), heads, sizes.headDim());
+  }
+}

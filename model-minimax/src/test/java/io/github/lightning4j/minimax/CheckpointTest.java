@@ -1,0 +1,117 @@
+package io.github.lightning4j.minimax;
+
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.lightning4j.core.CheckpointException;
+import io.github.lightning4j.core.DType;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+final class CheckpointTest {
+  @TempDir Path temp;
+
+  private void refused(Path folder, String... parts) {
+    var thrown =
+        assertThatThrownBy(() -> Checkpoint.open(folder).close())
+            .isInstanceOf(CheckpointException.class);
+    for (String part : parts) {
+      thrown.hasMessageContaining(part);
+    }
+  }
+
+  @Test
+  void missingTensor() {
+    Path folder =
+        BrokenCheckpoint.tensors(
+            temp.resolve("m"), (scope, tensors) -> tensors.remove("model.norm.weight"));
+    refused(folder, "missing tensor model.norm.weight");
+  }
+
+  @Test
+  void unexpectedTensor() {
+    Path folder =
+        BrokenCheckpoint.tensors(
+            temp.resolve("m"),
+            (scope, tensors) ->
+                tensors.put("model.layers.0.self_attn.bias", scope.allocate(DType.F32, 3)));
+    refused(folder, "unexpected tensor model.layers.0.self_attn.bias");
+  }
+
+  @Test
+  void wrongShapeNamesBoth() {
+    Path folder =
+        BrokenCheckpoint.tensors(
+            temp.resolve("m"),
+            (scope, tensors) -> tensors.put("model.norm.weight", scope.allocate(DType.F32, 33)));
+    refused(folder, "model.norm.weight: expected shape [32]", "got [33]");
+  }
+
+  @Test
+  void wrongTypeOfWeight() {
+    Path folder =
+        BrokenCheckpoint.tensors(
+            temp.resolve("m"),
+            (scope, tensors) -> tensors.put("model.norm.weight", scope.allocate(DType.I32, 32)));
+    refused(folder, "model.norm.weight: expected dtype in", "got I32");
+  }
+
+  @Test
+  void notANumberIsFoundOnRequest() {
+    Path folder =
+        BrokenCheckpoint.tensors(
+            temp.resolve("m"),
+            (scope, tensors) ->
+                tensors.compute(
+                    "lm_head.weight",
+                    (name, old) -> BrokenCheckpoint.with(scope, old, 77, Double.NaN)));
+    try (Checkpoint checkpoint = Checkpoint.open(folder)) {
+      assertThatThrownBy(() -> checkpoint.checkWeights(ProgressListener.NONE))
+          .isInstanceOf(CheckpointException.class)
+          .hasMessageContaining("lm_head.weight: element 77 is NaN");
+    }
+    assertThatThrownBy(() -> MiniMaxModel.load(folder, LoadOptions.DEFAULT.withCheckWeights(true)))
+        .isInstanceOf(CheckpointException.class);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          "model_type": "minimax"       | "model_type": "llama"          | model_type: expected one of
+          "hidden_act": "silu"          | "hidden_act": "gelu"           | hidden_act: expected silu, got gelu
+          "linear_attention"            | "sliding_attention"            | attention kind of a layer
+          "rope_type": "default"        | "rope_type": "yarn"            | rope_type: expected default, got yarn
+          "sliding_window": null        | "sliding_window": 4096         | sliding_window: expected null, got 4096
+          "num_hidden_layers": 3        | "num_hidden_layers": 4         | num_hidden_layers: expected 3
+          "vocab_size": 64              | "vocab_size": "many"           | vocab_size: expected an integer
+          "vocab_size": 64              | "vocab_size": 65               | expected shape [65, 32]
+          "num_experts_per_tok": 2      | "num_experts_per_tok": 9       | num_experts_per_tok: expected 1 to
+          "rms_norm_eps": 1e-05         | "rms_norm_eps": -1             | rms_norm_eps: expected >= 0
+          "hidden_size": 32             | "other": 32                    | hidden_size: expected an integer, got nothing
+          """)
+  void configValuesThatCannotBe(String from, String to, String message) {
+    refused(BrokenCheckpoint.config(temp.resolve("c"), from, to), message);
+  }
+
+  @Test
+  void noFolderNoConfigNoWeights() throws Exception {
+    refused(temp.resolve("nowhere"), "expected a checkpoint folder");
+    Files.createDirectories(temp.resolve("empty"));
+    refused(temp.resolve("empty"), "config.json", "no such file");
+    Path folder = BrokenCheckpoint.config(temp.resolve("c"), "\"vocab_size\"", "\"vocab_size\"");
+    Files.delete(folder.resolve("model.safetensors"));
+    refused(folder, "model.safetensors");
+  }
+
+  @Test
+  void configThatIsNotJson() throws Exception {
+    Path folder = BrokenCheckpoint.config(temp.resolve("c"), "\"vocab_size\"", "\"vocab_size\"");
+    Files.writeString(folder.resolve("config.json"), "{ \"vocab_size\": ");
+    refused(folder, "config.json", "not JSON");
+  }
+}
