@@ -243,11 +243,8 @@ public final class Tensor implements AutoCloseable {
   }
 
   /**
-   * Copies the elements of a tensor of the same shape into this one. Where the types differ, values
-   * are converted as {@link Elements#set} and {@link Elements#setLong} do; where they are the same,
-   * so are the bits. Two strided views that overlap must not be copied into one another.
-   *
-   * @throws IllegalArgumentException if the shapes differ
+   * Copies the elements of a tensor of the same shape into this one: bit for bit, or converted as
+   * {@link Elements} does where the types differ. Strided views must not overlap.
    */
   public void copyFrom(Tensor source) {
     checkArgument(
