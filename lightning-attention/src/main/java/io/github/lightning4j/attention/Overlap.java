@@ -15,7 +15,7 @@ final class Overlap {
   private Overlap() {}
 
   static boolean possible(Tensor a, Tensor b) {
-    if (!Checks.overlap(a, b)) {
+    if (!Checks.overlap(a, b) || a.elements() == 0 || b.elements() == 0) {
       return false;
     }
     long period = LongMath.gcd(period(a), period(b));

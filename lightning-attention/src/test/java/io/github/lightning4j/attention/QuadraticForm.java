@@ -54,6 +54,11 @@ final class QuadraticForm {
     final double[][] dState = new double[state.length][state[0].length];
     double dLogDecay;
 
+    /** The root of the sum of squares of its terms: how large it is if they have random signs. */
+    double typicalDLogDecay;
+
+    private double squares;
+
     Gradient(double[][] g, double[][] r) {
       for (int t = 0; t < tokens; t++) {
         for (int j = 0; j <= t; j++) {
@@ -63,7 +68,7 @@ final class QuadraticForm {
           add(dq[t], decay * along, k[j]);
           add(dk[j], decay * along, q[t]);
           add(dv[j], decay * score, g[t]);
-          dLogDecay += (t - j) * decay * along * score;
+          addTerm((t - j) * decay * along * score);
         }
       }
       for (int d = 0; d < state.length; d++) {
@@ -76,14 +81,20 @@ final class QuadraticForm {
         double inward = power(t + 1);
         dq[t][d] += inward * dot(g[t], state[d]);
         add(dState[d], inward * q[t][d], g[t]);
-        dLogDecay += (t + 1) * inward * q[t][d] * dot(g[t], state[d]);
+        addTerm((t + 1) * inward * q[t][d] * dot(g[t], state[d]));
         double outward = power(tokens - 1 - t);
         dk[t][d] += outward * dot(v[t], r);
         add(dv[t], outward * k[t][d], r);
-        dLogDecay += (tokens - 1 - t) * outward * k[t][d] * dot(v[t], r);
+        addTerm((tokens - 1 - t) * outward * k[t][d] * dot(v[t], r));
       }
       add(dState[d], power(tokens), r);
-      dLogDecay += tokens * power(tokens) * dot(state[d], r);
+      addTerm(tokens * power(tokens) * dot(state[d], r));
+    }
+
+    private void addTerm(double term) {
+      dLogDecay += term;
+      squares += term * term;
+      typicalDLogDecay = Math.sqrt(squares);
     }
   }
 

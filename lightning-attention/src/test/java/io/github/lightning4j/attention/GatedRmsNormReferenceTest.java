@@ -1,0 +1,10 @@
+package io.github.lightning4j.attention;
+
+import io.github.lightning4j.core.Backend;
+
+final class GatedRmsNormReferenceTest extends GatedRmsNormContract {
+  @Override
+  GatedRmsNorm norm() {
+    return GatedRmsNorm.of(Backend.REFERENCE);
+  }
+}
