@@ -1,6 +1,6 @@
 // How far the decode kernels are from the floor, one read of the weights of the active experts. One thread,
-// bf16, 8 experts of H = 3072, I = 4608 (85 MB each); the best of nine rounds, in
-// which both take turns. From the folder moe:
+// bf16, 8 experts of H = 3072, I = 4608 (85 MB each); the best of nine rounds, in which
+// both take turns. From the folder moe:
 //   g++ -std=c++17 -O3 -fno-math-errno -fno-trapping-math -w -Isrc/main/cpp -I../core/src/main/cpp
 //       src/test/cpp/decode_speed.cpp -o /tmp/decode_speed && /tmp/decode_speed
 #include <chrono>

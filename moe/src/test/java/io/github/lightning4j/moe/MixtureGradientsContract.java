@@ -114,6 +114,18 @@ abstract class MixtureGradientsContract {
   }
 
   @Test
+  void areZeroForNoTokens() {
+    try (Mixture mixture = new Mixture(0, 9, 6, 2, 1, DType.F32)) {
+      MixtureGradients got = new MixtureGradients(mixture, experts());
+      for (int e = 0; e < 2; e++) {
+        assertThat(got.dGate.get(e).toFloats()).containsOnly(0);
+        assertThat(got.dUp.get(e).toFloats()).containsOnly(0);
+        assertThat(got.dDown.get(e).toFloats()).containsOnly(0);
+      }
+    }
+  }
+
+  @Test
   void areTheSameBitsForAnyNumberOfThreads() {
     int before = Threads.count();
     try (Mixture mixture = new Mixture(65, 195, 213, 4, 2, DType.BF16)) {

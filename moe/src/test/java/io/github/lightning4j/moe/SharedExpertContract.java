@@ -61,6 +61,15 @@ abstract class SharedExpertContract {
   }
 
   @Test
+  void takesNoTokens() {
+    try (Shared shared = new Shared(0, 8, 8, DType.F32);
+        MoeWorkspace workspace = new MoeWorkspace()) {
+      sharedExpert().combine(shared.one.x, shared.weights, workspace, shared.moe);
+      assertThat(shared.moe.toFloats()).isEmpty();
+    }
+  }
+
+  @Test
   void keepsTheDispatchOfTheMixture() {
     try (Shared shared = new Shared(3, 8, 8, DType.F32);
         MoeWorkspace workspace = new MoeWorkspace()) {
