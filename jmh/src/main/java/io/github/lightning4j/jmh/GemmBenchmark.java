@@ -3,6 +3,7 @@ package io.github.lightning4j.jmh;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Gemm;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.internal.CoreKernels;
 import io.github.lightning4j.core.internal.CpuGemm;
 import io.github.lightning4j.core.internal.DnnlGemm;
 import io.github.lightning4j.core.internal.GemmKernel;
@@ -33,11 +34,16 @@ public class GemmBenchmark extends OperatorBenchmark {
 
     private Product product() {
       return switch (this) {
-        case OWN -> alone(new CpuGemm());
+        case OWN -> alone(own());
         case ONEDNN -> alone(oneDnn());
         case REFERENCE -> alone(new ReferenceGemm());
         case FACADE -> Gemm.best()::multiply;
       };
+    }
+
+    private static GemmKernel own() {
+      CoreKernels.library().availability().ensure("the own kernel");
+      return new CpuGemm();
     }
 
     private static GemmKernel oneDnn() {
