@@ -9,7 +9,7 @@ import io.github.lightning4j.minimax.internal.Workspace;
 import java.nio.file.Path;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.function.Function;
+import java.util.function.Consumer;
 
 /**
  * A loaded model: immutable weights and the layers over them. Thread-safe; any number of sessions
@@ -99,14 +99,14 @@ public final class MiniMaxModel implements AutoCloseable {
   }
 
   /** Runs a forward pass with scratch memory of its own. */
-  <T> T run(Function<Run, T> work) {
+  void run(Consumer<Run> work) {
     checkOpen();
     Workspace workspace = workspaces.poll();
     if (workspace == null) {
       workspace = new Workspace();
     }
     try {
-      return work.apply(new Run(pass, workspace));
+      work.accept(new Run(pass, workspace));
     } finally {
       workspaces.add(workspace);
     }

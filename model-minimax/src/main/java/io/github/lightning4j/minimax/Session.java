@@ -110,12 +110,8 @@ public final class Session implements AutoCloseable {
     checkTokens(ids);
     exclusively(
         () -> {
-          model.run(
-              run -> {
-                run.pass()
-                    .allLogits(TokenBatch.of(state, ids), run.workspace(), observer, outLogits);
-                return outLogits;
-              });
+          TokenBatch batch = TokenBatch.of(state, ids);
+          model.run(run -> run.pass().allLogits(batch, run.workspace(), observer, outLogits));
           Tensor last = outLogits.select(0, ids.length - 1L);
           System.arraycopy(last.toFloats(), 0, logits, 0, logits.length);
         });
@@ -169,18 +165,8 @@ public final class Session implements AutoCloseable {
 
   /** Runs a batch and hands the last logits to each session. */
   static void step(TokenBatch batch, List<Session> sessions) {
-    sessions
-        .get(0)
-        .model
-        .run(
-            run -> {
-              Tensor last = run.pass().lastLogits(batch, run.workspace());
-              for (int i = 0; i < sessions.size(); i++) {
-                float[] to = sessions.get(i).logits;
-                last.select(0, i).pointer().asByteBuffer().asFloatBuffer().get(to);
-              }
-              return last;
-            });
+    List<float[]> logits = sessions.stream().map(Session::logits).toList();
+    sessions.get(0).model.run(run -> run.pass().lastLogits(batch, run.workspace(), logits));
   }
 
   SequenceState state() {

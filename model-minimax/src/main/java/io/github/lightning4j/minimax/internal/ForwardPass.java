@@ -43,9 +43,9 @@ public final class ForwardPass implements AutoCloseable {
   /**
    * Runs the batch and gives the logits of the last row of each sequence.
    *
-   * @return {@code [S, V]} F32, in the workspace
+   * @param outLogits an array of V for each sequence
    */
-  public Tensor lastLogits(TokenBatch batch, Workspace workspace) {
+  public void lastLogits(TokenBatch batch, Workspace workspace, List<float[]> outLogits) {
     Tensor stream = stream(batch, workspace, ForwardObserver.NONE);
     int sequences = batch.segments().size();
     Tensor last = workspace.floats(Slot.LAST_ROWS, sequences, config.hiddenSize());
@@ -55,7 +55,9 @@ public final class ForwardPass implements AutoCloseable {
     }
     Tensor logits = workspace.floats(Slot.LAST_LOGITS, sequences, config.vocabSize());
     head(last, last, ForwardObserver.NONE, logits);
-    return logits;
+    for (int i = 0; i < sequences; i++) {
+      logits.select(0, i).pointer().asByteBuffer().asFloatBuffer().get(outLogits.get(i));
+    }
   }
 
   private Tensor stream(TokenBatch batch, Workspace workspace, ForwardObserver observer) {
