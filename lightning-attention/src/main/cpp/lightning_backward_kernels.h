@@ -141,6 +141,20 @@ static inline double adjoint_outputs(const float* left, int64_t ldl, const float
   return lag;
 }
 
+// The part of the gradient of log lambda that needs a state, an adjoint, or both score matrices of a chunk: its
+// first and last sums. x.dp is not yet decayed.
+static inline double chunk_lag(const BackwardHead& h, const BackwardChunk& x, const float* state, int64_t m) {
+  double lag = 0;
+  for (int64_t i = 0; i < m; ++i) {
+    for (int64_t j = 0; j < i; ++j) {
+      lag += static_cast<double>(i - j) * x.p[i * kTokens + j] * x.dp[i * kTokens + j];
+    }
+  }
+  double inner = 0;
+  for (int64_t e = 0; e < h.Dv; ++e) inner += dot(state + e * x.dk, x.st + e * x.dk, h.Dk);
+  return lag + m * std::exp(h.log_decay * m) * inner;
+}
+
 // The backward scan: dK, dV and the gradient of the initial state.
 static double scan_adjoints(const BackwardHead& h, const BackwardChunk& x, const Powers& powers, const float* kept) {
   double lag = 0;
@@ -158,17 +172,7 @@ static double scan_adjoints(const BackwardHead& h, const BackwardChunk& x, const
     lower_product(x.q, x.dk, x.kt, h.Dk, m, x.p);
     lower_product(x.g, x.dv, x.vt, h.Dv, m, x.dp);
     decay_lower(x.p, m, powers);
-    if (kept != nullptr) {
-      for (int64_t i = 0; i < m; ++i) {
-        for (int64_t j = 0; j < i; ++j) {
-          lag += static_cast<double>(i - j) * x.p[i * kTokens + j] * x.dp[i * kTokens + j];
-        }
-      }
-      double inner = 0;
-      const float* state = kept + t / kChunk * h.Dv * x.dk;
-      for (int64_t e = 0; e < h.Dv; ++e) inner += dot(state + e * x.dk, x.st + e * x.dk, h.Dk);
-      lag += m * std::exp(h.log_decay * m) * inner;
-    }
+    if (kept != nullptr) lag += chunk_lag(h, x, kept + t / kChunk * h.Dv * x.dk, m);
     decay_lower(x.dp, m, powers);
     const float* rows = kept == nullptr ? nullptr : x.k;
     float *dk = h.dk + t * h.lddk, *dv = h.dv + t * h.lddv;

@@ -127,9 +127,10 @@ abstract class LightningDecodeContract {
   @Test
   void keepsSlowHeadsExactOverManyTokens() {
     try (Problem p = new Problem(8, 1, 20_000, 8, 8, 5e-5)) {
+      // Values of one sign: with lambda in one float the errors would add up to 8e-5.
       SlowHead.makePositive(p.fused);
       decodeAll(p);
-      assertThat(SlowHead.relativeError(p.state, SlowHead.finalState(p))).isLessThan(1e-4);
+      assertThat(SlowHead.relativeError(p.state, SlowHead.finalState(p))).isLessThan(1e-5);
     }
   }
 
