@@ -3,7 +3,7 @@
 //   out[t, h] = sum_s p_s v[s, h / group]     p = softmax over s <= t of scale * (q[t, h] . k[s, h / group])
 //
 // The query rows (t, h) of one kv head are cut into tiles of 16, the keys into ranges of 512. For a tile and a
-// range the pages of 64 keys are taken in order: scores of 4 rows x 3 keys in registers, then the running
+// range the pages of 64 keys are taken in order: scores of 4 rows x 2 keys in registers, then the running
 // maximum and sum of each row, then 4 rows x 2 vectors of output. 16-bit elements are widened in registers,
 // all sums are fp32. The results of the ranges are merged in order.
 //
@@ -14,28 +14,69 @@
 // of a kv head: its floor is the bytes of the cache. A key that a row must not see is never multiplied, not
 // even by zero, so what it holds (NaN, infinity) cannot leak.
 
-template <class E, int Rows, int Keys>
-static inline void score_block(const float* q, const E* k, int64_t row, float scale, float* scores) {
-  vf acc[Rows][Keys] = {};
-  for (int64_t d = 0; d < row; d += kWidth) {
-    vf kv[Keys];
-    for (int j = 0; j < Keys; ++j) kv[j] = load(k + j * row + d);
-    for (int i = 0; i < Rows; ++i) {
-      vf qv = load(q + i * row + d);
-      for (int j = 0; j < Keys; ++j) acc[i][j] += qv * kv[j];
-    }
-  }
-  for (int i = 0; i < Rows; ++i) {
-    for (int j = 0; j < Keys; ++j) scores[i * kv::kPageTokens + j] = sum(acc[i][j]) * scale;
-  }
+static inline __m128 quarter(vf v) {
+#if L4J_WIDTH == 16
+  __m256 half = _mm256_add_ps(_mm512_castps512_ps256((__m512)v), _mm512_extractf32x8_ps((__m512)v, 1));
+#else
+  __m256 half = (__m256)v;
+#endif
+  return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
 }
 
-// Scores of Rows rows and the first n keys of a page.
-template <class E, int Rows>
-static inline void score_rows(const float* q, const E* k, int64_t n, int64_t row, float scale, float* scores) {
-  int64_t j = 0;
-  for (; j + 3 <= n; j += 3) score_block<E, Rows, 3>(q, k + j * row, row, scale, scores + j);
-  for (; j < n; ++j) score_block<E, Rows, 1>(q, k + j * row, row, scale, scores + j);
+// The sums of four vectors, each in the order of sum().
+static inline __m128 four_sums(vf a, vf b, vf c, vf d) {
+  __m128 qa = quarter(a), qb = quarter(b), qc = quarter(c), qd = quarter(d);
+  __m128 ab = _mm_add_ps(_mm_unpacklo_ps(qa, qb), _mm_unpackhi_ps(qa, qb));
+  __m128 cd = _mm_add_ps(_mm_unpacklo_ps(qc, qd), _mm_unpackhi_ps(qc, qd));
+  return _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab));
+}
+
+// Scores of four rows and two keys.
+template <class E>
+static inline void score_block(const float* q, const E* k, int64_t row, float scale, float* scores) {
+  vf acc[4][2];
+  for (int i = 0; i < 4; ++i) acc[i][0] = acc[i][1] = vf{};
+  for (int64_t d = 0; d < row; d += kWidth) {
+    vf k0 = load(k + d), k1 = load(k + row + d);
+    for (int i = 0; i < 4; ++i) {
+      vf qv = load(q + i * row + d);
+      acc[i][0] += qv * k0;
+      acc[i][1] += qv * k1;
+    }
+  }
+  __m128 s0 = _mm_mul_ps(four_sums(acc[0][0], acc[1][0], acc[2][0], acc[3][0]), _mm_set1_ps(scale));
+  __m128 s1 = _mm_mul_ps(four_sums(acc[0][1], acc[1][1], acc[2][1], acc[3][1]), _mm_set1_ps(scale));
+  __m128 rows01 = _mm_unpacklo_ps(s0, s1), rows23 = _mm_unpackhi_ps(s0, s1);
+  _mm_storel_pi(reinterpret_cast<__m64*>(scores), rows01);
+  _mm_storeh_pi(reinterpret_cast<__m64*>(scores + kv::kPageTokens), rows01);
+  _mm_storel_pi(reinterpret_cast<__m64*>(scores + 2 * kv::kPageTokens), rows23);
+  _mm_storeh_pi(reinterpret_cast<__m64*>(scores + 3 * kv::kPageTokens), rows23);
+}
+
+// Scores of one row and one key.
+template <class E>
+static inline float score(const float* q, const E* k, int64_t row, float scale) {
+  vf acc{};
+  for (int64_t d = 0; d < row; d += kWidth) acc += load(q + d) * load(k + d);
+  return sum(acc) * scale;
+}
+
+// Scores of a tile and the keys of a page that its last row sees; a row's scores beyond what it sees mean
+// nothing.
+template <class E>
+static void score_page(const float* q, const E* k, int64_t rows, const int64_t* visible, int64_t row, float scale,
+                       float* scores) {
+  int64_t i = 0;
+  for (; i + 4 <= rows; i += 4) {
+    for (int64_t j = 0; j < visible[i + 3]; j += 2) {
+      score_block(q + i * row, k + j * row, row, scale, scores + i * kv::kPageTokens + j);
+    }
+  }
+  for (; i < rows; ++i) {
+    for (int64_t j = 0; j < visible[i]; ++j) {
+      scores[i * kv::kPageTokens + j] = score(q + i * row, k + j * row, row, scale);
+    }
+  }
 }
 
 static inline float largest(vf v) {
@@ -102,35 +143,34 @@ static inline void value_rows(const float* p, const E* v, int64_t from, int64_t 
   for (; d < row; d += kWidth) value_block<E, Rows, 1>(p, v + d, from, to, row, out + d);
 }
 
+// out[i] += sum of p[i, j] v[j] over the keys that row i sees; what four rows all see is read once for them.
+template <class E>
+static void value_page(const float* p, const E* v, int64_t rows, const int64_t* visible, int64_t row, float* out) {
+  int64_t i = 0;
+  for (; i + 4 <= rows; i += 4) {
+    const float* weights = p + i * kv::kPageTokens;
+    value_rows<E, 4>(weights, v, 0, visible[i], row, out + i * row);
+    for (int64_t b = 1; b < 4; ++b) {
+      if (visible[i] == visible[i + b]) continue;
+      value_rows<E, 1>(weights + b * kv::kPageTokens, v, visible[i], visible[i + b], row, out + (i + b) * row);
+    }
+  }
+  for (; i < rows; ++i) value_rows<E, 1>(p + i * kv::kPageTokens, v, 0, visible[i], row, out + i * row);
+}
+
 // A tile over the keys of one page; visible[i] counts those that row i sees, and rises with i.
 template <class E>
 static void attend_page(const float* q, const E* k, const E* v, int64_t rows, const int64_t* visible, int64_t row,
                         float scale, float* partial) {
   alignas(64) float scores[kv::kTileRows * kv::kPageTokens];
-  float* max = partial;
-  float* sums = partial + kv::kTileRows;
   float* out = partial + 2 * kv::kTileRows;
-  for (int64_t i = 0; i < rows;) {
-    float* s = scores + i * kv::kPageTokens;
-    bool four = i + 4 <= rows;
-    int64_t block = four ? 4 : 1;
-    int64_t last = visible[i + block - 1];
-    if (four) {
-      score_rows<E, 4>(q + i * row, k, last, row, scale, s);
-    } else {
-      score_rows<E, 1>(q + i * row, k, last, row, scale, s);
-    }
-    for (int64_t b = i; b < i + block; ++b) {
-      if (visible[b] == 0) continue;
-      softmax_step(scores + b * kv::kPageTokens, visible[b], max + b, sums + b, out + b * row, row);
-    }
-    int64_t common = four ? visible[i] : 0;
-    if (four) value_rows<E, 4>(s, v, 0, common, row, out + i * row);
-    for (int64_t b = i; b < i + block; ++b) {
-      value_rows<E, 1>(scores + b * kv::kPageTokens, v, common, visible[b], row, out + b * row);
-    }
-    i += block;
+  score_page(q, k, rows, visible, row, scale, scores);
+  for (int64_t i = 0; i < rows; ++i) {
+    if (visible[i] == 0) continue;
+    softmax_step(scores + i * kv::kPageTokens, visible[i], partial + i, partial + kv::kTileRows + i, out + i * row,
+                 row);
   }
+  value_page(scores, v, rows, visible, row, out);
 }
 
 template <class E>
