@@ -2,6 +2,7 @@ package io.github.lightning4j.kvquant;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import io.github.lightning4j.core.Availability;
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
@@ -36,6 +37,11 @@ public final class CacheAttention {
 
   private CacheAttention(AttentionKernels kernels) {
     this.kernels = kernels;
+  }
+
+  /** Whether native kernels serve this artifact, and if not, why. */
+  public static Availability availability() {
+    return KvQuantKernels.library().availability();
   }
 
   /** The fastest implementation of this machine. */

@@ -3,6 +3,7 @@ package io.github.lightning4j.attention;
 import io.github.lightning4j.attention.internal.AttentionLibrary;
 import io.github.lightning4j.attention.internal.BackwardCall;
 import io.github.lightning4j.attention.internal.LightningKernels;
+import io.github.lightning4j.core.Availability;
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Elements;
@@ -45,6 +46,11 @@ public final class LightningAttention {
 
   private LightningAttention(LightningKernels kernels) {
     this.kernels = kernels;
+  }
+
+  /** Whether native kernels serve this artifact, and if not, why. */
+  public static Availability availability() {
+    return AttentionLibrary.library().availability();
   }
 
   /** The fastest implementation of this machine. */

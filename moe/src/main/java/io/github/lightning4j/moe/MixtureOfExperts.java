@@ -2,6 +2,7 @@ package io.github.lightning4j.moe;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import io.github.lightning4j.core.Availability;
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
@@ -32,6 +33,11 @@ public final class MixtureOfExperts {
 
   private MixtureOfExperts(ExpertKernels kernels) {
     this.kernels = kernels;
+  }
+
+  /** Whether native kernels serve this artifact, and if not, why. */
+  public static Availability availability() {
+    return MoeLibrary.get().availability();
   }
 
   /** The fastest implementation of this machine. */

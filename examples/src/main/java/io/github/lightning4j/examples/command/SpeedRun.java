@@ -1,0 +1,46 @@
+package io.github.lightning4j.examples.command;
+
+import io.github.lightning4j.minimax.MiniMaxModel;
+import io.github.lightning4j.minimax.Session;
+import java.util.Random;
+
+/**
+ * The speed at one context length.
+ *
+ * @param context tokens of the prompt
+ * @param prefill prompt tokens a second
+ * @param decode tokens a second behind that prompt, one sequence
+ */
+record SpeedRun(int context, Spread prefill, Spread decode) {
+  private static final long SEED = 20251121;
+
+  /**
+   * Measures.
+   *
+   * @param steps tokens to decode
+   * @param repeats measurements, after one that does not count
+   */
+  static SpeedRun measure(MiniMaxModel model, int context, int steps, int repeats) {
+    Random random = new Random(SEED);
+    int[] prompt = random.ints(context, 0, model.config().vocabSize()).toArray();
+    int[] next = random.ints(steps, 0, model.config().vocabSize()).toArray();
+    double[] prefill = new double[repeats];
+    double[] decode = new double[repeats];
+    for (int repeat = -1; repeat < repeats; repeat++) {
+      try (Session session = model.newSession()) {
+        long start = System.nanoTime();
+        session.prefill(prompt);
+        long read = System.nanoTime();
+        for (int id : next) {
+          session.decode(id);
+        }
+        long done = System.nanoTime();
+        if (repeat >= 0) {
+          prefill[repeat] = context * 1e9 / (read - start);
+          decode[repeat] = steps * 1e9 / (done - read);
+        }
+      }
+    }
+    return new SpeedRun(context, Spread.of(prefill), Spread.of(decode));
+  }
+}

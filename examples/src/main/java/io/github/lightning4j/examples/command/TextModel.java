@@ -1,0 +1,55 @@
+package io.github.lightning4j.examples.command;
+
+import io.github.lightning4j.minimax.MiniMaxModel;
+import io.github.lightning4j.minimax.text.Tokenizer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An open model and, where its folder has one, its tokenizer.
+ *
+ * @param model the model
+ * @param tokenizer text to ids and back; null if the folder has none
+ */
+record TextModel(MiniMaxModel model, @Nullable Tokenizer tokenizer) implements AutoCloseable {
+  /** Opens both. */
+  static TextModel open(ModelOptions options, Console console) {
+    Path folder = options.folder(console);
+    MiniMaxModel model = options.load(folder, console);
+    try {
+      return new TextModel(model, hasTokenizer(folder) ? Tokenizer.load(folder) : null);
+    } catch (RuntimeException e) {
+      model.close();
+      throw e;
+    }
+  }
+
+  private static boolean hasTokenizer(Path folder) {
+    return Files.exists(folder.resolve("tokenizer.json"))
+        || Files.exists(folder.resolve("vocab.json"))
+            && Files.exists(folder.resolve("merges.txt"));
+  }
+
+  /**
+   * The ids of a text.
+   *
+   * @param option the option that gave the text, for the message
+   * @throws IllegalArgumentException if there is no tokenizer
+   */
+  int[] encode(String option, String text) {
+    if (tokenizer == null) {
+      throw new IllegalArgumentException(
+          option + ": " + model.folder() + " has no tokenizer; only ids can be used with it");
+    }
+    return tokenizer.encode(text);
+  }
+
+  @Override
+  public void close() {
+    if (tokenizer != null) {
+      tokenizer.close();
+    }
+    model.close();
+  }
+}

@@ -1,0 +1,32 @@
+package io.github.lightning4j.examples.command;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** {@code --help}. */
+final class HelpTest {
+  @ParameterizedTest
+  @CsvSource({
+    "generate, --model --prompt --prompt-ids --chat --max-new-tokens --temperature --top-p --top-k --seed --threads --json",
+    "logits, --model --input --out --hidden --chunk",
+    "perplexity, --model --text --window --json",
+    "inspect, --model --json",
+    "bench, --model --prefill --decode --threads --json",
+    "diagnose, --json"
+  })
+  void tellsOfEveryOption(String command, String options) {
+    CommandRun run = CommandRun.done(command, "--help");
+    assertThat(run.out()).startsWith("Usage: minimax " + command).contains(options.split(" "));
+    assertThat(run.err()).isEmpty();
+    assertThat(CommandRun.done("--help").out()).contains("\n  " + command + " ");
+  }
+
+  @Test
+  void isNoLongerThanAScreenIsWide() {
+    assertThat(CommandRun.done("generate", "--help").out().lines())
+        .allSatisfy(line -> assertThat(line).hasSizeLessThanOrEqualTo(100));
+  }
+}

@@ -1,0 +1,63 @@
+package io.github.lightning4j.examples.command;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.github.lightning4j.core.Threads;
+import org.junit.jupiter.api.Test;
+
+/** {@code minimax bench} and {@code minimax diagnose}: that they tell, not what they measure. */
+final class MeasuringCommandsTest {
+  @Test
+  void benchTellsMediansAndRangesForEachContext() {
+    int before = Threads.count();
+    try {
+      JsonNode result =
+          CommandRun.done(
+                  "bench", "--model", Repository.NANO, "--prefill", "3,40", "--decode", 4, "--repeats", 2,
+                  "--threads", 1, "--json")
+              .json();
+      assertThat(Threads.count()).isEqualTo(1);
+      assertThat(result.get("runs")).extracting(run -> run.get("context").asInt()).containsExactly(3, 40);
+      for (JsonNode run : result.get("runs")) {
+        for (String what : new String[] {"prefill", "decode"}) {
+          double median = run.get(what + "TokensPerSecond").asDouble();
+          JsonNode range = run.get(what + "Range");
+          assertThat(median).isBetween(range.get(0).asDouble(), range.get(1).asDouble());
+          assertThat(range.get(0).asDouble()).isPositive();
+        }
+      }
+    } finally {
+      Threads.use(before);
+    }
+  }
+
+  @Test
+  void benchNeedsNoTokenizer() {
+    CommandRun run =
+        CommandRun.done(
+            "bench", "--model", Repository.fixture("alt_gqa_b32").resolve("hf"), "--prefill", 5, "--decode", 2,
+            "--repeats", 1);
+    assertThat(run.out().lines().skip(1).findFirst().orElseThrow()).matches("\\s+5 .*\\(.* to .*\\).*\\(.* to .*\\)");
+  }
+
+  @Test
+  void medianIsTheMiddle() {
+    assertThat(Spread.of(5, 1, 3)).isEqualTo(new Spread(3, 1, 5));
+    assertThat(Spread.of(4, 1, 2, 10)).isEqualTo(new Spread(3, 1, 10));
+  }
+
+  @Test
+  void diagnoseTellsOfEveryPartWhetherItIsUsedAndWhyNot() {
+    JsonNode result = CommandRun.done("diagnose", "--json").json();
+    assertThat(result.get("java").asText()).contains(System.getProperty("java.version"));
+    assertThat(result.get("threads").asInt()).isEqualTo(Threads.count());
+    JsonNode kernels = result.get("kernels");
+    for (String part : new String[] {"core", "lightning-attention", "moe", "kv-quant", "oneDNN", "CUDA"}) {
+      JsonNode found = kernels.get(part);
+      assertThat(found.get("reason").asText()).as(part).isNotEmpty();
+      assertThat(found.get("fix").asText().isEmpty()).as(part).isEqualTo(found.get("available").asBoolean());
+      assertThat(CommandRun.done("diagnose").out()).contains(part).contains(found.get("reason").asText());
+    }
+  }
+}
