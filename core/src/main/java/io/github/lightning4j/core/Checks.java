@@ -121,6 +121,18 @@ public final class Checks {
     }
   }
 
+  /**
+   * Checks that a tensor may be written.
+   *
+   * @throws IllegalArgumentException if it is a view of read-only memory, such as a mapped file
+   */
+  public static void writable(String name, Tensor tensor) {
+    if (tensor.isReadOnly()) {
+      throw new IllegalArgumentException(
+          name + ": expected memory that can be written, got a read-only view: " + tensor);
+    }
+  }
+
   /** Whether the memory from first to last element of two tensors overlaps. */
   public static boolean overlap(Tensor a, Tensor b) {
     long aEnd = a.address() + a.spanBytes();

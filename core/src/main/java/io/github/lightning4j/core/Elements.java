@@ -10,10 +10,12 @@ import org.bytedeco.javacpp.indexer.ByteRawIndexer;
 public final class Elements {
   private final ByteRawIndexer raw;
   private final DType dtype;
+  private final boolean readOnly;
 
-  Elements(long address, long bytes, DType dtype) {
+  Elements(long address, long bytes, DType dtype, boolean readOnly) {
     this.raw = new ByteRawIndexer(Memory.pointer(address, bytes));
     this.dtype = dtype;
+    this.readOnly = readOnly;
   }
 
   /** The element as a double; exact for every type but I64 beyond 2^53. */
@@ -32,6 +34,7 @@ public final class Elements {
    * truncated and saturated.
    */
   public void set(long index, double value) {
+    checkWritable();
     switch (dtype) {
       case F64 -> raw.putDouble(index * 8, value);
       case F32 -> raw.putFloat(index * 4, (float) value);
@@ -54,6 +57,7 @@ public final class Elements {
 
   /** Stores an integer, saturated to the range of an integer type. */
   public void setLong(long index, long value) {
+    checkWritable();
     switch (dtype) {
       case I64 -> raw.putLong(index * 8, value);
       case I32 -> raw.putInt(index * 4, (int) clamp(value, Integer.MIN_VALUE, Integer.MAX_VALUE));
@@ -89,5 +93,11 @@ public final class Elements {
 
   private static long clamp(long value, long low, long high) {
     return Math.max(low, Math.min(high, value));
+  }
+
+  private void checkWritable() {
+    if (readOnly) {
+      throw new IllegalStateException("this memory is read-only; copy the tensor to change it");
+    }
   }
 }

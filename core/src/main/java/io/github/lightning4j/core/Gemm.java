@@ -82,6 +82,7 @@ public final class Gemm {
     Checks.matrix("a", a, DType.F32);
     Checks.matrix("w", w, WEIGHTS);
     Checks.matrix("out", out, DType.F32);
+    Checks.writable("out", out);
     Checks.shape("w", w, w.size(0), a.size(1));
     Checks.shape("out", out, a.size(0), w.size(0));
     Checks.sameDevice("w", w, "a", a);

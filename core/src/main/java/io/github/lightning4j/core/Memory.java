@@ -32,12 +32,14 @@ public final class Memory implements AutoCloseable {
   private final long address;
   private final long bytes;
   private final Release release;
+  private final boolean readOnly;
   private final Cleaner.@Nullable Cleanable leakReport;
 
-  private Memory(long address, long bytes, Release release, boolean watched) {
+  private Memory(long address, long bytes, Release release, boolean readOnly, boolean watched) {
     this.address = address;
     this.bytes = bytes;
     this.release = release;
+    this.readOnly = readOnly;
     this.leakReport = watched ? Leaks.CLEANER.register(this, new Leaks(release, bytes)) : null;
   }
 
@@ -62,6 +64,7 @@ public final class Memory implements AutoCloseable {
               Pointer.free(raw);
               LIVE.addAndGet(-bytes);
             }),
+        false,
         true);
   }
 
@@ -74,7 +77,13 @@ public final class Memory implements AutoCloseable {
    */
   public static Memory wrap(long address, long bytes, Runnable onClose) {
     checkArgument(bytes >= 0, "bytes: expected >= 0, got %s", bytes);
-    return new Memory(address, bytes, new Release(onClose), false);
+    return new Memory(address, bytes, new Release(onClose), false, false);
+  }
+
+  /** As {@link #wrap}, for memory that must not be written, such as a mapped file. */
+  public static Memory wrapReadOnly(long address, long bytes, Runnable onClose) {
+    checkArgument(bytes >= 0, "bytes: expected >= 0, got %s", bytes);
+    return new Memory(address, bytes, new Release(onClose), true, false);
   }
 
   /** Wraps a pointer's memory from its position on and keeps the pointer reachable. */
@@ -119,6 +128,11 @@ public final class Memory implements AutoCloseable {
   /** The size in bytes. */
   public long bytes() {
     return bytes;
+  }
+
+  /** Whether writing would end the process, so that operators refuse to. */
+  public boolean isReadOnly() {
+    return readOnly;
   }
 
   /** Whether {@link #close} was called. */

@@ -172,7 +172,7 @@ public final class Tensor implements AutoCloseable {
 
   /** Element access for reference code; see {@link Elements}. */
   public Elements accessor() {
-    return new Elements(address(), spanBytes(), dtype);
+    return new Elements(address(), spanBytes(), dtype, memory.isReadOnly());
   }
 
   /** The part {@code [from, from + length)} of a dimension. */
@@ -252,7 +252,13 @@ public final class Tensor implements AutoCloseable {
         "source: expected shape %s, got %s",
         Arrays.toString(shape),
         Arrays.toString(source.shape));
+    Checks.writable("this", this);
     Copies.copy(source, source.strides, this, strides);
+  }
+
+  /** Whether the memory must not be written: operators refuse it as an output. */
+  public boolean isReadOnly() {
+    return memory.isReadOnly();
   }
 
   /** Whether the memory was closed. */

@@ -51,6 +51,27 @@ final class TensorWrapTest {
   }
 
   @Test
+  void readOnlyMemoryIsReadAndNeverWritten() {
+    try (Tensor source = Tensor.of(new float[] {1, 2}, 1, 2);
+        Memory memory = Memory.wrapReadOnly(source.address(), 8, () -> {})) {
+      Tensor view = Tensor.view(memory, 0, DType.F32, 1, 2);
+      assertThat(view.isReadOnly()).isTrue();
+      assertThat(view.select(0, 0).isReadOnly()).isTrue();
+      assertThat(view.toFloats()).containsExactly(1, 2);
+      refuses(
+          () -> view.copyFrom(source),
+          "this: expected memory that can be written, got a read-only view: F32[1, 2]@cpu");
+      refuses(
+          () -> Gemm.best().multiply(source, source.narrow(0, 0, 1), view.narrow(1, 0, 1)),
+          "out: expected memory that can be written, got a read-only view: F32[1, 1]@cpu");
+      assertThatThrownBy(() -> view.accessor().set(0, 3))
+          .isInstanceOf(IllegalStateException.class)
+          .hasMessageContaining("read-only");
+      assertThat(source.isReadOnly()).isFalse();
+    }
+  }
+
+  @Test
   void wrapsAndViewsAStretchOfMemory() {
     Memory memory = Memory.allocate(16);
     Tensor view = Tensor.view(memory, 8, DType.I64, 1);

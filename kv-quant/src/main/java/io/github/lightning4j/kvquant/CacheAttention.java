@@ -89,6 +89,7 @@ public final class CacheAttention {
     Checks.dtype("out", out, DType.F32);
     Checks.shape("out", out, q.shape());
     Checks.denseLast("out", out);
+    Checks.writable("out", out);
     Checks.sameDevice("out", out, "q", q);
     checkArgument(!Checks.overlap(out, q), "out: must not overlap q");
     if (q.size(0) > 0) {

@@ -123,6 +123,8 @@ public final class KvCache implements AutoCloseable {
     open();
     checkRows("outK", outK, store.length());
     checkRows("outV", outV, store.length());
+    Checks.writable("outK", outK);
+    Checks.writable("outV", outV);
     store.read(outK, outV);
   }
 

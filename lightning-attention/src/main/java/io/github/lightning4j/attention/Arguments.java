@@ -118,10 +118,11 @@ final class Arguments {
     }
   }
 
-  /** Outputs must share no element with an input or with one another. */
+  /** Outputs must be writable and share no element with an input or with one another. */
   private static void apart(List<Named> outputs, List<Named> inputs) {
     for (int i = 0; i < outputs.size(); i++) {
       Named out = outputs.get(i);
+      Checks.writable(out.name(), out.tensor());
       List<Named> others = new ArrayList<>(inputs);
       others.addAll(outputs.subList(0, i));
       for (Named other : others) {

@@ -70,6 +70,7 @@ public final class GatedRmsNorm {
     Checks.sameDevice("weight", weight, "x", x);
     checkArgument(eps >= 0, "eps: expected >= 0, got %s", eps);
     Checks.matrix("out", out, DType.F32);
+    Checks.writable("out", out);
     Checks.shape("out", out, x.shape());
     Checks.sameDevice("out", out, "x", x);
     checkArgument(!Checks.overlap(out, weight), "out: must not overlap weight");

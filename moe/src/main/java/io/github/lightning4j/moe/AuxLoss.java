@@ -158,6 +158,7 @@ public final class AuxLoss {
         out.size());
     for (int layer = 0; layer < out.size(); layer++) {
       Checks.matrix("outGradients[" + layer + "]", out.get(layer), DType.F32);
+      Checks.writable("outGradients[" + layer + "]", out.get(layer));
       Checks.shape("outGradients[" + layer + "]", out.get(layer), logits.get(layer).shape());
       Disjoint.check(
           "outGradients[" + layer + "]", out.get(layer), "routerLogits", logits.get(layer));

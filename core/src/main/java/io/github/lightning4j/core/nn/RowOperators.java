@@ -60,6 +60,7 @@ public final class RowOperators {
     Checks.shape("weight", weight, x.size(1));
     Checks.contiguous("weight", weight);
     Checks.matrix("out", out, DType.F32);
+    Checks.writable("out", out);
     Checks.shape("out", out, x.shape());
     checkInPlaceOrApart("x", x, out);
     checkArgument(!Checks.overlap(out, weight), "out: must not overlap weight");
@@ -81,6 +82,7 @@ public final class RowOperators {
     checkDense("x", x, x);
     checkDense("y", y, x);
     checkDense("out", out, x);
+    Checks.writable("out", out);
     checkInPlaceOrApart("x", x, out);
     checkInPlaceOrApart("y", y, out);
     Threads.forRanges(
@@ -100,6 +102,7 @@ public final class RowOperators {
   public void rope(Tensor x, Tensor invFreq, long firstPosition) {
     Checks.dtype("x", x, DType.F32);
     Checks.rank("x", x, 3);
+    Checks.writable("x", x);
     Checks.denseLast("x", x);
     Checks.dtype("invFreq", invFreq, DType.F32);
     Checks.rank("invFreq", invFreq, 1);
@@ -132,6 +135,7 @@ public final class RowOperators {
     Checks.rank("ids", ids, 1);
     Checks.contiguous("ids", ids);
     Checks.matrix("out", out, DType.F32);
+    Checks.writable("out", out);
     Checks.shape("out", out, ids.size(0), table.size(1));
     checkArgument(
         !Checks.overlap(out, table) && !Checks.overlap(out, ids),

@@ -17,9 +17,9 @@ import java.util.Set;
  * }</pre>
  *
  * <p>Tensors are views of mapped files: they need no closing, end with this object, and are
- * <b>read-only</b>; writing into one ends the process, as does a file that somebody else shortens
- * while it is open. Their addresses have the alignment that the file gives them, at times less than
- * that of an element. Safe to share between threads.
+ * read-only: operators refuse them as outputs. Reading one ends the process if somebody else has
+ * shortened the file meanwhile. Their addresses have the alignment that the file gives them, at
+ * times less than that of an element. Safe to share between threads.
  */
 public interface Safetensors extends AutoCloseable {
   /**

@@ -21,7 +21,8 @@ final class WholeFile implements FileMapping {
     if (address == 0) {
       throw new CheckpointException(file, "the system refused to map " + bytes + " bytes");
     }
-    return new WholeFile(Memory.wrap(address, bytes, () -> CoreKernels.unmap(address, bytes)));
+    return new WholeFile(
+        Memory.wrapReadOnly(address, bytes, () -> CoreKernels.unmap(address, bytes)));
   }
 
   @Override

@@ -83,7 +83,7 @@ final class WindowedFile implements FileMapping {
     try {
       ByteBuffer buffer = channel.map(FileChannel.MapMode.READ_ONLY, begin, count);
       long address = new BytePointer(buffer).address();
-      return Memory.wrap(address, count, () -> Reference.reachabilityFence(buffer));
+      return Memory.wrapReadOnly(address, count, () -> Reference.reachabilityFence(buffer));
     } catch (IOException e) {
       throw new CheckpointException(
           file, "the system refused to map " + count + " bytes from byte " + begin, e);
