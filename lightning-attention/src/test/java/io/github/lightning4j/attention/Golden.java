@@ -4,19 +4,20 @@ import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.testkit.Closeness;
+import io.github.lightning4j.core.testkit.GoldenCase;
 
 /** A golden case of the operator; its tensors are {@code [B, H, T, D]}. */
 final class Golden implements AutoCloseable {
   final MemoryScope scope = new MemoryScope();
-  private final FixtureFile file;
+  private final GoldenCase file;
 
   Golden(String name) {
-    file = new FixtureFile(name);
+    file = scope.add(new GoldenCase(Golden.class, name));
   }
 
   /** A fresh copy of a tensor of the file. */
   Tensor tensor(String name) {
-    return scope.add(file.tensor(name));
+    return file.tensor(name);
   }
 
   /** The same memory seen as {@code [B, T, H, D]}. */
@@ -34,7 +35,8 @@ final class Golden implements AutoCloseable {
   }
 
   void assertClose(String name, Tensor actual) {
-    Closeness.assertWithin(name, actual.toDoubles(), tensor(name).toDoubles(), file.atol(name));
+    Closeness.assertWithin(
+        name, actual.toDoubles(), tensor(name).toDoubles(), file.tolerance(name));
   }
 
   /** Swaps the two middle dimensions, without a copy. */

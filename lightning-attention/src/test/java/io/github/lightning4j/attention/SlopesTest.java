@@ -5,12 +5,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.github.lightning4j.core.testkit.GoldenCase;
 import org.junit.jupiter.api.Test;
 
 final class SlopesTest {
   @Test
   void givesTheGoldenSlopes() {
-    JsonNode cases = FixtureFile.readme("slopes").required("cases");
+    JsonNode cases = GoldenCase.readme(SlopesTest.class, "slopes").required("cases");
     assertThat(cases.size()).isGreaterThan(20);
     for (JsonNode node : cases) {
       int heads = node.required("heads").asInt();

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.testkit.GoldenCase;
 import java.util.ArrayList;
 import java.util.List;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
@@ -25,7 +26,7 @@ final class AuxLossTest {
   @ParameterizedTest
   @ValueSource(strings = {"moe_e4", "moe_e32"})
   void agreesWithTheGoldenData(String name) {
-    try (FixtureFile file = new FixtureFile(name)) {
+    try (GoldenCase file = new GoldenCase(AuxLossTest.class, name)) {
       check(file, null, "aux_loss", "aux_grad");
     }
   }
@@ -33,12 +34,12 @@ final class AuxLossTest {
   @ParameterizedTest
   @ValueSource(strings = {"moe_e4", "moe_e32"})
   void agreesWithTheGoldenDataUnderAMask(String name) {
-    try (FixtureFile file = new FixtureFile(name)) {
+    try (GoldenCase file = new GoldenCase(AuxLossTest.class, name)) {
       check(file, file.tensor("aux_mask"), "aux_loss_masked", "aux_grad_masked");
     }
   }
 
-  private static void check(FixtureFile file, @Nullable Tensor mask, String loss, String gradient) {
+  private static void check(GoldenCase file, @Nullable Tensor mask, String loss, String gradient) {
     Tensor logits = file.tensor("aux_router_logits");
     try (Tensor out = Tensor.allocate(DType.F32, logits.shape())) {
       double value = AuxLoss.hfPooled(layers(logits), file.size("K"), mask, layers(out));

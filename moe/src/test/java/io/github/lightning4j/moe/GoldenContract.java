@@ -8,6 +8,7 @@ import io.github.lightning4j.core.Gemm;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.testkit.Closeness;
+import io.github.lightning4j.core.testkit.GoldenCase;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -72,7 +73,7 @@ abstract class GoldenContract {
   /** The inputs of a case, its logits and routing computed by the backend under test. */
   private final class Layer implements AutoCloseable {
     final MemoryScope scope = new MemoryScope();
-    final FixtureFile file;
+    final GoldenCase file;
     final Tensor x;
     final Tensor router;
     final ExpertWeights weights;
@@ -81,7 +82,7 @@ abstract class GoldenContract {
     final Tensor weight;
 
     Layer(String name) {
-      file = scope.add(new FixtureFile(name));
+      file = scope.add(new GoldenCase(GoldenContract.class, name));
       x = file.tensor("x");
       router = file.tensor("router_weight");
       weights =
