@@ -80,9 +80,9 @@ public final class Generator {
   public GenerationResult generate(
       Session session, int[] prompt, GenerationOptions options, GenerationListener listener) {
     checkText(options);
-    Generation generation = new Generation(model.config(), tokenizer, prompt, options, listener);
     long start = System.nanoTime();
     session.prefill(prompt, listener::onPrefill);
+    Generation generation = new Generation(model.config(), tokenizer, prompt, options, listener);
     long prefilled = System.nanoTime();
     while (generation.advance(session.logits(), room(session))) {
       session.decode(generation.last());

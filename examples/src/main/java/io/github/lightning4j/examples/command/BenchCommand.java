@@ -101,8 +101,7 @@ final class BenchCommand implements Runnable {
           .out()
           .printf("%8d  %34s  %34s%n", run.context(), text(run.prefill()), text(run.decode()));
     }
-    PeakMemory.bytes()
-        .ifPresent(bytes -> console.out().printf("peak memory %,d bytes%n", bytes));
+    PeakMemory.bytes().ifPresent(bytes -> console.out().printf("peak memory %,d bytes%n", bytes));
     console.out().println("threads " + Threads.count());
   }
 

@@ -49,8 +49,7 @@ final class GenerateCommand implements Runnable {
       int[] ids = prompt.ids(open, model.isEmbedded());
       GenerationResult result =
           new Generator(open.model(), open.tokenizer()).generate(ids, options, output);
-      List<ToolCall> calls =
-          prompt.isChat() ? ToolCalls.parse(result.text()).calls() : List.of();
+      List<ToolCall> calls = prompt.isChat() ? ToolCalls.parse(result.text()).calls() : List.of();
       if (json) {
         console.json(describe(result, calls));
       } else {

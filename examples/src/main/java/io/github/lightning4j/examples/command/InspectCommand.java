@@ -42,8 +42,7 @@ final class InspectCommand implements Runnable {
   @Override
   public void run() {
     checkArgument(bandwidth > 0, "--bandwidth: expected > 0 GB/s, got %s", bandwidth);
-    Path from =
-        folder == null ? EmbeddedModel.ofThisProgram(console.err()).folder() : folder;
+    Path from = folder == null ? EmbeddedModel.ofThisProgram(console.err()).folder() : folder;
     ReportOutput output = new ReportOutput(ModelReport.inspect(from), bandwidth);
     if (json) {
       console.json(output.json());

@@ -10,7 +10,7 @@ import io.github.lightning4j.minimax.MiniMaxModel;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.OptionalInt;
+import java.util.Optional;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -54,7 +54,7 @@ final class LogitsCommand implements Runnable {
       names = "--chunk",
       paramLabel = "N",
       description = "Tokens to read at once. Without it: all of a row.")
-  private OptionalInt chunk = OptionalInt.empty();
+  private Optional<Integer> chunk = Optional.empty();
 
   LogitsCommand(Console console) {
     this.console = console;

@@ -13,7 +13,8 @@ import picocli.CommandLine.ScopeType;
 @Command(
     name = "minimax",
     synopsisSubcommandLabel = "COMMAND",
-    description = "MiniMax hybrid models on the JVM. Without --model the small embedded one is used.")
+    description =
+        "MiniMax hybrid models on the JVM. Without --model the small embedded one is used.")
 public final class Minimax {
   @Option(
       names = {"-h", "--help"},
@@ -45,7 +46,8 @@ public final class Minimax {
     // JavaCPP counts mapped weights against limits of its own unless told not to, before it loads.
     System.setProperty("org.bytedeco.javacpp.maxBytes", "0");
     System.setProperty("org.bytedeco.javacpp.maxPhysicalBytes", "0");
-    // From Java 22 on, System.console() is there without a terminal unless this asks for the old one.
+    // From Java 22 on, System.console() is there without a terminal unless this asks for the old
+    // one.
     System.setProperty("jdk.console", "java.base");
     LibraryLog.quiet();
     PrintWriter out = utf8(FileDescriptor.out);

@@ -4,7 +4,7 @@ import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.minimax.LoadOptions;
 import io.github.lightning4j.minimax.MiniMaxModel;
 import java.nio.file.Path;
-import java.util.OptionalInt;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -20,7 +20,7 @@ final class ModelOptions {
       names = "--threads",
       paramLabel = "N",
       description = "Threads to compute with. Without it: one a processor.")
-  private OptionalInt threads = OptionalInt.empty();
+  private Optional<Integer> threads = Optional.empty();
 
   @Option(
       names = "--check-weights",

@@ -62,9 +62,7 @@ final class PerplexityCommand implements Runnable {
               .put("perplexity", perplexity)
               .put("tokens", tokens));
     } else {
-      console
-          .out()
-          .printf(Locale.ROOT, "perplexity %.4f over %,d tokens%n", perplexity, tokens);
+      console.out().printf(Locale.ROOT, "perplexity %.4f over %,d tokens%n", perplexity, tokens);
     }
   }
 }

@@ -1,7 +1,7 @@
 package io.github.lightning4j.examples.command;
 
 import io.github.lightning4j.minimax.GenerationOptions;
-import java.util.OptionalInt;
+import java.util.Optional;
 import picocli.CommandLine.Option;
 
 /** How the next token is chosen, and when to stop. */
@@ -66,7 +66,7 @@ final class SamplingOptions {
       names = "--thinking-budget",
       paramLabel = "N",
       description = "Close a <think> block after N tokens.")
-  private OptionalInt thinkingBudget = OptionalInt.empty();
+  private Optional<Integer> thinkingBudget = Optional.empty();
 
   /**
    * The options.

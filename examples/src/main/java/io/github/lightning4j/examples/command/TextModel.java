@@ -27,8 +27,7 @@ record TextModel(MiniMaxModel model, @Nullable Tokenizer tokenizer) implements A
 
   private static boolean hasTokenizer(Path folder) {
     return Files.exists(folder.resolve("tokenizer.json"))
-        || Files.exists(folder.resolve("vocab.json"))
-            && Files.exists(folder.resolve("merges.txt"));
+        || Files.exists(folder.resolve("vocab.json")) && Files.exists(folder.resolve("merges.txt"));
   }
 
   /**

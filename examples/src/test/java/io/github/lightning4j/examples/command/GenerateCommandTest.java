@@ -92,8 +92,7 @@ final class GenerateCommandTest {
   @Test
   void idsNeedNoTokenizer() {
     Path fixture = Repository.fixture("alt_gqa_b32");
-    try (SafetensorsFile expected =
-        SafetensorsFile.open(fixture.resolve("expected.safetensors"))) {
+    try (SafetensorsFile expected = SafetensorsFile.open(fixture.resolve("expected.safetensors"))) {
       long[] prompt = expected.tensor("gen.prompt_ids").toLongs();
       long[] ids = expected.tensor("gen.ids").toLongs();
       Object[] args = {
@@ -117,10 +116,19 @@ final class GenerateCommandTest {
 
   @Test
   void conversationTakesTheTemplateOfM1WhereTheFolderHasNone() throws Exception {
-    Path chat = Files.writeString(temp.resolve("chat.json"), "[{\"role\":\"user\",\"content\":\"Hello, sir.\"}]");
+    Path chat =
+        Files.writeString(
+            temp.resolve("chat.json"), "[{\"role\":\"user\",\"content\":\"Hello, sir.\"}]");
     JsonNode result =
         CommandRun.done(
-                "generate", "--model", Repository.NANO, "--chat", chat, "--max-new-tokens", 4, "--json")
+                "generate",
+                "--model",
+                Repository.NANO,
+                "--chat",
+                chat,
+                "--max-new-tokens",
+                4,
+                "--json")
             .json();
     String rendered =
         ChatTemplate.minimaxM1().render(ChatRequest.of(ChatMessage.user("Hello, sir.")));
@@ -135,12 +143,19 @@ final class GenerateCommandTest {
     Path folder = Repository.copy(Repository.NANO, temp.resolve("model"));
     Repository.edit(
         folder.resolve("tokenizer_config.json"),
-        config -> config.put("chat_template", "{% for m in messages %}{{ m.content[0].text }}{% endfor %}"));
-    Path chat = Files.writeString(temp.resolve("chat.json"), "[{\"role\":\"user\",\"content\":\"Mr. Darcy\"}]");
+        config ->
+            config.put(
+                "chat_template", "{% for m in messages %}{{ m.content[0].text }}{% endfor %}"));
+    Path chat =
+        Files.writeString(
+            temp.resolve("chat.json"), "[{\"role\":\"user\",\"content\":\"Mr. Darcy\"}]");
     JsonNode asked =
-        CommandRun.done("generate", "--model", folder, "--chat", chat, "--max-new-tokens", 6, "--json").json();
+        CommandRun.done(
+                "generate", "--model", folder, "--chat", chat, "--max-new-tokens", 6, "--json")
+            .json();
     JsonNode prompted =
-        CommandRun.done("generate", "--prompt", "Mr. Darcy", "--max-new-tokens", 6, "--json").json();
+        CommandRun.done("generate", "--prompt", "Mr. Darcy", "--max-new-tokens", 6, "--json")
+            .json();
     assertThat(asked.get("ids")).isEqualTo(prompted.get("ids"));
   }
 
@@ -148,7 +163,8 @@ final class GenerateCommandTest {
   void toolCallsAreToldApart() {
     GenerationResult result =
         new GenerationResult(List.of(1), "a call", 3, FinishReason.STOP, 1_000_000, 0);
-    String answer = "<tool_calls>\n{\"name\": \"find\", \"arguments\": {\"what\": [1, \"two\"]}}\n</tool_calls>";
+    String answer =
+        "<tool_calls>\n{\"name\": \"find\", \"arguments\": {\"what\": [1, \"two\"]}}\n</tool_calls>";
     JsonNode node = GenerateCommand.describe(result, ToolCalls.parse(answer).calls());
     assertThat(node.get("toolCalls").toString())
         .isEqualTo("[{\"name\":\"find\",\"arguments\":{\"what\":[1,\"two\"]}}]");
@@ -164,8 +180,18 @@ final class GenerateCommandTest {
 
   private static JsonNode sampled(int seed) {
     return CommandRun.done(
-            "generate", "--temperature", 1, "--top-p", 0.95, "--top-k", 200, "--seed", seed,
-            "--max-new-tokens", 12, "--json")
+            "generate",
+            "--temperature",
+            1,
+            "--top-p",
+            0.95,
+            "--top-k",
+            200,
+            "--seed",
+            seed,
+            "--max-new-tokens",
+            12,
+            "--json")
         .json()
         .get("ids");
   }
@@ -173,7 +199,9 @@ final class GenerateCommandTest {
   @Test
   void stopTextEndsTheAnswer() {
     JsonNode result =
-        CommandRun.done("generate", "--stop", "sure", "--stop", "zzz", "--max-new-tokens", 40, "--json").json();
+        CommandRun.done(
+                "generate", "--stop", "sure", "--stop", "zzz", "--max-new-tokens", 40, "--json")
+            .json();
     assertThat(result.get("text").asText()).isEqualTo(", and I am ");
     assertThat(result.get("finishReason").asText()).isEqualTo("stop");
   }

@@ -44,11 +44,13 @@ final class InspectCommandTest {
     assertThat(report.get("storedBytes").asLong()).isEqualTo(13_082_368);
     assertThat(report.get("missingShards"))
         .extracting(JsonNode::asText)
-        .containsExactly("part-0.safetensors", "part-1.safetensors", "part-2.safetensors", "part-3.safetensors");
+        .containsExactly(
+            "part-0.safetensors", "part-1.safetensors", "part-2.safetensors", "part-3.safetensors");
     String words = CommandRun.done("inspect", "--model", folder).out();
     assertThat(words)
         .contains("6,532,992 in total (6.53 million), 2.5 million active")
-        .contains("4 missing: part-0.safetensors, part-1.safetensors, part-2.safetensors and 1 more");
+        .contains(
+            "4 missing: part-0.safetensors, part-1.safetensors, part-2.safetensors and 1 more");
   }
 
   /** An index of the embedded model's tensors, as if they lay in four shards. */

@@ -8,6 +8,7 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.safetensors.SafetensorsFile;
 import io.github.lightning4j.core.safetensors.SafetensorsWriter;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.stream.DoubleStream;
 import org.junit.jupiter.api.Test;
@@ -57,11 +58,20 @@ final class LogitsCommandTest {
     try (SafetensorsFile expected = open(fixture)) {
       Path input = row(expected.tensor("s33.input_ids"));
       CommandRun.done(
-          "logits", "--model", fixture.resolve("hf"), "--input", input, "--out", out, "--hidden",
-          "--chunk", 10);
+          "logits",
+          "--model",
+          fixture.resolve("hf"),
+          "--input",
+          input,
+          "--out",
+          out,
+          "--hidden",
+          "--chunk",
+          10);
       try (SafetensorsFile written = SafetensorsFile.open(out)) {
         assertThat(written.names())
-            .containsExactlyInAnyOrder("logits", "hidden.0", "hidden.1", "hidden.2", "hidden.3", "hidden.4");
+            .containsExactlyInAnyOrder(
+                "logits", "hidden.0", "hidden.1", "hidden.2", "hidden.3", "hidden.4");
         for (int layer = 0; layer <= 4; layer++) {
           double[] truth = expected.tensor("s33.hidden." + layer).toDoubles();
           assertClose(written.tensor("hidden." + layer).toDoubles(), truth, 1e-3);
@@ -104,7 +114,7 @@ final class LogitsCommandTest {
   private double[] logits(Path model, Path input, Object... more) {
     Path out = temp.resolve("out.safetensors");
     Object[] args = {"logits", "--model", model, "--input", input, "--out", out};
-    Object[] all = java.util.Arrays.copyOf(args, args.length + more.length);
+    Object[] all = Arrays.copyOf(args, args.length + more.length);
     System.arraycopy(more, 0, all, args.length, more.length);
     CommandRun.done(all);
     try (SafetensorsFile written = SafetensorsFile.open(out)) {
@@ -132,7 +142,7 @@ final class LogitsCommandTest {
   }
 
   private static double[] slice(double[] logits, int place, int vocabulary) {
-    return java.util.Arrays.copyOfRange(logits, place * vocabulary, (place + 1) * vocabulary);
+    return Arrays.copyOfRange(logits, place * vocabulary, (place + 1) * vocabulary);
   }
 
   /** Within a part of the largest expected value. */

@@ -14,11 +14,23 @@ final class MeasuringCommandsTest {
     try {
       JsonNode result =
           CommandRun.done(
-                  "bench", "--model", Repository.NANO, "--prefill", "3,40", "--decode", 4, "--repeats", 2,
-                  "--threads", 1, "--json")
+                  "bench",
+                  "--model",
+                  Repository.NANO,
+                  "--prefill",
+                  "3,40",
+                  "--decode",
+                  4,
+                  "--repeats",
+                  2,
+                  "--threads",
+                  1,
+                  "--json")
               .json();
       assertThat(Threads.count()).isEqualTo(1);
-      assertThat(result.get("runs")).extracting(run -> run.get("context").asInt()).containsExactly(3, 40);
+      assertThat(result.get("runs"))
+          .extracting(run -> run.get("context").asInt())
+          .containsExactly(3, 40);
       for (JsonNode run : result.get("runs")) {
         for (String what : new String[] {"prefill", "decode"}) {
           double median = run.get(what + "TokensPerSecond").asDouble();
@@ -36,9 +48,17 @@ final class MeasuringCommandsTest {
   void benchNeedsNoTokenizer() {
     CommandRun run =
         CommandRun.done(
-            "bench", "--model", Repository.fixture("alt_gqa_b32").resolve("hf"), "--prefill", 5, "--decode", 2,
-            "--repeats", 1);
-    assertThat(run.out().lines().skip(1).findFirst().orElseThrow()).matches("\\s+5 .*\\(.* to .*\\).*\\(.* to .*\\)");
+            "bench",
+            "--model",
+            Repository.fixture("alt_gqa_b32").resolve("hf"),
+            "--prefill",
+            5,
+            "--decode",
+            2,
+            "--repeats",
+            1);
+    assertThat(run.out().lines().skip(1).findFirst().orElseThrow())
+        .matches("\\s+5 .*\\(.* to .*\\).*\\(.* to .*\\)");
   }
 
   @Test
@@ -53,11 +73,16 @@ final class MeasuringCommandsTest {
     assertThat(result.get("java").asText()).contains(System.getProperty("java.version"));
     assertThat(result.get("threads").asInt()).isEqualTo(Threads.count());
     JsonNode kernels = result.get("kernels");
-    for (String part : new String[] {"core", "lightning-attention", "moe", "kv-quant", "oneDNN", "CUDA"}) {
+    for (String part :
+        new String[] {"core", "lightning-attention", "moe", "kv-quant", "oneDNN", "CUDA"}) {
       JsonNode found = kernels.get(part);
       assertThat(found.get("reason").asText()).as(part).isNotEmpty();
-      assertThat(found.get("fix").asText().isEmpty()).as(part).isEqualTo(found.get("available").asBoolean());
-      assertThat(CommandRun.done("diagnose").out()).contains(part).contains(found.get("reason").asText());
+      assertThat(found.get("fix").asText().isEmpty())
+          .as(part)
+          .isEqualTo(found.get("available").asBoolean());
+      assertThat(CommandRun.done("diagnose").out())
+          .contains(part)
+          .contains(found.get("reason").asText());
     }
   }
 }

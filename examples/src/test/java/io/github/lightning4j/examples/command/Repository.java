@@ -29,8 +29,10 @@ final class Repository {
 
   /** A file that lies beside the repository on some machines; the test is skipped on others. */
   static Path shared(String name) {
-    Path file = ROOT.resolve("../shared").resolve(name);
-    assumeTrue(Files.exists(file), file + " is not here");
+    String folder = System.getProperty("lightning4j.shared");
+    Path file = (folder == null ? ROOT.resolve("../shared") : Path.of(folder)).resolve(name);
+    assumeTrue(
+        Files.exists(file), () -> "skipped: no " + file + " (-Dlightning4j.shared=FOLDER tells)");
     return file;
   }
 

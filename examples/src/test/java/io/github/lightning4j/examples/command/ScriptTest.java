@@ -28,13 +28,15 @@ final class ScriptTest {
     Path readlink = Path.of("/usr/bin/readlink");
     assumeTrue(Files.exists(readlink), "no " + readlink);
     Files.createSymbolicLink(temp.resolve("readlink"), readlink);
-    assertThat(refusal(SCRIPT, "")).isEqualTo("minimax: no java: install a JDK, 17 or newer, or set JAVA_HOME to one");
+    assertThat(refusal(SCRIPT, ""))
+        .isEqualTo("minimax: no java: install a JDK, 17 or newer, or set JAVA_HOME to one");
   }
 
   @Test
   void saysInOneLineThatJavaHomeHasNone() throws Exception {
     Path link = Files.createSymbolicLink(temp.resolve("link"), SCRIPT);
-    assertThat(refusal(link, "/nowhere")).isEqualTo("minimax: no java: JAVA_HOME is /nowhere, which has no bin/java");
+    assertThat(refusal(link, "/nowhere"))
+        .isEqualTo("minimax: no java: JAVA_HOME is /nowhere, which has no bin/java");
   }
 
   private String refusal(Path script, String javaHome) throws IOException, InterruptedException {
