@@ -1,0 +1,165 @@
+package io.github.lightning4j.cispo;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import org.junit.jupiter.api.Test;
+
+/** Every bad argument is refused by its name, and by sequence and position where it has them. */
+final class ArgumentsTest {
+  private static final double NAN = Double.NaN;
+  private static final double[] ADVANTAGES = {1, -1};
+
+  private static double[][] table() {
+    return new double[][] {{-1, -2, -3}, {-1.5, -2.5}};
+  }
+
+  private static double[][] tableWith(double value) {
+    double[][] table = table();
+    table[1][1] = value;
+    return table;
+  }
+
+  private static boolean[][] mask(boolean last) {
+    return new boolean[][] {{last, last, last}, {last, false}};
+  }
+
+  private static TokenBatch batch() {
+    return TokenBatch.ragged(table(), table(), ADVANTAGES);
+  }
+
+  private static void refuses(Runnable call, String message) {
+    assertThatThrownBy(call::run).isInstanceOf(IllegalArgumentException.class).hasMessage(message);
+  }
+
+  @Test
+  void nanLogProbs() {
+    refuses(
+        () -> TokenBatch.ragged(tableWith(NAN), table(), ADVANTAGES),
+        "logProbs[1][1]: expected a finite log-probability, got NaN");
+    refuses(
+        () -> TokenBatch.ragged(table(), tableWith(NAN), ADVANTAGES),
+        "oldLogProbs[1][1]: expected a finite log-probability, got NaN");
+    refuses(
+        () -> batch().withReference(tableWith(NAN)),
+        "referenceLogProbs[1][1]: expected a finite log-probability, got NaN");
+  }
+
+  @Test
+  void infiniteLogProbs() {
+    refuses(
+        () -> TokenBatch.ragged(table(), tableWith(Double.NEGATIVE_INFINITY), ADVANTAGES),
+        "oldLogProbs[1][1]: expected a finite log-probability, got -Infinity");
+  }
+
+  @Test
+  void logProbsTooFarApart() {
+    refuses(
+        () -> TokenBatch.ragged(table(), tableWith(-703), ADVANTAGES),
+        "oldLogProbs[1][1]: expected at most 700.0 away from logProbs = -2.5, got -703.0");
+  }
+
+  @Test
+  void nanAdvantage() {
+    refuses(
+        () -> TokenBatch.ragged(table(), table(), new double[] {1, NAN}),
+        "advantages[1]: expected a finite number, got NaN");
+  }
+
+  @Test
+  void wrongNumberOfSequences() {
+    double[][] one = {{-1, -2, -3}};
+    refuses(
+        () -> TokenBatch.ragged(table(), one, ADVANTAGES),
+        "oldLogProbs: expected 2 sequences as logProbs has, got 1");
+    refuses(
+        () -> batch().withReference(one),
+        "referenceLogProbs: expected 2 sequences as logProbs has, got 1");
+    refuses(
+        () -> TokenBatch.ragged(table(), table(), new double[] {1}),
+        "advantages: expected 2, one a sequence, got 1");
+    refuses(
+        () -> TokenBatch.masked(table(), table(), ADVANTAGES, new boolean[][] {{true}}),
+        "mask: expected 2 sequences as logProbs has, got 1");
+  }
+
+  @Test
+  void wrongLengthOfASequence() {
+    double[][] shorter = {{-1, -2, -3}, {-1.5}};
+    refuses(
+        () -> TokenBatch.ragged(table(), shorter, ADVANTAGES),
+        "oldLogProbs[1]: expected 2 tokens as logProbs[1] has, got 1");
+    refuses(
+        () -> batch().withReference(shorter),
+        "referenceLogProbs[1]: expected 2 tokens as logProbs[1] has, got 1");
+    refuses(
+        () -> TokenBatch.masked(shorter, shorter, ADVANTAGES, mask(true)),
+        "mask[1]: expected 1 tokens as logProbs[1] has, got 2");
+  }
+
+  @Test
+  void allZeroMask() {
+    refuses(
+        () -> TokenBatch.masked(table(), table(), ADVANTAGES, mask(false)),
+        "mask: expected a token that counts in one of 2 sequences, got none");
+    refuses(
+        () -> TokenBatch.ragged(new double[0][], new double[0][], new double[0]),
+        "mask: expected a token that counts in one of 0 sequences, got none");
+  }
+
+  @Test
+  void capNotPositive() {
+    refuses(() -> Cispo.maxWeight(0), "maxWeight: expected > 0, got 0.0");
+    refuses(() -> Cispo.maxWeight(NAN), "maxWeight: expected > 0, got NaN");
+    refuses(() -> Cispo.trl(-1), "epsilonHigh: expected > 0, got -1.0");
+    refuses(() -> Cispo.paper(-0.1), "epsilonHigh: expected >= 0, got -0.1");
+    refuses(() -> Cispo.paper(-0.1, 1), "epsilonLow: expected >= 0, got -0.1");
+    refuses(() -> ClippedSurrogate.grpo(NAN), "epsilonLow: expected >= 0, got NaN");
+  }
+
+  @Test
+  void rangeOutOfOrder() {
+    refuses(() -> new ClipRange(-1, 1), "lower: expected >= 0, got -1.0");
+    refuses(() -> new ClipRange(0, 0), "upper: expected > 0, got 0.0");
+    refuses(() -> new ClipRange(2, 1), "lower: expected <= upper = 1.0, got 2.0");
+    double infinity = Double.POSITIVE_INFINITY;
+    refuses(
+        () -> new ClipRange(infinity, infinity), "lower: expected a finite bound, got Infinity");
+  }
+
+  @Test
+  void badKlWeight() {
+    refuses(() -> Cispo.trl(5).withKl(-0.1), "klWeight: expected a finite number >= 0, got -0.1");
+    refuses(
+        () -> ClippedSurrogate.grpo(0.2).withKl(NAN),
+        "klWeight: expected a finite number >= 0, got NaN");
+  }
+
+  @Test
+  void klPenaltyWithoutReference() {
+    refuses(
+        () -> ClippedSurrogate.grpo(0.2).withKl(0.04).evaluate(batch()),
+        "batch: expected reference log-probabilities since klWeight = 0.04, got none");
+  }
+
+  @Test
+  void sequenceLongerThanTheConstant() {
+    refuses(() -> ClippedSurrogate.drGrpo(0.2, 0), "maxLength: expected >= 1, got 0");
+    refuses(
+        () -> ClippedSurrogate.drGrpo(0.2, 2).evaluate(batch()),
+        "batch: expected at most maxLength = 2 tokens in sequence 0, got 3");
+  }
+
+  @Test
+  void overflow() {
+    double[] huge = {1e300, 1};
+    TokenBatch batch = TokenBatch.ragged(tableWith(-1), tableWith(-690), huge);
+    assertThat(Cispo.trl(5).evaluate(batch).loss()).isFinite();
+    double[] alsoHuge = {1, 1e300};
+    TokenBatch overflowing = TokenBatch.ragged(tableWith(-1), tableWith(-690), alsoHuge);
+    refuses(
+        () -> Cispo.maxWeight(Double.POSITIVE_INFINITY).evaluate(overflowing),
+        "batch: expected ratios and advantages whose products fit a double, got a loss of"
+            + " Infinity");
+  }
+}
