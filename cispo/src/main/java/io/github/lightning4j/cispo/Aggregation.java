@@ -8,7 +8,8 @@ import java.util.Arrays;
  * How the terms of tokens become one number: {@code L = sum_i w_i sum_t l_it} over the tokens that
  * count, n_i of sequence i, N of all B sequences.
  *
- * <p>A sequence none of whose tokens count adds nothing, but is one of the B.
+ * <p>A sequence none of whose tokens count adds nothing, but is one of the B, and has the weight of
+ * one with a single token.
  */
 public sealed interface Aggregation {
 

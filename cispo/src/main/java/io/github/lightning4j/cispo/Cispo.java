@@ -8,7 +8,8 @@ import static com.google.common.base.Preconditions.checkArgument;
  *
  * <pre>
  *   surrogate_it = -sg(clip(r_it, weights)) M_it A_i logProb_it
- *   M_it = 0 if A_i > 0 and r_it > trustRegion.upper, or A_i < 0 and r_it < trustRegion.lower; else 1
+ *   M_it = 0 if A_i &gt; 0 and r_it &gt; trustRegion.upper,
+ *            or A_i &lt; 0 and r_it &lt; trustRegion.lower; else 1
  *   gradient_it = -clip(r_it, weights) M_it A_i / N,   N tokens count
  * </pre>
  *

@@ -20,6 +20,7 @@ final class TokenBatchTest {
             new double[][] {{-1, -2}}, new double[][] {{-1.1, -1.9}}, new double[] {2});
     assertThat(batch.tokens()).isEqualTo(2);
     assertThat(batch.tokens(1)).isZero();
+    assertThat(new Aggregation.SequenceMean().weights(batch)).containsExactly(0.25, 0.5);
 
     LossResult tokens = Cispo.trl(5).evaluate(batch);
     LossResult expected = Cispo.trl(5).evaluate(kept);
