@@ -3,15 +3,17 @@
 // adds k = l, l + W, ..., then the lanes are folded, then the tail; so a result depends on K and the vector
 // width alone, not on M, N, or how the work was split.
 //
-// Blocks of 4 rows of a times 3 rows of w: 12 sums in registers, 7 loads for 12 multiply-adds. Weights are
-// read once for each tile of kTileRows activations: for one token the kernel runs at the speed of memory.
+// Blocks of 4 rows of a times 3 rows of w: 12 sums in registers, 7 loads for 12 multiply-adds; the last 1 to 3
+// rows of a take 8 rows of w at a time, so that enough sums are under way to hide the latency of the
+// multiply-add. Weights are read once for each tile of kTileRows activations.
 
 constexpr int64_t kTileRows = 32;
 
 template <class W, int MB, int NB>
 static inline void gemm_block(const float* a, int64_t lda, const W* w, int64_t ldw, float* out, int64_t ldo,
                               int64_t K) {
-  vf acc[MB][NB] = {};
+  vf acc[MB][NB];
+  clear(acc);
   int64_t k = 0;
   for (; k + kWidth <= K; k += kWidth) {
     vf wv[NB];
@@ -30,12 +32,19 @@ static inline void gemm_block(const float* a, int64_t lda, const W* w, int64_t l
   }
 }
 
+// One row of a against all rows [n0, n1) of w.
+template <class W>
+static inline void gemm_row(const float* a, const W* w, int64_t ldw, float* out, int64_t n0, int64_t n1, int64_t K) {
+  int64_t n = n0;
+  for (; n + 8 <= n1; n += 8) gemm_block<W, 1, 8>(a, 0, w + n * ldw, ldw, out + n, 0, K);
+  for (; n < n1; ++n) gemm_block<W, 1, 1>(a, 0, w + n * ldw, ldw, out + n, 0, K);
+}
+
+// Four rows of a at a time against three rows of w.
 template <class W, int NB>
-static inline void gemm_rows(const float* a, int64_t lda, const W* w, int64_t ldw, float* out, int64_t ldo,
-                             int64_t M, int64_t K) {
-  int64_t m = 0;
-  for (; m + 4 <= M; m += 4) gemm_block<W, 4, NB>(a + m * lda, lda, w, ldw, out + m * ldo, ldo, K);
-  for (; m < M; ++m) gemm_block<W, 1, NB>(a + m * lda, lda, w, ldw, out + m * ldo, ldo, K);
+static inline void gemm_fours(const float* a, int64_t lda, const W* w, int64_t ldw, float* out, int64_t ldo,
+                              int64_t M, int64_t K) {
+  for (int64_t m = 0; m < M; m += 4) gemm_block<W, 4, NB>(a + m * lda, lda, w, ldw, out + m * ldo, ldo, K);
 }
 
 template <class W>
@@ -43,11 +52,15 @@ static void gemm_typed(const float* a, int64_t lda, const W* w, int64_t ldw, flo
                        int64_t n0, int64_t n1, int64_t K) {
   for (int64_t m = 0; m < M; m += kTileRows) {
     int64_t rows = std::min(kTileRows, M - m);
+    int64_t fours = rows / 4 * 4;
     const float* at = a + m * lda;
     float* ot = out + m * ldo;
     int64_t n = n0;
-    for (; n + 3 <= n1; n += 3) gemm_rows<W, 3>(at, lda, w + n * ldw, ldw, ot + n, ldo, rows, K);
-    for (; n < n1; ++n) gemm_rows<W, 1>(at, lda, w + n * ldw, ldw, ot + n, ldo, rows, K);
+    if (fours > 0) {
+      for (; n + 3 <= n1; n += 3) gemm_fours<W, 3>(at, lda, w + n * ldw, ldw, ot + n, ldo, fours, K);
+      for (; n < n1; ++n) gemm_fours<W, 1>(at, lda, w + n * ldw, ldw, ot + n, ldo, fours, K);
+    }
+    for (int64_t i = fours; i < rows; ++i) gemm_row(at + i * lda, w, ldw, ot + i * ldo, n0, n1, K);
   }
 }
 

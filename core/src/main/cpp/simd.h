@@ -12,16 +12,16 @@ constexpr int kWidth = L4J_WIDTH;
 
 typedef float vf __attribute__((vector_size(L4J_WIDTH * 4)));
 typedef int32_t vi __attribute__((vector_size(L4J_WIDTH * 4)));
-typedef uint32_t vu __attribute__((vector_size(L4J_WIDTH * 4)));
 typedef float vf_mem __attribute__((vector_size(L4J_WIDTH * 4), aligned(4), may_alias));
-typedef uint16_t vh_mem __attribute__((vector_size(L4J_WIDTH * 2), aligned(2), may_alias));
-typedef uint16_t vh __attribute__((vector_size(L4J_WIDTH * 2)));
 
 static inline vf splat(float x) { return x - vf{}; }
 static inline vf load(const float* p) { return *reinterpret_cast<const vf_mem*>(p); }
 static inline vf load(const bf16* p) {
-  vu wide = __builtin_convertvector(*reinterpret_cast<const vh_mem*>(p), vu) << 16;
-  return (vf)wide;
+#if L4J_WIDTH == 16
+  return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16);
+#else
+  return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))), 16);
+#endif
 }
 static inline vf load(const f16* p) {
 #if L4J_WIDTH == 16
@@ -29,6 +29,13 @@ static inline vf load(const f16* p) {
 #else
   return (vf)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 #endif
+}
+// Zeros, lane by register: "= {}" would fill the array in memory before it becomes registers.
+template <int R, int C>
+static inline void clear(vf (&x)[R][C]) {
+  for (int i = 0; i < R; ++i) {
+    for (int j = 0; j < C; ++j) x[i][j] = vf{};
+  }
 }
 static inline void store(float* p, vf v) { *reinterpret_cast<vf_mem*>(p) = v; }
 
@@ -60,13 +67,16 @@ static inline void store_part(float* p, vf v, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = v[i];
 }
 
+// Folds the upper half onto the lower until one lane is left.
 static inline float sum(vf v) {
-  float s = 0;
-  for (int step = kWidth / 2; step >= 1; step /= 2) {
-    for (int i = 0; i < step; ++i) v[i] += v[i + step];
-  }
-  s = v[0];
-  return s;
+#if L4J_WIDTH == 16
+  __m256 half = _mm256_add_ps(_mm512_castps512_ps256((__m512)v), _mm512_extractf32x8_ps((__m512)v, 1));
+#else
+  __m256 half = (__m256)v;
+#endif
+  __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  __m128 pair = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
+  return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
 }
 
 // e^x to about 1 ulp over the whole range: 2^n times a degree-6 polynomial on [-ln2/2, ln2/2]; below -87.3

@@ -207,7 +207,8 @@ static inline void scale_rows(float* rows, int64_t m, int64_t n, const float* fa
 static inline void lower_product(const float* a, int64_t lda, const float* bt, int64_t depth, int64_t m, float* p) {
   for_tiles(m, padded(m), [=](auto R, auto C, int64_t i, int64_t j) __attribute__((always_inline)) {
     if (j >= i + R.value) return;
-    vf sums[R.value][C.value] = {};
+    vf sums[R.value][C.value];
+    clear(sums);
     add_product(sums, a + i * lda, lda, 1, bt + j, kTokens, depth);
     for (int r = 0; r < R.value; ++r) {
       for (int c = 0; c < C.value; ++c) store(p + (i + r) * kTokens + j + c * kWidth, sums[r][c]);
@@ -227,7 +228,8 @@ static inline void decay_lower(float* p, int64_t m, const Powers& powers) {
 static inline void advance(float* s, int64_t lds, int64_t rows, int64_t columns, Factor decay, const float* a,
                            int64_t lda, const float* b, int64_t ldb, int64_t m) {
   for_tiles(rows, columns, [=](auto R, auto C, int64_t d, int64_t e) __attribute__((always_inline)) {
-    vf sums[R.value][C.value] = {};
+    vf sums[R.value][C.value];
+    clear(sums);
     add_product(sums, a + d, 1, lda, b + e, ldb, m);
     for (int r = 0; r < R.value; ++r) {
       for (int c = 0; c < C.value; ++c) {

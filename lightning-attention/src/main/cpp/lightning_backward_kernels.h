@@ -103,7 +103,8 @@ static double scan_states(const BackwardHead& h, const BackwardChunk& x, const P
     decay_lower(x.dp, m, powers);
     float* dq = h.dq + t * h.lddq;
     for_tiles(m, padded(h.Dk), [&](auto R, auto C, int64_t i, int64_t d) __attribute__((always_inline)) {
-      vf sums[R.value][C.value] = {};
+      vf sums[R.value][C.value];
+      clear(sums);
       add_product(sums, x.g + i * x.dv, x.dv, 1, x.st + d, x.dk, h.Dv);
       for (int r = 0; r < R.value; ++r) {
         for (int c = 0; c < C.value; ++c) sums[r][c] *= powers.up[i + r + 1];
@@ -127,7 +128,8 @@ static inline double adjoint_outputs(const float* left, int64_t ldl, const float
                                      const Powers& powers, const float* rows, float* out, int64_t ldo, int64_t n) {
   double lag = 0;
   for_tiles(m, padded(n), [&](auto R, auto C, int64_t j, int64_t d) __attribute__((always_inline)) {
-    vf sums[R.value][C.value] = {};
+    vf sums[R.value][C.value];
+    clear(sums);
     add_product(sums, left + j * ldl, ldl, 1, right + d, width, depth);
     for (int r = 0; r < R.value; ++r) {
       for (int c = 0; c < C.value; ++c) sums[r][c] *= powers.up[m - 1 - j - r];

@@ -42,7 +42,8 @@ struct ForwardChunk {
 static inline void chunk_outputs(const ForwardChunk& x, int64_t m, const Powers& powers,
                                  float* out, int64_t ldo) {
   for_tiles(m, padded(x.Dv), [&](auto R, auto C, int64_t i, int64_t e) __attribute__((always_inline)) {
-    vf sums[R.value][C.value] = {};
+    vf sums[R.value][C.value];
+    clear(sums);
     add_product(sums, x.q + i * x.dk, x.dk, 1, x.s + e, x.dv, x.Dk);
     for (int r = 0; r < R.value; ++r) {
       for (int c = 0; c < C.value; ++c) sums[r][c] *= powers.up[i + r + 1];

@@ -11,7 +11,8 @@
 template <class W, int MB, int NV>
 static inline void scaled_rows_block(const float* c, int64_t cm, int64_t cr, const W* rows, int64_t ldr, int64_t R,
                                      float* out, int64_t ldo, int64_t n, bool add) {
-  vf acc[MB][NV] = {};
+  vf acc[MB][NV];
+  clear(acc);
   if (add) {
     for (int i = 0; i < MB; ++i) {
       for (int j = 0; j < NV; ++j) {

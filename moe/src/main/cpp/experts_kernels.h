@@ -29,7 +29,8 @@ static inline void store_next(float* p, vf v, int64_t n) { n >= kWidth ? store(p
 // out[i][to + j] = <x[i], w[j]>
 template <class W, int MB, int NB>
 static inline void dots(const float* const* x, const W* const* w, int64_t K, float (*out)[kStreams], int to) {
-  vf acc[MB][NB] = {};
+  vf acc[MB][NB];
+  clear(acc);
   vf xv[MB];
   int64_t k = 0;
   for (; k + kWidth <= K; k += kWidth) {
