@@ -77,7 +77,7 @@ public final class Nd4jTensors {
    *
    * @throws IllegalArgumentException if rows overlap or interleave, for which ND4J's matrix product
    *     gives wrong results, or if the address is no multiple of the element size, on which ND4J's
-   *     kernels crash (tensors of a checkpoint may lie so): copy such a tensor first
+   *     kernels can crash (tensors of a checkpoint may lie so): copy such a tensor first
    * @throws IllegalStateException if the tensor is closed, or ND4J does not run on the CPU
    */
   public static INDArray toArray(Tensor tensor) {
