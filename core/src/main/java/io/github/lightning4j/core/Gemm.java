@@ -30,16 +30,18 @@ public final class Gemm {
   static final int SMALL = 16;
 
   /** Multiply-adds below which one thread is faster than two. */
-  private static final long GRAIN = 1 << 16;
+  private static final long GRAIN = 1 << 17;
 
   private static final Set<DType> WEIGHTS = EnumSet.of(DType.F32, DType.BF16, DType.F16);
 
-  private final GemmKernel small;
-  private final GemmKernel large;
+  private static final GemmKernel REFERENCE = new ReferenceGemm();
+  private static final GemmKernel OWN = new CpuGemm();
+  private static final GemmKernel ONE_DNN = new DnnlGemm();
 
-  private Gemm(GemmKernel small, GemmKernel large) {
+  private final GemmKernel small;
+
+  private Gemm(GemmKernel small) {
     this.small = small;
-    this.large = large;
   }
 
   /** The fastest implementation of this machine. */
@@ -53,11 +55,7 @@ public final class Gemm {
    * @throws IllegalStateException if it is not available, with the reason
    */
   public static Gemm of(Backend backend) {
-    GemmKernel reference = new ReferenceGemm();
-    GemmKernel own = new CpuGemm();
-    GemmKernel kernel = CoreKernels.library().choose(backend, reference, own);
-    boolean library = kernel == own && DnnlGemm.availability().isAvailable();
-    return new Gemm(kernel, library ? new DnnlGemm() : kernel);
+    return new Gemm(CoreKernels.library().choose(backend, REFERENCE, OWN));
   }
 
   /** Whether native kernels serve this artifact, and if not, why. */
@@ -92,10 +90,16 @@ public final class Gemm {
     if (a.size(0) == 0) {
       return;
     }
-    GemmKernel kernel = a.size(0) <= SMALL ? small : large;
+    GemmKernel kernel = kernel(a.size(0));
     long grain = Math.max(1, GRAIN / Math.max(1, a.size(0) * a.size(1)));
     // Blocks of 48 columns suit both kernels (3 and 16 at a time).
     long rounded = (grain + 47) / 48 * 48;
     Threads.forRanges(w.size(0), rounded, (from, to) -> kernel.multiply(a, w, out, from, to));
+  }
+
+  /** oneDNN is not even loaded before it is of use: that takes longer than many a product. */
+  private GemmKernel kernel(long rows) {
+    boolean library = small == OWN && rows > SMALL && DnnlGemm.availability().isAvailable();
+    return library ? ONE_DNN : small;
   }
 }

@@ -1,12 +1,16 @@
 package io.github.lightning4j.kvquant;
 
+import static io.github.lightning4j.kvquant.CacheContents.DIM;
+import static io.github.lightning4j.kvquant.CacheContents.HEADS;
+import static io.github.lightning4j.kvquant.CacheContents.append;
+import static io.github.lightning4j.kvquant.CacheContents.contents;
+import static io.github.lightning4j.kvquant.CacheContents.rounded;
+import static io.github.lightning4j.kvquant.CacheContents.tokens;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.lightning4j.core.Backend;
-import io.github.lightning4j.core.Bfloat16;
 import io.github.lightning4j.core.DType;
-import io.github.lightning4j.core.Float16;
 import io.github.lightning4j.core.Memory;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.OutOfNativeMemoryException;
@@ -23,9 +27,6 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /** What a {@link KvCache} must do, whichever kernels fill its pages. */
 abstract class KvCacheContract {
-  private static final int HEADS = 2;
-  private static final int DIM = 6;
-
   private long liveBefore;
 
   abstract Backend backend();
@@ -44,26 +45,6 @@ abstract class KvCacheContract {
     return KvCache.create(HEADS, DIM, dtype, backend());
   }
 
-  private static Tensor tokens(MemoryScope scope, long seed, long count) {
-    return scope.add(Cases.normal(seed, DType.F32, count, HEADS, DIM));
-  }
-
-  /** Appends tokens whose values are the keys of another seed. */
-  private static void append(KvCache cache, long seed, long count) {
-    try (MemoryScope scope = new MemoryScope()) {
-      cache.append(tokens(scope, seed, count), tokens(scope, seed + 1000, count));
-    }
-  }
-
-  /** Keys, then values. */
-  private static float[] contents(KvCache cache) {
-    try (MemoryScope scope = new MemoryScope()) {
-      Tensor both = scope.allocate(DType.F32, 2, cache.length(), cache.kvHeads(), cache.headDim());
-      cache.read(both.select(0, 0), both.select(0, 1));
-      return both.toFloats();
-    }
-  }
-
   @ParameterizedTest
   @EnumSource(names = {"F32", "BF16", "F16"})
   void givesBackWhatWasAppendedRoundedToNearestEven(DType dtype) {
@@ -77,18 +58,6 @@ abstract class KvCacheContract {
         }
       }
     }
-  }
-
-  private static float[] rounded(float[] values, DType dtype) {
-    for (int i = 0; i < values.length; i++) {
-      values[i] =
-          switch (dtype) {
-            case BF16 -> Bfloat16.toFloat(Bfloat16.fromFloat(values[i]));
-            case F16 -> Float16.toFloat(Float16.fromFloat(values[i]));
-            default -> values[i];
-          };
-    }
-    return values;
   }
 
   @ParameterizedTest
