@@ -227,7 +227,7 @@ public final class Tensor implements AutoCloseable {
     return view(offset, newShape.clone(), newStrides.clone());
   }
 
-  /** Copies the elements, in row-major order, to an array of floats. */
+  /** The elements in row-major order, copied to an array of floats. */
   public float[] toFloats() {
     return Copies.floats(accessor(), shape, strides);
   }
