@@ -211,11 +211,6 @@ public final class Tensor implements AutoCloseable {
 
   /** Another shape and other strides over the same memory, from an element offset on. */
   public Tensor strided(long offset, long[] newShape, long[] newStrides) {
-    checkArgument(
-        newShape.length == newStrides.length,
-        "strided: %s sizes but %s strides",
-        newShape.length,
-        newStrides.length);
     long span = Strides.checkedSpan(newShape, newStrides);
     long room = (memory.bytes() - byteOffset) / dtype.bytes();
     checkArgument(
