@@ -1,5 +1,7 @@
 package io.github.lightning4j.core;
 
+import static com.google.common.base.Preconditions.checkArgument;
+
 import java.util.Arrays;
 
 /** Walks over strided memory in row-major order. */
@@ -115,6 +117,11 @@ final class Strides {
 
   /** The span, after checks for negative sizes, negative strides and overflow. */
   static long checkedSpan(long[] shape, long[] strides) {
+    checkArgument(
+        shape.length == strides.length,
+        "strided: %s sizes but %s strides",
+        shape.length,
+        strides.length);
     count(shape);
     double last = 0;
     for (int i = 0; i < shape.length; i++) {

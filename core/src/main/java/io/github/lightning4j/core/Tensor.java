@@ -211,11 +211,6 @@ public final class Tensor implements AutoCloseable {
 
   /** Another shape and other strides over the same memory, from an element offset on. */
   public Tensor strided(long offset, long[] newShape, long[] newStrides) {
-    checkArgument(
-        newShape.length == newStrides.length,
-        "strided: %s sizes but %s strides",
-        newShape.length,
-        newStrides.length);
     long span = Strides.checkedSpan(newShape, newStrides);
     long room = (memory.bytes() - byteOffset) / dtype.bytes();
     checkArgument(
@@ -227,7 +222,7 @@ public final class Tensor implements AutoCloseable {
     return view(offset, newShape.clone(), newStrides.clone());
   }
 
-  /** Copies the elements, in row-major order, to an array of floats. */
+  /** The elements in row-major order, copied to an array of floats. */
   public float[] toFloats() {
     return Copies.floats(accessor(), shape, strides);
   }

@@ -3,6 +3,7 @@ package io.github.lightning4j.core;
 import static com.google.common.base.Preconditions.checkArgument;
 
 import io.github.lightning4j.core.internal.WorkerPool;
+import java.lang.System.Logger.Level;
 
 /**
  * The one thread pool of the process. Operators split their output among its workers; how it is
@@ -13,9 +14,10 @@ import io.github.lightning4j.core.internal.WorkerPool;
  * worker, runs on the calling thread alone.
  */
 public final class Threads {
-  private static volatile WorkerPool pool =
-      new WorkerPool(
-          Integer.getInteger("lightning4j.threads", Runtime.getRuntime().availableProcessors()));
+  /** More threads than this are refused: they would be a slip of the finger, and not start. */
+  public static final int MAX = 1024;
+
+  private static volatile WorkerPool pool = new WorkerPool(first());
 
   private Threads() {}
 
@@ -26,13 +28,33 @@ public final class Threads {
     void run(long from, long to);
   }
 
+  private static int first() {
+    int processors = Math.min(MAX, Runtime.getRuntime().availableProcessors());
+    int wanted = Integer.getInteger("lightning4j.threads", processors);
+    if (wanted < 1 || wanted > MAX) {
+      System.getLogger(Threads.class.getName())
+          .log(
+              Level.WARNING,
+              "lightning4j.threads: expected 1 to {0}, got {1}; {2} are used",
+              MAX,
+              wanted,
+              processors);
+      return processors;
+    }
+    return wanted;
+  }
+
   /**
    * Sets how many threads work on an operator, the caller included. Work under way ends on the old
    * pool. The default is the number of processors, or the system property {@code
    * lightning4j.threads}.
+   *
+   * @param threads 1 to {@value #MAX}
+   * @throws IllegalArgumentException if out of range; nothing has changed then
    */
   public static synchronized void use(int threads) {
-    checkArgument(threads >= 1, "threads: expected >= 1, got %s", threads);
+    checkArgument(
+        threads >= 1 && threads <= MAX, "threads: expected 1 to %s, got %s", MAX, threads);
     if (threads != pool.size()) {
       WorkerPool old = pool;
       pool = new WorkerPool(threads);

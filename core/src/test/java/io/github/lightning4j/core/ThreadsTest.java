@@ -232,7 +232,7 @@ final class ThreadsTest {
   void refusesWhatCannotBe() {
     assertThatThrownBy(() -> Threads.use(0))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessage("threads: expected >= 1, got 0");
+        .hasMessage("threads: expected 1 to 1024, got 0");
     assertThatThrownBy(() -> Threads.forRanges(-1, 1, (from, to) -> {}))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage("expected n >= 0 and grain >= 1, got -1 and 1");

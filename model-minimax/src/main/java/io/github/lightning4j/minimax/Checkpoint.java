@@ -35,13 +35,18 @@ public final class Checkpoint implements AutoCloseable {
    *     or of another shape or type; nothing stays mapped then
    */
   public static Checkpoint open(Path folder) {
+    return open(folder, ProgressListener.NONE);
+  }
+
+  /** As {@link #open(Path)}, telling after every layer how far it has come. */
+  public static Checkpoint open(Path folder, ProgressListener progress) {
     if (!Files.isDirectory(folder)) {
       throw new CheckpointException(folder, "expected a checkpoint folder");
     }
     MiniMaxConfig config = MiniMaxConfig.load(folder);
     Safetensors source = Safetensors.open(folder);
     try {
-      return new Checkpoint(folder, config, source, WeightBinder.bind(config, source));
+      return new Checkpoint(folder, config, source, WeightBinder.bind(config, source, progress));
     } catch (RuntimeException e) {
       source.close();
       throw e;

@@ -64,8 +64,7 @@ final class ConfigReader {
         json.number("rms_norm_eps", 1e-5),
         json.integer("max_position_embeddings"),
         json.flag("tie_word_embeddings", false),
-        json.optionalInteger("bos_token_id"),
-        json.optionalInteger("eos_token_id"));
+        json.integers("eos_token_id"));
   }
 
   private List<LayerKind> layers() {
@@ -101,18 +100,32 @@ final class ConfigReader {
   private AttentionConfig attention() {
     int heads = json.integer("num_attention_heads");
     int hidden = json.integer("hidden_size");
-    int headDim = json.integer("head_dim", hidden / heads);
-    JsonNode rope = json.first("rope_parameters", "rope_scaling");
-    String type = rope == null ? "default" : JsonFile.text(rope, "rope_type", "default");
-    if (!type.equals("default")) {
-      throw json.fault("rope_type", "default", type);
-    }
+    int headDim = json.integer("head_dim", hidden / Math.max(1, heads));
+    JsonNode rope = rope();
     double theta =
         rope != null && rope.hasNonNull("rope_theta")
             ? rope.get("rope_theta").asDouble()
             : json.number("rope_theta", 1e6);
     return new AttentionConfig(
         heads, json.integer("num_key_value_heads"), headDim, rotaryDim(headDim, rope), theta);
+  }
+
+  /** The rotary settings of transformers, which must ask for nothing but the plain embedding. */
+  private @Nullable JsonNode rope() {
+    JsonNode rope = json.first("rope_parameters", "rope_scaling");
+    if (rope == null) {
+      return null;
+    }
+    if (!rope.isObject()) {
+      throw json.fault("rope_parameters", "an object", rope.toString());
+    }
+    for (String key : List.of("rope_type", "type")) {
+      String type = JsonFile.text(rope, key, "default");
+      if (!type.equals("default")) {
+        throw json.fault(key + " of the rotary embedding", "default", type);
+      }
+    }
+    return rope;
   }
 
   private int rotaryDim(int headDim, @Nullable JsonNode rope) {

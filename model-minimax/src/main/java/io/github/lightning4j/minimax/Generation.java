@@ -22,6 +22,7 @@ final class Generation {
   private final @Nullable TextStream stream;
   private final @Nullable StopStrings stops;
   private final @Nullable ThinkingBudget thinking;
+  private final int vocabulary;
   private final Deque<Integer> forced = new ArrayDeque<>();
   private final StringBuilder text = new StringBuilder();
   private int[] ids = new int[64];
@@ -39,6 +40,7 @@ final class Generation {
     this.sampler = new Sampler(options);
     this.stopTokens = stopTokens(config, tokenizer, options);
     this.stream = tokenizer == null ? null : TextStream.withoutSpecial(tokenizer);
+    this.vocabulary = tokenizer == null ? 0 : tokenizer.vocabularySize();
     this.stops = options.stopStrings().isEmpty() ? null : StopStrings.of(options.stopStrings());
     this.thinking =
         tokenizer == null || options.thinkingBudget().isEmpty()
@@ -53,7 +55,7 @@ final class Generation {
       MiniMaxConfig config, @Nullable Tokenizer tokenizer, GenerationOptions options) {
     Set<Integer> stops = new HashSet<>(options.stopTokens());
     if (options.stopAtEos()) {
-      config.eosToken().ifPresent(stops::add);
+      stops.addAll(config.eosTokens());
       if (tokenizer != null) {
         tokenizer.eos().ifPresent(stops::add);
       }
@@ -68,6 +70,11 @@ final class Generation {
    * @return whether generation goes on, and {@link #last()} is to be decoded
    */
   boolean advance(float[] logits, long room) {
+    if (thinking != null) {
+      for (int closing : thinking.closing()) {
+        forced.add(closing);
+      }
+    }
     int id = forced.isEmpty() ? sampler.sample(logits) : forced.poll();
     if (stopTokens.contains(id)) {
       return finish(FinishReason.STOP);
@@ -77,9 +84,7 @@ final class Generation {
       return finish(FinishReason.STOP);
     }
     if (thinking != null) {
-      for (int closing : thinking.accept(id)) {
-        forced.add(closing);
-      }
+      thinking.accept(id);
     }
     return count < options.maxNewTokens() && room > 0 || finish(FinishReason.LENGTH);
   }
@@ -113,7 +118,8 @@ final class Generation {
     if (stream == null) {
       return false;
     }
-    String piece = stream.accept(id);
+    // A vocabulary may be padded beyond what the tokenizer knows: such a token has no text.
+    String piece = id < vocabulary ? stream.accept(id) : "";
     emit(stops == null ? piece : stops.accept(piece));
     return stops != null && stops.stopped();
   }

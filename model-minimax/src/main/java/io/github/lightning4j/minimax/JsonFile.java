@@ -8,7 +8,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.util.OptionalInt;
+import java.util.ArrayList;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** A JSON object in a file, read key by key; every fault names file, key, expected and got. */
@@ -82,8 +83,19 @@ final class JsonFile {
     return isPresent(key) ? integer(key) : otherwise;
   }
 
-  OptionalInt optionalInteger(String key) {
-    return isPresent(key) ? OptionalInt.of(integer(key)) : OptionalInt.empty();
+  /** An integer, a list of them, or nothing. */
+  List<Integer> integers(String key) {
+    if (!isPresent(key)) {
+      return List.of();
+    }
+    List<Integer> values = new ArrayList<>();
+    JsonNode node = root.get(key);
+    if (node.isArray()) {
+      node.forEach(item -> values.add(integer(key, item)));
+    } else {
+      values.add(integer(key, node));
+    }
+    return values;
   }
 
   /** An integer, or a list that says the same one for every layer. */

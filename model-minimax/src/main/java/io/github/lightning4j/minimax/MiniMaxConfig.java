@@ -4,7 +4,6 @@ import static com.google.common.base.Preconditions.checkArgument;
 
 import java.nio.file.Path;
 import java.util.List;
-import java.util.OptionalInt;
 
 /**
  * The hyperparameters of a MiniMax text model, in one form for both published dialects.
@@ -19,8 +18,7 @@ import java.util.OptionalInt;
  * @param rmsNormEps epsilon of the layer norms and the final norm
  * @param maxPositions the context length
  * @param tiedEmbeddings whether the head is the embedding table
- * @param bosToken beginning of sentence, where the file names one
- * @param eosToken end of sentence, where the file names one
+ * @param eosTokens tokens that end a text, where the file names any
  */
 public record MiniMaxConfig(
     Dialect dialect,
@@ -33,8 +31,7 @@ public record MiniMaxConfig(
     double rmsNormEps,
     int maxPositions,
     boolean tiedEmbeddings,
-    OptionalInt bosToken,
-    OptionalInt eosToken) {
+    List<Integer> eosTokens) {
 
   /**
    * Epsilon of the norm inside a lightning layer. No config has it: the released model code and
@@ -146,6 +143,7 @@ public record MiniMaxConfig(
   /** Checks ranges. */
   public MiniMaxConfig {
     layers = List.copyOf(layers);
+    eosTokens = List.copyOf(eosTokens);
     checkArgument(vocabSize >= 1, "vocab_size: expected >= 1, got %s", vocabSize);
     checkArgument(hiddenSize >= 1, "hidden_size: expected >= 1, got %s", hiddenSize);
     checkArgument(!layers.isEmpty(), "num_hidden_layers: expected >= 1, got 0");

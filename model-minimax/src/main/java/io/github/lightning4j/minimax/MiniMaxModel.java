@@ -2,13 +2,15 @@ package io.github.lightning4j.minimax;
 
 import static com.google.common.base.Preconditions.checkState;
 
+import com.google.common.base.Supplier;
+import com.google.common.base.Suppliers;
 import io.github.lightning4j.minimax.internal.ForwardPass;
 import io.github.lightning4j.minimax.internal.Operators;
 import io.github.lightning4j.minimax.internal.SequenceState;
 import io.github.lightning4j.minimax.internal.Workspace;
 import java.nio.file.Path;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Consumer;
 
 /**
@@ -29,11 +31,14 @@ public final class MiniMaxModel implements AutoCloseable {
   private final LoadOptions options;
   private final ForwardPass pass;
   private final ConcurrentLinkedQueue<Workspace> workspaces = new ConcurrentLinkedQueue<>();
-  private final AtomicBoolean closed = new AtomicBoolean();
+  private final ReentrantReadWriteLock use = new ReentrantReadWriteLock();
+  private final Supplier<String> fingerprint;
+  private volatile boolean closed;
 
   private MiniMaxModel(Checkpoint checkpoint, LoadOptions options) {
     this.checkpoint = checkpoint;
     this.options = options;
+    this.fingerprint = Suppliers.memoize(() -> ModelFingerprint.of(checkpoint));
     Operators operators = options.backend().map(Operators::of).orElseGet(Operators::best);
     this.pass = new ForwardPass(checkpoint.config(), checkpoint.weights(), operators);
   }
@@ -50,7 +55,7 @@ public final class MiniMaxModel implements AutoCloseable {
    * @throws IllegalStateException if a forced backend is not available
    */
   public static MiniMaxModel load(Path folder, LoadOptions options) {
-    Checkpoint checkpoint = Checkpoint.open(folder);
+    Checkpoint checkpoint = Checkpoint.open(folder, options.progress());
     try {
       if (options.checkWeights()) {
         checkpoint.checkWeights(options.progress());
@@ -98,9 +103,24 @@ public final class MiniMaxModel implements AutoCloseable {
     return SessionSnapshot.read(this, snapshot);
   }
 
+  /** Tells this model from another of the same config; computed when first asked for. */
+  String fingerprint() {
+    checkOpen();
+    return fingerprint.get();
+  }
+
   /** Runs a forward pass with scratch memory of its own. */
   void run(Consumer<Run> work) {
-    checkOpen();
+    use.readLock().lock();
+    try {
+      checkOpen();
+      withWorkspace(work);
+    } finally {
+      use.readLock().unlock();
+    }
+  }
+
+  private void withWorkspace(Consumer<Run> work) {
     Workspace workspace = workspaces.poll();
     if (workspace == null) {
       workspace = new Workspace();
@@ -116,20 +136,27 @@ public final class MiniMaxModel implements AutoCloseable {
   record Run(ForwardPass pass, Workspace workspace) {}
 
   private void checkOpen() {
-    checkState(!closed.get(), "model %s is closed", folder());
+    checkState(!closed, "model %s is closed", folder());
   }
 
   /**
    * Frees scratch memory and unmaps the weights.
    *
-   * @throws IllegalStateException if closed already
+   * @throws IllegalStateException if closed already, or if a session is running; nothing has
+   *     changed then
    */
   @Override
   public void close() {
-    checkState(closed.compareAndSet(false, true), "model %s is closed already", folder());
-    workspaces.forEach(Workspace::close);
-    workspaces.clear();
-    pass.close();
-    checkpoint.close();
+    checkState(use.writeLock().tryLock(), "model %s is in use by a running session", folder());
+    try {
+      checkState(!closed, "model %s is closed already", folder());
+      closed = true;
+      workspaces.forEach(Workspace::close);
+      workspaces.clear();
+      pass.close();
+      checkpoint.close();
+    } finally {
+      use.writeLock().unlock();
+    }
   }
 }

@@ -3,6 +3,8 @@ package io.github.lightning4j.minimax;
 import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
+import io.github.lightning4j.core.Checks;
+import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.minimax.internal.SequenceState;
 import io.github.lightning4j.minimax.internal.TokenBatch;
@@ -105,9 +107,14 @@ public final class Session implements AutoCloseable {
    * @param ids {@code T} tokens
    * @param observer sees the inside
    * @param outLogits {@code [T, V]} F32
+   * @throws IllegalArgumentException as {@link #prefill(int...)}, or if {@code outLogits} does not
+   *     fit; nothing has changed then
    */
   public void forward(int[] ids, ForwardObserver observer, Tensor outLogits) {
     checkTokens(ids);
+    Checks.matrix("outLogits", outLogits, DType.F32);
+    Checks.shape("outLogits", outLogits, ids.length, model.config().vocabSize());
+    Checks.writable("outLogits", outLogits);
     exclusively(
         () -> {
           TokenBatch batch = TokenBatch.of(state, ids);
@@ -131,7 +138,7 @@ public final class Session implements AutoCloseable {
   /** An independent copy; full pages of the caches are shared. */
   public Session fork() {
     Session[] copy = new Session[1];
-    exclusively(() -> copy[0] = new Session(model, state.fork(), logits.clone()));
+    unchanged(() -> copy[0] = new Session(model, state.fork(), logits.clone()));
     return copy[0];
   }
 
@@ -140,7 +147,7 @@ public final class Session implements AutoCloseable {
    * reads it.
    */
   public void snapshot(Path file) {
-    exclusively(() -> SessionSnapshot.write(this, state, file));
+    unchanged(() -> SessionSnapshot.write(this, state, file));
   }
 
   void checkTokens(int[] ids) {
@@ -183,6 +190,16 @@ public final class Session implements AutoCloseable {
 
   void leave(boolean whole) {
     status.set(whole ? Status.IDLE : Status.BROKEN);
+  }
+
+  /** For work that only reads the state: the session is as good as before if it fails. */
+  private void unchanged(Runnable work) {
+    enter();
+    try {
+      work.run();
+    } finally {
+      leave(true);
+    }
   }
 
   private float[] exclusively(Runnable work) {

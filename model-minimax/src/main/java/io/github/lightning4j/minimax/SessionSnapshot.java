@@ -17,7 +17,7 @@ import java.util.Map;
 /**
  * A session as a safetensors file: {@code layer.i.state} of lightning layers, {@code layer.i.key}
  * and {@code layer.i.value} {@code [T, kvHeads, d]} of softmax layers, {@code logits}, and metadata
- * that binds it to the config it was made with.
+ * that binds it to the model it was made with.
  */
 final class SessionSnapshot {
   private static final String FORMAT = "lightning4j.session.1";
@@ -44,7 +44,7 @@ final class SessionSnapshot {
       Map<String, String> metadata =
           Map.of(
               "format", FORMAT,
-              "config", config.toString(),
+              "model", session.model().fingerprint(),
               "position", Long.toString(state.position()));
       SafetensorsWriter.write(file, tensors, metadata);
     }
@@ -53,7 +53,7 @@ final class SessionSnapshot {
   static Session read(MiniMaxModel model, Path file) {
     try (SafetensorsFile source = SafetensorsFile.open(file)) {
       expect(file, source, "format", FORMAT);
-      expect(file, source, "config", model.config().toString());
+      expect(file, source, "model", model.fingerprint());
       SequenceState state = SequenceState.empty(model.config(), model.options().cacheType());
       try {
         fill(model, file, source, state);

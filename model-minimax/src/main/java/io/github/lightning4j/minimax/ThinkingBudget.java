@@ -15,6 +15,7 @@ final class ThinkingBudget {
   private final int budget;
   private final StringBuilder tail = new StringBuilder();
   private boolean inside;
+  private boolean closing;
   private int spent;
 
   ThinkingBudget(Tokenizer tokenizer, int budget, int[] prompt) {
@@ -26,17 +27,24 @@ final class ThinkingBudget {
     spent = 0;
   }
 
-  /** Counts a token; the tokens to force next, if any. */
-  int[] accept(int id) {
+  /** Counts a token. */
+  void accept(int id) {
     watch(id);
-    if (inside && spent >= budget) {
-      spent = 0;
-      return tokenizer.encode(CLOSE + "\n\n");
+  }
+
+  /** The tokens to force next, if any: given once for each block. */
+  int[] closing() {
+    if (!inside || closing || spent < budget) {
+      return new int[0];
     }
-    return new int[0];
+    closing = true;
+    return tokenizer.encode(CLOSE + "\n\n");
   }
 
   private void watch(int id) {
+    if (id >= tokenizer.vocabularySize()) {
+      return;
+    }
     // One char a byte: the tags are ASCII, other text need not be whole.
     tail.append(new String(tokenizer.bytes(id), StandardCharsets.ISO_8859_1));
     if (inside) {
@@ -47,6 +55,7 @@ final class ThinkingBudget {
     if (open >= 0 || close >= 0) {
       boolean before = inside;
       inside = open > close;
+      closing &= inside;
       if (inside && !before) {
         spent = 0;
       }

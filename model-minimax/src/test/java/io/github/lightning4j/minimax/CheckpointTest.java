@@ -1,11 +1,18 @@
 package io.github.lightning4j.minimax;
 
+import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.lightning4j.core.CheckpointException;
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Gemm;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -21,6 +28,56 @@ final class CheckpointTest {
     for (String part : parts) {
       thrown.hasMessageContaining(part);
     }
+    assertThat(mappings(folder)).as("nothing stays mapped").isEmpty();
+  }
+
+  /** The lines of the process's memory map that name a folder; none where there is no such map. */
+  private static List<String> mappings(Path folder) {
+    Path maps = Path.of("/proc/self/maps");
+    if (!Files.isReadable(maps)) {
+      return List.of();
+    }
+    try (Stream<String> lines = Files.lines(maps)) {
+      return lines.filter(line -> line.contains(folder.toString())).toList();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  @Test
+  void anOpenCheckpointIsSeenInTheMemoryMap() {
+    Assumptions.assumeTrue(Gemm.availability().isAvailable(), "the JDK unmaps later");
+    Path folder = BrokenCheckpoint.config(temp.resolve("c"), "\"vocab_size\"", "\"vocab_size\"");
+    try (Checkpoint checkpoint = Checkpoint.open(folder)) {
+      assertThat(mappings(checkpoint.folder())).isNotEmpty();
+    }
+    assertThat(mappings(folder)).isEmpty();
+  }
+
+  @Test
+  void aSharedExpertMayHaveTheSizeTheReleasedCodeGivesIt() throws IOException {
+    Path source = ModelFixture.root().resolve("orig_prenorm_shared/orig");
+    Path folder = Files.createDirectories(temp.resolve("shared"));
+    try (Stream<Path> files = Files.list(source)) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        Files.copy(file, folder.resolve(file.getFileName()));
+      }
+    }
+    String config = Files.readString(folder.resolve("config.json"));
+    assertThat(config).contains("\"shared_intermediate_size\": 24");
+    Files.writeString(
+        folder.resolve("config.json"),
+        config.replace("\"shared_intermediate_size\": 24", "\"shared_intermediate_size\": 48"));
+    try (MiniMaxModel told = MiniMaxModel.load(source);
+        MiniMaxModel found = MiniMaxModel.load(folder);
+        Session a = told.newSession();
+        Session b = found.newSession()) {
+      assertThat(b.prefill(1, 2, 3)).isEqualTo(a.prefill(1, 2, 3));
+    }
+    Files.writeString(
+        folder.resolve("config.json"),
+        config.replace("\"intermediate_size\": 24", "\"intermediate_size\": 23"));
+    refused(folder, "expected shape [23, 32] by the config, got [24, 32]");
   }
 
   @Test
@@ -85,7 +142,9 @@ final class CheckpointTest {
           "model_type": "minimax"       | "model_type": "llama"          | model_type: expected one of
           "hidden_act": "silu"          | "hidden_act": "gelu"           | hidden_act: expected silu, got gelu
           "linear_attention"            | "sliding_attention"            | attention kind of a layer
-          "rope_type": "default"        | "rope_type": "yarn"            | rope_type: expected default, got yarn
+          "rope_type": "default"        | "rope_type": "yarn"            | rope_type of the rotary embedding: expected default, got yarn
+          "rope_type": "default"        | "type": "linear"               | type of the rotary embedding: expected default, got linear
+          "num_attention_heads": 4      | "num_attention_heads": 0       | num_attention_heads: expected >= 1, got 0
           "sliding_window": null        | "sliding_window": 4096         | sliding_window: expected null, got 4096
           "num_hidden_layers": 3        | "num_hidden_layers": 4         | num_hidden_layers: expected 3
           "vocab_size": 64              | "vocab_size": "many"           | vocab_size: expected an integer

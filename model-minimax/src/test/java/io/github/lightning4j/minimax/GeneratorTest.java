@@ -3,8 +3,12 @@ package io.github.lightning4j.minimax;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.lightning4j.minimax.GenerationResult.FinishReason;
 import io.github.lightning4j.minimax.text.Tokenizer;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -13,6 +17,8 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 final class GeneratorTest {
   private static final String PROMPT = "It is a truth universally acknowledged";
@@ -80,17 +86,48 @@ final class GeneratorTest {
     }
   }
 
-  @Test
-  void aThinkingBudgetClosesTheBlock() {
+  @ParameterizedTest
+  @ValueSource(ints = {0, 1, 2, 3, 5, 12})
+  void anyBudgetClosesTheBlockOnce(int budget) {
     GenerationOptions options =
-        GenerationOptions.builder().maxNewTokens(40).thinkingBudget(10).build();
+        GenerationOptions.builder().maxNewTokens(40).thinkingBudget(budget).build();
     GenerationResult result = new Generator(model, tokenizer).generate(PROMPT + "<think>", options);
     int[] close = tokenizer.encode("</think>\n\n");
     for (int i = 0; i < close.length; i++) {
-      assertThat(result.ids().get(10 + i)).as("token %s", 10 + i).isEqualTo(close[i]);
+      assertThat(result.ids().get(budget + i)).as("token %s", budget + i).isEqualTo(close[i]);
     }
-    assertThat(result.ids()).hasSize(40);
-    assertThat(result.text().indexOf("</think>")).isEqualTo(result.text().lastIndexOf("</think>"));
+    assertThat(result.text().indexOf("</think>"))
+        .isNotNegative()
+        .isEqualTo(result.text().lastIndexOf("</think>"));
+  }
+
+  @Test
+  void tokensBeyondTheTokenizerHaveNoText(@TempDir Path temp) throws IOException {
+    JsonMapper json = JsonMapper.builder().build();
+    ObjectNode root = (ObjectNode) json.readTree(Nano.FOLDER.resolve("tokenizer.json").toFile());
+    ObjectNode vocabulary = (ObjectNode) root.get("model").get("vocab");
+    List<String> late = new ArrayList<>();
+    vocabulary.properties().forEach(e -> addIf(e.getValue().asInt() >= 700, late, e.getKey()));
+    vocabulary.remove(late);
+    ((ArrayNode) root.get("model").get("merges")).removeAll();
+    json.writeValue(temp.resolve("tokenizer.json").toFile(), root);
+    try (Tokenizer small = Tokenizer.load(temp)) {
+      GenerationResult result =
+          new Generator(model, small)
+              .generate(
+                  new int[] {1404, 349},
+                  GenerationOptions.builder().maxNewTokens(60).thinkingBudget(3).build(),
+                  GenerationListener.NONE);
+      assertThat(result.ids()).hasSize(60).anyMatch(id -> id >= 700);
+      int[] known = result.ids().stream().mapToInt(i -> i).filter(id -> id < 700).toArray();
+      assertThat(result.text()).isEqualTo(small.decode(known, true));
+    }
+  }
+
+  private static void addIf(boolean condition, List<String> list, String item) {
+    if (condition) {
+      list.add(item);
+    }
   }
 
   @Test

@@ -8,10 +8,10 @@ import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.FlatMemory;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.concurrent.CountDownLatch;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -145,48 +145,6 @@ final class SessionTest {
   }
 
   @Test
-  void twoThreadsInOneSessionAreRefused() throws Exception {
-    try (Session session = model.newSession();
-        Tensor logits = Tensor.allocate(DType.F32, 1, 2048)) {
-      CountDownLatch inside = new CountDownLatch(1);
-      CountDownLatch goOn = new CountDownLatch(1);
-      Thread other =
-          new Thread(
-              () ->
-                  session.forward(
-                      new int[] {1},
-                      new ForwardObserver() {
-                        @Override
-                        public void finalNorm(Tensor normed) {
-                          inside.countDown();
-                          await(goOn);
-                        }
-                      },
-                      logits));
-      other.start();
-      await(inside);
-      assertThatThrownBy(() -> session.prefill(2))
-          .isInstanceOf(IllegalStateException.class)
-          .hasMessage("session is in use by another thread");
-      assertThatThrownBy(session::close).hasMessage("session is in use by another thread");
-      assertThatThrownBy(() -> Session.decode(List.of(session), new int[] {3}))
-          .hasMessage("session is in use by another thread");
-      goOn.countDown();
-      other.join();
-      assertThat(session.position()).isEqualTo(1);
-      session.prefill(2);
-    }
-  }
-
-  private static void await(CountDownLatch latch) {
-    try {
-      latch.await();
-    } catch (InterruptedException e) {
-      throw new IllegalStateException(e);
-    }
-  }
-
-  @Test
   void aFailureInsideBreaksTheSessionOnly() {
     try (Session session = model.newSession();
         Tensor logits = Tensor.allocate(DType.F32, 1, 2048)) {
@@ -207,6 +165,29 @@ final class SessionTest {
       try (Session next = model.newSession()) {
         next.prefill(1);
       }
+    }
+  }
+
+  @Test
+  void aFailedSnapshotLeavesTheSessionAsItWas(@TempDir Path temp) {
+    try (Session session = model.newSession()) {
+      session.prefill(1, 2);
+      assertThatThrownBy(() -> session.snapshot(temp.resolve("none").resolve("x")))
+          .isInstanceOf(UncheckedIOException.class);
+      session.decode(3);
+      assertThat(session.position()).isEqualTo(3);
+    }
+  }
+
+  @Test
+  void logitsThatDoNotFitChangeNothing() {
+    try (Session session = model.newSession();
+        Tensor narrow = Tensor.allocate(DType.F32, 2, 2047)) {
+      assertThatThrownBy(() -> session.forward(new int[] {1, 2}, ForwardObserver.NONE, narrow))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessage("outLogits: expected shape [2, 2048], got [2, 2047]");
+      assertThat(session.position()).isZero();
+      session.prefill(1);
     }
   }
 

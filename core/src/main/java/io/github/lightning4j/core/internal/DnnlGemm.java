@@ -95,7 +95,13 @@ public final class DnnlGemm implements GemmKernel {
             "it needs the native library of core", CoreKernels.library().availability().fix());
       }
       try {
-        dnnl.dnnl_version();
+        // Below AVX2 its sgemm is a plain loop. An environment variable can force that.
+        if ((dnnl.dnnl_get_effective_cpu_isa() & dnnl.dnnl_cpu_isa_avx2)
+            != dnnl.dnnl_cpu_isa_avx2) {
+          return Availability.unavailable(
+              "oneDNN is held below AVX2, where it has reference code only",
+              "unset ONEDNN_MAX_CPU_ISA");
+        }
         return Availability.available(
             "oneDNN "
                 + dnnl.dnnl_version().major()

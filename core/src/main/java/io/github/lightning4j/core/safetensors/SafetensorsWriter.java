@@ -50,7 +50,7 @@ public final class SafetensorsWriter {
   public static void write(Path file, Map<String, Tensor> tensors, Map<String, String> metadata) {
     List<Map.Entry<String, Tensor>> ordered = ordered(tensors);
     ByteBuffer header = header(ordered, metadata);
-    Path target = file.toAbsolutePath();
+    Path target = target(file);
     Path unfinished = target.resolveSibling("." + target.getFileName() + "." + UUID.randomUUID());
     try {
       try (FileChannel channel =
@@ -66,6 +66,19 @@ public final class SafetensorsWriter {
       throw new UncheckedIOException(file + ": cannot be written (" + e + ")", e);
     } finally {
       unfinished.toFile().delete();
+    }
+  }
+
+  /** What a link leads to; a device or a folder is not replaced by a file. */
+  private static Path target(Path file) {
+    try {
+      Path target = Files.exists(file) ? file.toRealPath() : file.toAbsolutePath();
+      if (Files.exists(target) && !Files.isRegularFile(target)) {
+        throw new IOException("it is there and not a regular file");
+      }
+      return target;
+    } catch (IOException e) {
+      throw new UncheckedIOException(file + ": cannot be written (" + e.getMessage() + ")", e);
     }
   }
 

@@ -29,6 +29,24 @@ final class SafetensorsWriterTest {
   @TempDir Path folder;
 
   @Test
+  void writesThroughALinkAndNotOverAFolder() throws IOException {
+    try (Tensor tensor = Tensor.of(new float[] {1}, 1)) {
+      Path real = Files.writeString(folder.resolve("real"), "old");
+      Path link = Files.createSymbolicLink(folder.resolve("link"), real);
+      SafetensorsWriter.write(link, Map.of("a", tensor), Map.of());
+      assertThat(Files.isSymbolicLink(link)).isTrue();
+      try (SafetensorsFile file = SafetensorsFile.open(real)) {
+        assertThat(file.names()).containsExactly("a");
+      }
+      Path taken = Files.createDirectory(folder.resolve("taken"));
+      assertThatThrownBy(() -> SafetensorsWriter.write(taken, Map.of("a", tensor), Map.of()))
+          .isInstanceOf(UncheckedIOException.class)
+          .hasMessage(taken + ": cannot be written (it is there and not a regular file)");
+      assertThat(taken).isEmptyDirectory();
+    }
+  }
+
+  @Test
   void writesTheBytesThatTheFormatsOwnWriterDoes() throws IOException {
     // Expected bytes: the test of the format's own library.
     try (Tensor tensor = Tensor.of(new float[] {0, 1, 2, 3, 4, 5}, 1, 1, 2, 3)) {

@@ -52,8 +52,14 @@ final class PageTable implements AutoCloseable {
     return pages.stream().map(page -> page.elements(dtype)).toArray(Elements[]::new);
   }
 
+  /** Appends a new page; the table grows first, so that no page is left over if it cannot. */
+  void add(long pageBytes) {
+    reserve(pages.size() + 1);
+    add(new Page(pageBytes));
+  }
+
   /** Appends a page, whose holder this table becomes. */
-  void add(Page page) {
+  private void add(Page page) {
     reserve(pages.size() + 1);
     write(pages.size(), page);
     pages.add(page);

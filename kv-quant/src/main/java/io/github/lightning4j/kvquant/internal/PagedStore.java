@@ -67,7 +67,7 @@ public final class PagedStore implements AutoCloseable {
       table.replace(last, table.get(last).copy());
     }
     for (int pages = PageLayout.pages(tokens); table.size() < pages; ) {
-      table.add(new Page(layout.pageBytes()));
+      table.add(layout.pageBytes());
     }
   }
 

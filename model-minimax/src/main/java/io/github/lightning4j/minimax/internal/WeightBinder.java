@@ -6,6 +6,7 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.safetensors.Safetensors;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
+import io.github.lightning4j.minimax.ProgressListener;
 import io.github.lightning4j.moe.ExpertWeights;
 import io.github.lightning4j.moe.SharedWeights;
 import java.util.ArrayList;
@@ -26,21 +27,36 @@ public final class WeightBinder {
   private WeightBinder(MiniMaxConfig config, Safetensors source) {
     this.config = config;
     this.source = source;
-    this.plan = WeightPlan.of(config, source.names());
+    this.plan = WeightPlan.of(config, source.names(), sharedSize(config, source));
+  }
+
+  /** As the config says, or else as the released code does it, where the tensor is of that size. */
+  private static long sharedSize(MiniMaxConfig config, Safetensors source) {
+    long told = config.experts().sharedIntermediateSize();
+    String gate = "model.layers.0.shared_mlp.gate_proj.weight";
+    if (told == 0 || !source.names().contains(gate)) {
+      return told;
+    }
+    long[] shape = source.info(gate).shape();
+    long released = config.experts().intermediateSize();
+    return shape.length == 2 && shape[0] == released ? released : told;
   }
 
   /**
    * Binds all weights.
    *
+   * @param progress told after every layer
    * @throws CheckpointException if a tensor is missing, unexpected, or of another shape or type
    */
-  public static ModelWeights bind(MiniMaxConfig config, Safetensors source) {
+  public static ModelWeights bind(
+      MiniMaxConfig config, Safetensors source, ProgressListener progress) {
     WeightBinder binder = new WeightBinder(config, source);
     binder.refuseStrangers();
     Tensor embedding = binder.get("model.embed_tokens.weight");
     List<ModelWeights.Layer> layers = new ArrayList<>();
     for (int i = 0; i < config.layers().size(); i++) {
       layers.add(binder.layer(i));
+      progress.progress(i + 1L, config.layers().size());
     }
     Tensor head = config.tiedEmbeddings() ? embedding : binder.get("lm_head.weight");
     return new ModelWeights(embedding, layers, binder.get("model.norm.weight"), head);

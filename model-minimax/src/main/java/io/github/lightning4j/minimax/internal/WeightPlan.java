@@ -40,11 +40,13 @@ public final class WeightPlan {
 
   private final MiniMaxConfig config;
   private final boolean fused;
+  private final long shared;
   private final Map<String, Entry> entries = new LinkedHashMap<>();
 
-  private WeightPlan(MiniMaxConfig config, boolean fused) {
+  private WeightPlan(MiniMaxConfig config, boolean fused, long shared) {
     this.config = config;
     this.fused = fused;
+    this.shared = shared;
     long vocab = config.vocabSize();
     long hidden = config.hiddenSize();
     put("model.embed_tokens.weight", WeightRole.EMBEDDING, vocab, hidden);
@@ -59,7 +61,16 @@ public final class WeightPlan {
 
   /** The plan of a config; the layout is told by the names that a checkpoint has. */
   public static WeightPlan of(MiniMaxConfig config, Set<String> names) {
-    return new WeightPlan(config, names.contains("model.layers.0.mlp.experts.gate_up_proj"));
+    return of(config, names, config.experts().sharedIntermediateSize());
+  }
+
+  /**
+   * The plan where the shared expert has another size than the config says: the released model code
+   * sizes it by {@code intermediate_size}.
+   */
+  static WeightPlan of(MiniMaxConfig config, Set<String> names, long sharedSize) {
+    boolean fused = names.contains("model.layers.0.mlp.experts.gate_up_proj");
+    return new WeightPlan(config, fused, sharedSize);
   }
 
   /** The tensors by name, in the order of the forward pass. */
@@ -88,7 +99,6 @@ public final class WeightPlan {
     }
     put(layer + "post_attention_layernorm.weight", WeightRole.NORM, hidden);
     experts(layer);
-    long shared = config.experts().sharedIntermediateSize();
     if (shared > 0) {
       put(layer + "shared_mlp.gate_proj.weight", WeightRole.SHARED_EXPERT, shared, hidden);
       put(layer + "shared_mlp.up_proj.weight", WeightRole.SHARED_EXPERT, shared, hidden);
