@@ -128,7 +128,12 @@ final class BadInputTest {
         arguments("topP", List.of("--prompt-ids", "1", "--top-p", "0")),
         arguments("maxNewTokens", List.of("--prompt-ids", "1", "--max-new-tokens", "0")),
         arguments("need a tokenizer", List.of("--prompt-ids", "1", "--stop", "x")),
-        arguments("threads: expected >= 1", List.of("--prompt-ids", "1", "--threads", "0")),
+        arguments(
+            "threads: expected 1 to 1024, got 0", List.of("--prompt-ids", "1", "--threads", "0")),
+        arguments(
+            "threads: expected 1 to 1024, got 1025",
+            List.of("--prompt-ids", "1", "--threads", "1025")),
+        arguments("got 2147483647", List.of("--prompt-ids", "1", "--threads", "2147483647")),
         arguments("Unknown option: '--prompts=1'", List.of("--prompts=1")));
   }
 

@@ -55,8 +55,7 @@ final class LoadingBarTest {
     PrintStream before = System.err;
     System.setErr(new PrintStream(shown, true, StandardCharsets.UTF_8));
     try {
-      Stream<String> args =
-          Stream.of("generate", "--model", model.toString(), "--prompt-ids=1,2", "--check-weights");
+      Stream<String> args = Stream.of("generate", "--model", model.toString(), "--prompt-ids=1,2");
       String[] all = Stream.concat(args, Stream.of(more)).toArray(String[]::new);
       assertThat(Minimax.run(all, new Console(nowhere, nowhere, terminal))).isZero();
     } finally {
