@@ -3,6 +3,10 @@ package io.github.lightning4j.examples.command;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.minimax.LoadOptions;
 import io.github.lightning4j.minimax.MiniMaxModel;
+import java.io.IOException;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -10,6 +14,9 @@ import picocli.CommandLine.Option;
 
 /** Which model, and how it runs. */
 final class ModelOptions {
+  /** Bytes of weights from which on loading takes long enough for a bar. */
+  private static final long LONG_LOAD = 256L << 20;
+
   @Option(
       names = "--model",
       paramLabel = "DIR",
@@ -45,9 +52,23 @@ final class ModelOptions {
   /** Loads the model of a folder; the caller closes it. */
   MiniMaxModel load(Path from, Console console) {
     threads.ifPresent(Threads::use);
-    try (ProgressLine bar = new ProgressLine("Checking weights", console.terminal())) {
+    boolean shown = console.terminal() && storedBytes(from) > LONG_LOAD;
+    try (ProgressLine bar = new ProgressLine("Loading the model", shown)) {
       return MiniMaxModel.load(
           from, LoadOptions.DEFAULT.withCheckWeights(checkWeights).withProgress(bar));
+    }
+  }
+
+  /** Bytes of all safetensors files of a folder; 0 where loading will tell what is wrong. */
+  private static long storedBytes(Path folder) {
+    long bytes = 0;
+    try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, "*.safetensors")) {
+      for (Path file : files) {
+        bytes += Files.size(file);
+      }
+      return bytes;
+    } catch (IOException | DirectoryIteratorException e) {
+      return 0;
     }
   }
 }

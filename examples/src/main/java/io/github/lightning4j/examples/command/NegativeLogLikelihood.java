@@ -26,18 +26,23 @@ record NegativeLogLikelihood(double sum, long tokens) {
     return Math.exp(sum / tokens);
   }
 
-  /** Over windows that do not overlap; a last window of one token tells nothing. */
+  /**
+   * Over windows that do not overlap; a last window of one token tells nothing.
+   *
+   * @param window tokens a window, from 2 to the model's context
+   */
   static NegativeLogLikelihood of(
       MiniMaxModel model, int[] ids, int window, ProgressListener progress) {
     long rows = Math.min(window, ids.length);
     double sum = 0;
     long tokens = 0;
     try (Tensor logits = Tensor.allocate(DType.F32, rows, model.config().vocabSize())) {
-      for (int from = 0; from + 1 < ids.length; from += window) {
-        int[] part = Arrays.copyOfRange(ids, from, Math.min(ids.length, from + window));
+      for (int from = 0; from < ids.length - 1; ) {
+        int[] part = Arrays.copyOfRange(ids, from, from + Math.min(window, ids.length - from));
         sum += ofWindow(model, part, logits.narrow(0, 0, part.length));
         tokens += part.length - 1;
-        progress.progress(from + (long) part.length, ids.length);
+        from += part.length;
+        progress.progress(from, ids.length);
       }
     }
     return new NegativeLogLikelihood(sum, tokens);

@@ -30,7 +30,7 @@ final class PerplexityCommand implements Runnable {
       names = "--window",
       paramLabel = "W",
       defaultValue = "512",
-      description = "Tokens a window (${DEFAULT-VALUE}).")
+      description = "Tokens a window, at most the context (${DEFAULT-VALUE}).")
   private int window;
 
   @Option(names = "--json", description = "Print one JSON object.")
@@ -47,6 +47,9 @@ final class PerplexityCommand implements Runnable {
     Console to = console.unwatched(json);
     try (TextModel open = TextModel.open(model, to);
         ProgressLine bar = new ProgressLine("Reading the text", to.terminal())) {
+      int context = open.model().config().maxPositions();
+      checkArgument(
+          window <= context, "--window: expected <= %s (the context), got %s", context, window);
       int[] ids = open.encode("--text", text);
       checkArgument(ids.length >= 2, "--text: expected two tokens or more, got %s", ids.length);
       NegativeLogLikelihood sum = NegativeLogLikelihood.of(open.model(), ids, window, bar);

@@ -1,5 +1,7 @@
 package io.github.lightning4j.examples.command;
 
+import static com.google.common.base.Preconditions.checkArgument;
+
 import io.github.lightning4j.core.CheckpointException;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
@@ -39,6 +41,7 @@ record TokenRows(int batch, int length, List<Run> runs) {
    *
    * @param vocabulary the number of ids there are
    * @throws CheckpointException if it is broken, or is no such batch
+   * @throws IllegalArgumentException if there is no row, or one without tokens
    */
   static TokenRows read(Path file, int vocabulary) {
     try (SafetensorsFile source = SafetensorsFile.open(file)) {
@@ -55,8 +58,9 @@ record TokenRows(int batch, int length, List<Run> runs) {
                 + ", got "
                 + Arrays.toString(mask.shape()));
       }
-      int batch = Math.toIntExact(ids.size(0));
-      int length = Math.toIntExact(ids.size(1));
+      checkSize(file, ids);
+      int batch = (int) ids.size(0);
+      int length = (int) ids.size(1);
       List<Run> runs = new ArrayList<>();
       for (int row = 0; row < batch; row++) {
         long[] values = ids.select(0, row).toLongs();
@@ -67,8 +71,28 @@ record TokenRows(int batch, int length, List<Run> runs) {
     }
   }
 
+  private static void checkSize(Path file, Tensor ids) {
+    String shape = Arrays.toString(ids.shape());
+    checkArgument(ids.size(0) > 0, "%s: %s: expected a row or more, got %s", file, IDS, shape);
+    checkArgument(
+        ids.size(1) > 0, "%s: %s[0]: expected a token or more, got %s: empty", file, IDS, shape);
+    checkArgument(
+        ids.elements() <= Integer.MAX_VALUE,
+        "%s: %s: expected at most %s tokens, got %s",
+        file,
+        IDS,
+        Integer.MAX_VALUE,
+        shape);
+  }
+
   private static void addRuns(
       Path file, int vocabulary, int row, long[] values, long[] real, List<Run> runs) {
+    checkArgument(
+        Arrays.stream(real).anyMatch(value -> value != 0),
+        "%s: %s[%s]: expected a 1 or more, got only 0: an empty prompt",
+        file,
+        MASK,
+        row);
     int from = 0;
     while (from < real.length) {
       int to = from;

@@ -1,11 +1,19 @@
 package io.github.lightning4j.examples.command;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import io.github.lightning4j.core.Memory;
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
 import java.util.stream.Stream;
 
 /**
@@ -35,6 +43,31 @@ record CommandRun(int code, String out, String err) {
       throw new AssertionError("exit code " + run.code + ": " + run.err);
     }
     return run;
+  }
+
+  /**
+   * Refused with exit code 2 and one line; no output, no new file in a folder, no memory kept.
+   *
+   * @param says a part of the line
+   */
+  static void assertRefused(Path folder, String says, Object... args) {
+    List<Path> before = files(folder);
+    long memory = Memory.liveBytes();
+    CommandRun run = of(args);
+    assertThat(run.code).as(run.err).isEqualTo(2);
+    assertThat(run.out).isEmpty();
+    assertThat(run.err.lines()).singleElement().asString().startsWith("minimax: ").contains(says);
+    assertThat(run.err).doesNotContain("internal fault");
+    assertThat(files(folder)).isEqualTo(before);
+    assertThat(Memory.liveBytes()).isEqualTo(memory);
+  }
+
+  private static List<Path> files(Path folder) {
+    try (Stream<Path> files = Files.walk(folder)) {
+      return files.sorted().toList();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   /** Standard output as the one JSON object it must be. */

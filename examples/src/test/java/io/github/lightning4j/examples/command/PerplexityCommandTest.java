@@ -79,7 +79,7 @@ final class PerplexityCommandTest {
 
   @Test
   void ofHeldOutTextIsAsStated() {
-    Path text = Repository.shared("text/austen-heldout.txt");
+    Path text = Repository.ROOT.resolve("model-minimax/src/test/resources/text/austen-heldout.txt");
     JsonNode stated = Repository.json(Repository.NANO.resolve("expected.json")).get("perplexity");
     JsonNode result =
         CommandRun.done("perplexity", "--text", text, "--window", 512, "--json").json();

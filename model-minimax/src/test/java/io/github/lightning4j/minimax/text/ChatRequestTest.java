@@ -73,7 +73,15 @@ final class ChatRequestTest {
         "{\"messages\":[],\"tools\":{}} | tools: expected a list",
         "{\"messages\":[],\"tools\":[1]} | tools[0]: expected a JSON object, got 1",
         "[{\"content\":\"x\"}] | messages[0].role: expected a string, got nothing",
-        "[{\"role\":\"user\",\"content\":null}] | messages[0].content: expected a string or a list",
+        "{\"messages\":[],\"add_generation_prompt\":\"no\"} | add_generation_prompt: expected true or",
+        "{\"messages\":[],\"tool\":[]} | chat request: tool: unknown key; expected one of messages, tools,",
+        "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[]}]"
+            + " | messages[1].tool_calls: unknown key; put the calls into content as <tool_calls>",
+        "[{\"role\":\"tool\",\"tool_call_id\":\"7\"}] | messages[0].tool_call_id: unknown key; expected",
+        "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"txt\":\"\"}]}]"
+            + " | messages[0].content[0].txt: unknown key; expected one of type, text, name",
+        "[{\"role\":\"user\",\"content\":null}]"
+            + " | messages[0].content: expected a string (\"\" for nothing) or a list of {type, text}, got null",
         "[{\"role\":\"user\",\"content\":[{\"type\":\"text\"}]}] | messages[0].content[0].text",
         "[{\"role\":\"user\",\"content\":\"\",\"name\":1}] | messages[0].name",
         "[{\"role\":\"tool\",\"content\":\"x\"}] | messages[0].content[0].name",
