@@ -3,6 +3,7 @@ package io.github.lightning4j.core;
 import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
+import com.google.common.primitives.Longs;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import org.bytedeco.javacpp.BytePointer;
@@ -205,7 +206,7 @@ public final class Tensor implements AutoCloseable {
         Strides.count(newShape) == elements(),
         "reshape: expected %s elements, got %s",
         elements(),
-        Arrays.toString(newShape));
+        Longs.asList(newShape));
     return view(0, newShape.clone(), Strides.contiguous(newShape));
   }
 
@@ -242,11 +243,7 @@ public final class Tensor implements AutoCloseable {
    * {@link Elements} does where the types differ. Strided views must not overlap.
    */
   public void copyFrom(Tensor source) {
-    checkArgument(
-        Arrays.equals(shape, source.shape),
-        "source: expected shape %s, got %s",
-        Arrays.toString(shape),
-        Arrays.toString(source.shape));
+    Checks.shape("source", source, shape);
     Checks.writable("this", this);
     Copies.copy(source, source.strides, this, strides);
   }
