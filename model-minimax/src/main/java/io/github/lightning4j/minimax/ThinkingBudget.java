@@ -22,14 +22,9 @@ final class ThinkingBudget {
     this.tokenizer = tokenizer;
     this.budget = budget;
     for (int id : prompt) {
-      watch(id);
+      accept(id);
     }
     spent = 0;
-  }
-
-  /** Counts a token. */
-  void accept(int id) {
-    watch(id);
   }
 
   /** The tokens to force next, if any: given once for each block. */
@@ -41,7 +36,8 @@ final class ThinkingBudget {
     return tokenizer.encode(CLOSE + "\n\n");
   }
 
-  private void watch(int id) {
+  /** Counts a token, and sees where a block begins and ends. */
+  void accept(int id) {
     if (id >= tokenizer.vocabularySize()) {
       return;
     }
