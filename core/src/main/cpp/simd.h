@@ -56,6 +56,32 @@ static inline bf16 to_bf16(float x) {
 }
 static inline f16 to_f16(float x) { return f16{static_cast<uint16_t>(_cvtss_sh(x, 0))}; }
 
+static inline float narrowed(float, float x) { return x; }
+static inline bf16 narrowed(bf16, float x) { return to_bf16(x); }
+static inline f16 narrowed(f16, float x) { return to_f16(x); }
+
+// Rounds to nearest even; NaN stays NaN.
+static inline void store(bf16* p, vf v) {
+  vi bits = (vi)v;
+  vi rounded = (bits + (0x7fff + ((bits >> 16) & 1))) >> 16;
+  vi quiet = (bits >> 16) | 0x40;
+  vi halves = (v == v) ? rounded : quiet;
+#if L4J_WIDTH == 16
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16((__m512i)halves));
+#else
+  __m256i low = _mm256_and_si256((__m256i)halves, _mm256_set1_epi32(0xffff));
+  __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, low), 0x08);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+#endif
+}
+static inline void store(f16* p, vf v) {
+#if L4J_WIDTH == 16
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT));
+#else
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
+#endif
+}
+
 // The first n < kWidth elements, zeros behind them.
 template <class T>
 static inline vf load_part(const T* p, int64_t n) {
@@ -63,8 +89,19 @@ static inline vf load_part(const T* p, int64_t n) {
   for (int64_t i = 0; i < n; ++i) v[i] = value(p[i]);
   return v;
 }
-static inline void store_part(float* p, vf v, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) p[i] = v[i];
+template <class T>
+static inline void store_part(T* p, vf v, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) p[i] = narrowed(T{}, v[i]);
+}
+
+// The next n elements, or a whole vector of them.
+template <class T>
+static inline vf load_next(const T* p, int64_t n) {
+  return n >= kWidth ? load(p) : load_part(p, n);
+}
+template <class T>
+static inline void store_next(T* p, vf v, int64_t n) {
+  n >= kWidth ? store(p, v) : store_part(p, v, n);
 }
 
 // Folds the upper half onto the lower until one lane is left.

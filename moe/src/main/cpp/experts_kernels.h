@@ -19,13 +19,6 @@
 constexpr int kStreams = 8;
 constexpr int kTokens = 4;
 
-// The next n elements, at most a vector of them.
-template <class T>
-static inline vf load_next(const T* p, int64_t n) {
-  return n >= kWidth ? load(p) : load_part(p, n);
-}
-static inline void store_next(float* p, vf v, int64_t n) { n >= kWidth ? store(p, v) : store_part(p, v, n); }
-
 // out[i][to + j] = <x[i], w[j]>
 template <class W, int MB, int NB>
 static inline void dots(const float* const* x, const W* const* w, int64_t K, float (*out)[kStreams], int to) {
