@@ -144,7 +144,42 @@ static inline vf exp(vf x) {
   result = x < low ? vf{} : result;
   return x != x ? x : result;
 }
-static inline vf sigmoid(vf x) { return splat(1.0f) / (splat(1.0f) + exp(-x)); }
-static inline vf silu(vf x) { return x / (splat(1.0f) + exp(-x)); }
+// min and max with a constant; NaN stays NaN.
+static inline vf at_most(vf x, float high) {
+#if L4J_WIDTH == 16
+  return (vf)_mm512_min_ps((__m512)splat(high), (__m512)x);
+#else
+  return (vf)_mm256_min_ps((__m256)splat(high), (__m256)x);
+#endif
+}
+static inline vf at_least(vf x, float low) {
+#if L4J_WIDTH == 16
+  return (vf)_mm512_max_ps((__m512)splat(low), (__m512)x);
+#else
+  return (vf)_mm256_max_ps((__m256)splat(low), (__m256)x);
+#endif
+}
+
+// 1 + e^-x: e^-x as in exp, but below 1e-38 it is taken as that and above 2e38 as infinity, which spares the
+// special cases.
+static inline vf one_plus_exp_minus(vf x) {
+  const vf magic = splat(12582912.0f);
+  vf shifted = at_least(at_most(x * splat(-1.44269504f), 128.0f), -126.0f) + magic;
+  vf n = shifted - magic;
+  vf y = at_least(at_most(x, 88.0f), -89.0f);
+  vf r = n * splat(-0.693359375f) - y;
+  r = r + n * splat(2.12194440e-4f);
+  vf p = splat(1.9875691500e-4f);
+  p = p * r + splat(1.3981999507e-3f);
+  p = p * r + splat(8.3334519073e-3f);
+  p = p * r + splat(4.1665795894e-2f);
+  p = p * r + splat(1.6666665459e-1f);
+  p = p * r + splat(5.0000001201e-1f);
+  p = p * r * r + r + splat(1.0f);
+  vf power = (vf)(((vi)shifted - (vi)magic + 127) << 23);
+  return p * power + splat(1.0f);
+}
+static inline vf sigmoid(vf x) { return splat(1.0f) / one_plus_exp_minus(x); }
+static inline vf silu(vf x) { return x / one_plus_exp_minus(x); }
 
 #endif

@@ -1,14 +1,22 @@
-// libjniattention: lightning attention (prefill, decode, backward) and the gated norm behind it. Addresses come
-// from Java as 64-bit integers; the Java side has checked every size. Prefill and backward take one head a call,
-// decode a range of heads. Functions that need scratch memory return whether the system gave it.
-#include "backward_head.h"
+// libjniattention: lightning attention (prefill, decode, backward, the exchange between segments) and the gated norm
+// behind it. A call comes from Java as a block of 64-bit fields, see calls.h; the Java side has checked every size.
+// Functions that need scratch memory return whether the system gave it.
+#include "calls.h"
 #include "isa.h"
 #include "scratch.h"
+#define L4J_KERNELS "chunk_rows.h"
+#include "foreach_isa.h"
 #define L4J_KERNELS "chunk_tiles.h"
 #include "foreach_isa.h"
 #define L4J_KERNELS "lightning_forward_kernels.h"
 #include "foreach_isa.h"
+#define L4J_KERNELS "lightning_decode_kernels.h"
+#include "foreach_isa.h"
+#define L4J_KERNELS "backward_chunk.h"
+#include "foreach_isa.h"
 #define L4J_KERNELS "lightning_backward_kernels.h"
+#include "foreach_isa.h"
+#define L4J_KERNELS "segment_kernels.h"
 #include "foreach_isa.h"
 #define L4J_KERNELS "gated_norm_kernels.h"
 #include "foreach_isa.h"
@@ -19,13 +27,14 @@ struct Table {
   decltype(&avx2::prefill) prefill;
   decltype(&avx2::decode) decode;
   decltype(&avx2::backward) backward;
+  decltype(&avx2::combine) combine;
   decltype(&avx2::gated_norm) gated_norm;
 };
 
 constexpr Table kTables[] = {
     {},
-    {avx2::prefill, avx2::decode, avx2::backward, avx2::gated_norm},
-    {avx512::prefill, avx512::decode, avx512::backward, avx512::gated_norm},
+    {avx2::prefill, avx2::decode, avx2::backward, avx2::combine, avx2::gated_norm},
+    {avx512::prefill, avx512::decode, avx512::backward, avx512::combine, avx512::gated_norm},
 };
 
 static const Table* table = nullptr;
@@ -44,50 +53,22 @@ static int l4j_attention_init(int isa) {
   return best;
 }
 
-static bool l4j_lightning_prefill(int64_t q, int64_t ldq, int64_t k, int64_t ldk, int64_t v, int64_t ldv,
-                                  double log_decay, float scale, bool silu, int64_t state, int64_t out, int64_t ldo,
-                                  int64_t T, int64_t Dk, int64_t Dv) {
-  using namespace l4j::attention;
-  return table->prefill(at<float>(q), ldq, at<float>(k), ldk, at<float>(v), ldv, log_decay, scale, silu,
-                        at<float>(state), at<float>(out), ldo, T, Dk, Dv);
+static bool l4j_lightning_prefill(const int64_t* call, const int64_t* sequences, int64_t from, int64_t to) {
+  return l4j::attention::table->prefill(*reinterpret_cast<const l4j::PrefillCall*>(call),
+                                        reinterpret_cast<const l4j::Sequence*>(sequences), from, to);
 }
 
-// Heads [from, to) of B x H; a row without a slot (-1) gets zeros. Strides over rows and heads.
-static bool l4j_lightning_decode(int64_t q, int64_t qb, int64_t qh, int64_t k, int64_t kb, int64_t kh, int64_t v,
-                                 int64_t vb, int64_t vh, int64_t log_decay, float scale, bool silu, int64_t pool,
-                                 int64_t slots, int64_t out, int64_t ob, int64_t oh, int64_t H, int64_t Dk,
-                                 int64_t Dv, int64_t from, int64_t to) {
-  using namespace l4j::attention;
-  for (int64_t i = from; i < to; ++i) {
-    int64_t b = i / H, h = i % H;
-    float* o = at<float>(out) + b * ob + h * oh;
-    int64_t slot = at<int32_t>(slots)[b];
-    if (slot < 0) {
-      std::memset(o, 0, Dv * sizeof(float));
-      continue;
-    }
-    float* state = at<float>(pool) + (slot * H + h) * Dk * Dv;
-    if (!table->decode(at<float>(q) + b * qb + h * qh, at<float>(k) + b * kb + h * kh,
-                       at<float>(v) + b * vb + h * vh, at<double>(log_decay)[h], scale, silu, state, o, Dk, Dv)) {
-      return false;
-    }
-  }
-  return true;
+static bool l4j_lightning_decode(const int64_t* call, int64_t from, int64_t to) {
+  return l4j::attention::table->decode(*reinterpret_cast<const l4j::DecodeCall*>(call), from, to);
 }
 
-static bool l4j_lightning_backward(int64_t q, int64_t ldq, int64_t k, int64_t ldk, int64_t v, int64_t ldv,
-                                   double log_decay, float scale, bool silu, int64_t initial, int64_t g, int64_t ldg,
-                                   int64_t d_final, int64_t dq, int64_t lddq, int64_t dk, int64_t lddk, int64_t dv,
-                                   int64_t lddv, int64_t d_initial, int64_t d_log, int64_t T, int64_t Dk,
-                                   int64_t Dv) {
-  using namespace l4j::attention;
-  l4j::BackwardHead head{at<float>(q),       at<float>(k),       at<float>(v),         at<float>(g),
-                         ldq,                ldk,                ldv,                  ldg,
-                         at<float>(dq),      at<float>(dk),      at<float>(dv),        lddq,
-                         lddk,               lddv,               at<float>(initial),   at<float>(d_final),
-                         at<float>(d_initial), at<double>(d_log), log_decay,           scale,
-                         silu,               T,                  Dk,                   Dv};
-  return table->backward(head);
+static bool l4j_lightning_backward(const int64_t* call, const int64_t* sequences, int64_t from, int64_t to) {
+  return l4j::attention::table->backward(*reinterpret_cast<const l4j::BackwardCall*>(call),
+                                         reinterpret_cast<const l4j::Sequence*>(sequences), from, to);
+}
+
+static void l4j_lightning_combine(const int64_t* call, int64_t from, int64_t to) {
+  l4j::attention::table->combine(*reinterpret_cast<const l4j::CombineCall*>(call), from, to);
 }
 
 static void l4j_gated_norm(int wtype, int64_t x, int64_t ldx, int64_t gate, int64_t ldg, int64_t weight, int64_t out,

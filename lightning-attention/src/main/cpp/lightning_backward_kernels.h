@@ -1,208 +1,171 @@
-// Lightning attention, backward, for one head. G = dL/dO; R = dL/dS' is the adjoint of the state that leaves a
-// chunk; P and S as in lightning_forward_kernels.h; dP_ij = G_i . v_j * lambda^(i-j) for j <= i. In a chunk:
-//
-//   dQ = diag(lambda^(i+1)) G S^T + dP K
-//   dK = diag(lambda^(m-1-j)) V R^T + dP^T Q
-//   dV = diag(lambda^(m-1-j)) K R + P^T G
-//   R before the chunk = lambda^m R + Q^T diag(lambda^(i+1)) G
-//
-// dQ needs only states, dK and dV need only adjoints. So there are two scans, one forward with S^T, one backward
-// with R, and no chunk state is kept: dP is computed twice instead (2 m Dv of some 8 D^2 + 10 m D operations).
-//
-// The gradient of log lambda sums each term of the chunk formulas times its exponent, so that all is local and
-// nothing cancels however long the sequence:
-//
-//   sum_ij (i-j) P_ij (G_i . v_j) + sum_i (i+1) q_i . dQ(state)_i + sum_j (m-1-j) k_j . dK(state)_j
-//   + m lambda^m <R, S>
-//
-// with dQ(state), dK(state) the first terms above. The last one pairs a state with an adjoint: only when this
-// gradient is asked for, the states of the chunks are kept, Dk Dv floats each. Sums of this one are in double.
+// The two scans of lightning attention's backward pass; the formulas stand in backward_chunk.h.
 
-// Scratch memory, in floats: q, k [kChunk][dk], v, g [kChunk][dv], P, dP, k^T, v^T [.][kTokens], and a state or
-// adjoint [Dk][dv] and its transpose [Dv][dk], where dk, dv are row strides.
-struct BackwardChunk {
-  int64_t dk, dv;
-  float *q, *k, *v, *g, *p, *dp, *kt, *vt, *s, *st;
+// The forward scan of a segment: dQ if `gradients`, and into `kept`, if given, S^T [Dv][dk] before each chunk.
+static double scan_states(const BackwardHead& h, const BackwardChunk& x, const Powers& powers, Carried& s,
+                          int64_t segment, bool gradients, float* kept) {
+  double lag = 0;
+  int64_t size = h.Dv * x.dk, from = segment * h.segment, to = std::min(from + h.segment, h.T);
+  for (int64_t t = from; t < to; t += kChunk) {
+    int64_t m = std::min(kChunk, to - t);
+    const float* before = s.sum(t == from);
+    if (kept != nullptr) {
+      float* at = kept + (t - from) / kChunk * size;
+      before == nullptr ? std::memset(at, 0, size * 4) : std::memcpy(at, before, size * 4);
+    }
+    load_rows(h.k, t, m, h.Dk, h.as_is, x.k);
+    load_rows(h.v, t, m, h.Dv, h.as_is, x.v);
+    if (gradients) {
+      if (h.grad_log != nullptr) load_rows(h.q, t, m, h.Dk, h.as_query, x.q);
+      load_rows(h.g, t, m, h.Dv, Reading{false, 1}, x.g);
+      transpose(x.v, m, h.Dv, x.dv, x.vt, kTokens);
+      lower_product(x.g, x.dv, x.vt, h.Dv, m, x.dp);
+      decay_lower(x.dp, m, powers);
+      lag += query_gradients(h, x, before, m, powers);
+      finish_rows(x.result, x.dk, h.q, h.dq, t, m, h.Dk, h.as_query);
+    }
+    scale_rows(x.v, m, h.Dv, powers.up + m - 1, -1);
+    advance(s, h.Dv, padded(h.Dk), h.log_decay, t == from, t + m - from, x.v, x.dv, x.k, x.dk, m);
+  }
+  s.enter_next();
+  return lag;
+}
 
-  static int64_t floats(int64_t Dk, int64_t Dv) {
-    int64_t dk = leading(Dk), dv = leading(Dv);
-    return 2 * kChunk * (dk + dv + kTokens) + Dk * (kTokens + dv) + Dv * (kTokens + dk);
+// The backward scan of a segment: dK, dV and the adjoint of the state before it; `kept` as in scan_states.
+static double scan_adjoints(const BackwardHead& h, const BackwardChunk& x, const Powers& powers, Carried& r,
+                            int64_t segment, const float* kept) {
+  double lag = 0;
+  int64_t from = segment * h.segment, to = std::min(from + h.segment, h.T);
+  for (int64_t c = (to - from - 1) / kChunk; c >= 0; --c) {
+    int64_t t = from + c * kChunk, m = std::min(kChunk, to - t);
+    bool first = t + m == to;
+    load_rows(h.q, t, m, h.Dk, h.as_query, x.q);
+    load_rows(h.g, t, m, h.Dv, Reading{false, 1}, x.g);
+    const float* state = kept == nullptr ? nullptr : kept + c * h.Dv * x.dk;
+    if (h.with_dkv) lag += key_value_gradients(h, x, powers, r.sum(first), state, t, m);
+    scale_rows(x.q, m, h.Dk, powers.up + 1, 1);
+    advance(r, h.Dk, padded(h.Dv), h.log_decay, first, to - t, x.q, x.dk, x.g, x.dv, m);
   }
-  BackwardChunk(float* at, int64_t Dk, int64_t Dv) : dk(leading(Dk)), dv(leading(Dv)) {
-    q = at;
-    k = q + kChunk * dk;
-    v = k + kChunk * dk;
-    g = v + kChunk * dv;
-    p = g + kChunk * dv;
-    dp = p + kChunk * kTokens;
-    kt = dp + kChunk * kTokens;
-    vt = kt + Dk * kTokens;
-    s = vt + Dv * kTokens;
-    st = s + Dk * dv;
+  r.enter_next();
+  return lag;
+}
+
+// What the gradient of log lambda needs to remember: the lag of the forward scan and the entering state of each
+// segment, and the states of the chunks of one segment.
+class Memories {
+ public:
+  // Returns whether there was memory.
+  bool open(const BackwardHead& h, int64_t dk) {
+    state_ = h.Dv * dk;
+    chunks_kept_ = (std::min(h.segment, h.T) + kChunk - 1) / kChunk;
+    int64_t n = h.segments(), lags = (2 * n + 15) / 16 * 16;
+    float* at = scratch_.floats(lags + (n + chunks_kept_ + 3) * state_);
+    if (at == nullptr) return false;
+    lags_ = reinterpret_cast<double*>(at);
+    entering_ = at + lags;
+    chunks_ = entering_ + n * state_;
+    return true;
   }
+  double& lag(int64_t segment) { return lags_[segment]; }
+  float* chunks() { return chunks_; }
+  void remember(int64_t segment, const float* state) {
+    float* to = entering_ + segment * state_;
+    state == nullptr ? std::memset(to, 0, state_ * 4) : std::memcpy(to, state, state_ * 4);
+  }
+  float* recalled(int64_t segment) { return entering_ + segment * state_; }
+  // Room for states to work on.
+  float* spare(int i) { return chunks_ + (chunks_kept_ + i) * state_; }
+
+ private:
+  Scratch scratch_;
+  int64_t state_ = 0, chunks_kept_ = 0;
+  double* lags_ = nullptr;
+  float *entering_ = nullptr, *chunks_ = nullptr;
 };
 
-static inline double dot(const float* a, const float* b, int64_t n) {
-  vf sums{};
-  for (int64_t d = 0; d < n; d += kWidth) sums += load(a + d) * load(b + d);
-  return sum(sums);
-}
-
-// gradient *= factor, and times silu'(x) = sigmoid(x) (1 + x (1 - sigmoid(x))) if the operator applied SiLU.
-static inline void finish_rows(const BackwardHead& h, const float* x, int64_t ldx, float* gradient, int64_t ldd,
-                               int64_t m, int64_t n, float factor) {
-  if (!h.with_silu && factor == 1) return;
-  for (int64_t i = 0; i < m; ++i) {
-    const float* from = x + i * ldx;
-    float* to = gradient + i * ldd;
-    for (int64_t d = 0; d < n; d += kWidth) {
-      int64_t rest = n - d;
-      vf grad = (rest >= kWidth ? load(to + d) : load_part(to + d, rest)) * factor;
-      if (h.with_silu) {
-        vf raw = rest >= kWidth ? load(from + d) : load_part(from + d, rest);
-        vf s = sigmoid(raw);
-        grad *= s * (1.0f + raw * (1.0f - s));
-      }
-      if (rest >= kWidth) {
-        store(to + d, grad);
-      } else {
-        store_part(to + d, grad, rest);
-      }
-    }
+// The forward scan of all segments.
+static void all_states(const BackwardHead& h, const BackwardChunk& x, const Powers& powers, Memories* memories) {
+  Carried s = x.carried(x.dk);
+  if (h.initial != nullptr) {
+    load_state(h.initial, h.Dv, h.Dk, h.Dv, s.local);
+    transpose(s.local, h.Dk, h.Dv, x.dv, s.spare, x.dk);
+    s.base = s.spare;
+  }
+  for (int64_t i = 0; i < h.segments(); ++i) {
+    float* kept = memories != nullptr && h.segments() == 1 ? memories->chunks() : nullptr;
+    if (memories != nullptr) memories->remember(i, s.base);
+    double lag = scan_states(h, x, powers, s, i, true, kept);
+    if (memories != nullptr) memories->lag(i) = lag;
   }
 }
 
-// sum of weight(r) * row r . sums[r] over the rows of a tile
-template <int R, int C, class Weight>
-static inline double tile_lag(const vf (&sums)[R][C], const float* rows, int64_t ld, Weight weight) {
-  double lag = 0;
-  for (int r = 0; r < R; ++r) {
-    vf products{};
-    for (int c = 0; c < C; ++c) products += sums[r][c] * load(rows + r * ld + c * kWidth);
-    lag += static_cast<double>(weight(r)) * sum(products);
+// The states of the chunks of a segment, computed once more.
+static float* states_again(const BackwardHead& h, const BackwardChunk& x, const Powers& powers, int64_t segment,
+                           Memories& memories) {
+  if (h.segments() > 1) {
+    float* base = memories.recalled(segment);
+    Carried s{memories.spare(0), memories.spare(1), memories.spare(2), base, x.dk};
+    scan_states(h, x, powers, s, segment, false, memories.chunks());
   }
-  return lag;
+  return memories.chunks();
 }
 
-// The forward scan: dQ, and into `kept`, if given, the state (transposed, [Dv][dk]) before each chunk.
-static double scan_states(const BackwardHead& h, const BackwardChunk& x, const Powers& powers, float* kept) {
-  double lag = 0;
-  load_rows(h.initial, h.Dv, h.Dk, h.Dv, false, 1, x.s);
-  transpose(x.s, h.Dk, h.Dv, x.dv, x.st, x.dk);
-  for (int64_t t = 0; t < h.T; t += kChunk) {
-    int64_t m = std::min(kChunk, h.T - t);
-    if (kept != nullptr) {
-      load_rows(h.q + t * h.ldq, h.ldq, m, h.Dk, h.with_silu, h.scale, x.q);
-      std::memcpy(kept + t / kChunk * h.Dv * x.dk, x.st, h.Dv * x.dk * 4);
-    }
-    load_rows(h.k + t * h.ldk, h.ldk, m, h.Dk, h.with_silu, 1, x.k);
-    load_rows(h.v + t * h.ldv, h.ldv, m, h.Dv, h.with_silu, 1, x.v);
-    load_rows(h.g + t * h.ldg, h.ldg, m, h.Dv, false, 1, x.g);
-    transpose(x.v, m, h.Dv, x.dv, x.vt, kTokens);
-    lower_product(x.g, x.dv, x.vt, h.Dv, m, x.dp);
-    decay_lower(x.dp, m, powers);
-    float* dq = h.dq + t * h.lddq;
-    for_tiles(m, padded(h.Dk), [&](auto R, auto C, int64_t i, int64_t d) __attribute__((always_inline)) {
-      vf sums[R.value][C.value];
-      clear(sums);
-      add_product(sums, x.g + i * x.dv, x.dv, 1, x.st + d, x.dk, h.Dv);
-      for (int r = 0; r < R.value; ++r) {
-        for (int c = 0; c < C.value; ++c) sums[r][c] *= powers.up[i + r + 1];
-      }
-      if (kept != nullptr) lag += tile_lag(sums, x.q + i * x.dk + d, x.dk, [i](int r) { return i + r + 1; });
-      add_product(sums, x.dp + i * kTokens, kTokens, 1, x.k + d, x.dk, i);
-      add_lower_corner(sums, x.dp + i * kTokens + i, kTokens, x.k + i * x.dk + d, x.dk);
-      for (int r = 0; r < R.value; ++r) store_row(dq + (i + r) * h.lddq, sums[r], d, h.Dk);
-    });
-    finish_rows(h, h.q + t * h.ldq, h.ldq, dq, h.lddq, m, h.Dk, h.scale);
-    scale_rows(x.v, m, h.Dv, powers.up + m - 1, -1);
-    advance(x.st, x.dk, h.Dv, padded(h.Dk), Factor(h.log_decay, m), x.v, x.dv, x.k, x.dk, m);
-  }
-  return lag;
-}
-
-// out rows j = diag(lambda^(m-1-j)) left right + p^T below, tile by tile; returns the lag of the first term
-// against `rows` if they are given.
-static inline double adjoint_outputs(const float* left, int64_t ldl, const float* right, int64_t depth,
-                                     const float* p, const float* below, int64_t width, int64_t m,
-                                     const Powers& powers, const float* rows, float* out, int64_t ldo, int64_t n) {
-  double lag = 0;
-  for_tiles(m, padded(n), [&](auto R, auto C, int64_t j, int64_t d) __attribute__((always_inline)) {
-    vf sums[R.value][C.value];
-    clear(sums);
-    add_product(sums, left + j * ldl, ldl, 1, right + d, width, depth);
-    for (int r = 0; r < R.value; ++r) {
-      for (int c = 0; c < C.value; ++c) sums[r][c] *= powers.up[m - 1 - j - r];
-    }
-    if (rows != nullptr) lag += tile_lag(sums, rows + j * width + d, width, [=](int r) { return m - 1 - j - r; });
-    add_upper_corner(sums, p + j * kTokens + j, kTokens, below + j * width + d, width);
-    int64_t next = j + R.value;
-    add_product(sums, p + next * kTokens + j, 1, kTokens, below + next * width + d, width, m - next);
-    for (int r = 0; r < R.value; ++r) store_row(out + (j + r) * ldo, sums[r], d, n);
-  });
-  return lag;
-}
-
-// The part of the gradient of log lambda that needs a state, an adjoint, or both score matrices of a chunk: its
-// first and last sums. x.dp is not yet decayed.
-static inline double chunk_lag(const BackwardHead& h, const BackwardChunk& x, const float* state, int64_t m) {
-  double lag = 0;
-  for (int64_t i = 0; i < m; ++i) {
-    for (int64_t j = 0; j < i; ++j) {
-      lag += static_cast<double>(i - j) * x.p[i * kTokens + j] * x.dp[i * kTokens + j];
-    }
-  }
-  double inner = 0;
-  for (int64_t e = 0; e < h.Dv; ++e) inner += dot(state + e * x.dk, x.st + e * x.dk, h.Dk);
-  return lag + m * std::exp(h.log_decay * m) * inner;
-}
-
-// The backward scan: dK, dV and the gradient of the initial state.
-static double scan_adjoints(const BackwardHead& h, const BackwardChunk& x, const Powers& powers, const float* kept) {
-  double lag = 0;
-  std::memset(x.s, 0, h.Dk * x.dv * 4);
-  if (h.d_final != nullptr) load_rows(h.d_final, h.Dv, h.Dk, h.Dv, false, 1, x.s);
-  for (int64_t t = (h.T - 1) / kChunk * kChunk; t >= 0 && h.T > 0; t -= kChunk) {
-    int64_t m = std::min(kChunk, h.T - t);
-    load_rows(h.q + t * h.ldq, h.ldq, m, h.Dk, h.with_silu, h.scale, x.q);
-    load_rows(h.k + t * h.ldk, h.ldk, m, h.Dk, h.with_silu, 1, x.k);
-    load_rows(h.v + t * h.ldv, h.ldv, m, h.Dv, h.with_silu, 1, x.v);
-    load_rows(h.g + t * h.ldg, h.ldg, m, h.Dv, false, 1, x.g);
-    transpose(x.k, m, h.Dk, x.dk, x.kt, kTokens);
-    transpose(x.v, m, h.Dv, x.dv, x.vt, kTokens);
-    transpose(x.s, h.Dk, h.Dv, x.dv, x.st, x.dk);
-    lower_product(x.q, x.dk, x.kt, h.Dk, m, x.p);
-    lower_product(x.g, x.dv, x.vt, h.Dv, m, x.dp);
-    decay_lower(x.p, m, powers);
-    if (kept != nullptr) lag += chunk_lag(h, x, kept + t / kChunk * h.Dv * x.dk, m);
-    decay_lower(x.dp, m, powers);
-    const float* rows = kept == nullptr ? nullptr : x.k;
-    float *dk = h.dk + t * h.lddk, *dv = h.dv + t * h.lddv;
-    lag += adjoint_outputs(x.v, x.dv, x.st, h.Dv, x.dp, x.q, x.dk, m, powers, rows, dk, h.lddk, h.Dk);
-    adjoint_outputs(x.k, x.dk, x.s, h.Dk, x.p, x.g, x.dv, m, powers, nullptr, dv, h.lddv, h.Dv);
-    finish_rows(h, h.k + t * h.ldk, h.ldk, dk, h.lddk, m, h.Dk, 1);
-    finish_rows(h, h.v + t * h.ldv, h.ldv, dv, h.lddv, m, h.Dv, 1);
-    scale_rows(x.q, m, h.Dk, powers.up + 1, 1);
-    advance(x.s, x.dv, h.Dk, padded(h.Dv), Factor(h.log_decay, m), x.q, x.dk, x.g, x.dv, m);
-  }
-  for (int64_t d = 0; d < h.Dk; ++d) std::memcpy(h.d_initial + d * h.Dv, x.s + d * x.dv, h.Dv * 4);
-  return lag;
-}
-
-// Returns whether there was scratch memory.
-static bool backward(const BackwardHead& h) {
-  float* memory = Scratch::of_thread().floats(BackwardChunk::floats(h.Dk, h.Dv));
-  if (memory == nullptr) return false;
-  BackwardChunk x(memory, h.Dk, h.Dv);
+// Both scans of a head; returns whether there was scratch memory.
+static bool backward_head(const BackwardHead& h, const BackwardChunk& x) {
   Powers powers(h.log_decay, std::min(h.T, kChunk));
-  Scratch states;
-  float* kept = nullptr;
-  if (h.d_log != nullptr) {
-    kept = states.floats(std::max<int64_t>(1, (h.T + kChunk - 1) / kChunk) * h.Dv * x.dk);
-    if (kept == nullptr) return false;
+  Memories memories;
+  bool wants_log = h.grad_log != nullptr;
+  if (wants_log && !memories.open(h, x.dk)) return false;
+  if (h.with_dq) all_states(h, x, powers, wants_log ? &memories : nullptr);
+  Carried r = x.carried(x.dv);
+  if (h.grad_final != nullptr) {
+    load_state(h.grad_final, h.Dv, h.Dk, h.Dv, r.spare);
+    r.base = r.spare;
   }
-  double lag = scan_states(h, x, powers, kept);
-  lag += scan_adjoints(h, x, powers, kept);
-  if (h.d_log != nullptr) *h.d_log = lag;
+  double total = 0;
+  for (int64_t i = h.segments() - 1; i >= 0; --i) {
+    float* kept = wants_log ? states_again(h, x, powers, i, memories) : nullptr;
+    double lag = scan_adjoints(h, x, powers, r, i, kept);
+    if (wants_log) total += memories.lag(i) + lag;
+  }
+  if (wants_log) *h.grad_log = total;
+  if (h.grad_initial != nullptr) store_or_clear(r.base, h.grad_initial, h.Dv, h.Dk, h.Dv);
+  return true;
+}
+
+// Units [from, to) of heads x sequences; returns whether there was scratch memory.
+static bool backward(const BackwardCall& c, const Sequence* sequences, int64_t from, int64_t to) {
+  float* memory = Scratch::of_thread().floats(BackwardChunk::floats(c.dk, c.dv));
+  if (memory == nullptr) return false;
+  for (int64_t unit = from; unit < to; ++unit) {
+    int64_t sequence = unit % c.sequences, head = unit / c.sequences;
+    const Sequence& s = sequences[sequence];
+    auto rows = [&](const Operand& x) { return Rows(x, s.batch, s.first, head); };
+    auto state = [&](int64_t pool, int64_t entry) -> float* {
+      if (pool == 0 || entry < 0) return nullptr;
+      return reinterpret_cast<float*>(pool) + (entry * c.heads + head) * c.dk * c.dv;
+    };
+    double* log = reinterpret_cast<double*>(c.grad_log);
+    BackwardHead h{rows(c.q),
+                   rows(c.k),
+                   rows(c.v),
+                   rows(c.grad_out),
+                   rows(c.grad_q),
+                   rows(c.grad_k),
+                   rows(c.grad_v),
+                   c.grad_q.address != 0,
+                   c.grad_k.address != 0,
+                   reinterpret_cast<const double*>(c.log_decay)[head],
+                   Reading{c.silu != 0, static_cast<float>(c.scale)},
+                   Reading{c.silu != 0, 1},
+                   s.tokens,
+                   c.dk,
+                   c.dv,
+                   c.segment,
+                   state(c.initial, s.initial),
+                   state(c.grad_final, s.final),
+                   state(c.grad_initial, s.initial),
+                   log == nullptr ? nullptr : log + sequence * c.heads + head};
+    if (!backward_head(h, BackwardChunk(memory, c.dk, c.dv))) return false;
+  }
   return true;
 }

@@ -1,124 +1,155 @@
 // Lightning attention, forward: S_t = lambda S_(t-1) + k_t^T v_t, o_t = scale * q_t S_t, for one head.
 //
-// Prefill goes through the tokens in chunks of m <= kChunk. With S the state before the chunk and i, j = 0..m-1:
+// A sequence is taken in segments, a segment in chunks of m <= kChunk tokens. With S the state before the chunk
+// and i, j = 0..m-1:
 //
 //   P_ij = q_i . k_j * lambda^(i-j)  for j <= i
 //   O    = P V + diag(lambda^(i+1)) Q S
 //   S'   = lambda^m S + K^T diag(lambda^(m-1-j)) V
 //
-// Every exponent is >= 0, so every factor is <= 1. A chunk is loaded once into the thread's scratch memory (SiLU
-// and scale on the way, rows padded to whole vectors); K also transposed, so that all three products have vectors
-// on their right. The state is copied to scratch memory and back once a call.
+// Every exponent is >= 0, so every factor is <= 1. A chunk is loaded once into the thread's scratch memory (widened,
+// SiLU and scale on the way, rows padded to whole vectors); K also transposed, so that all three products have
+// vectors on their right. The state stays in scratch memory from the first chunk to the last.
 // Numerics: fp32 products and sums, powers from double, lambda^m in two floats. Cost per token for D = Dk = Dv:
-// 4 D^2 + 2 (m+1) D operations, 16 D bytes; for D = 128, m = 64: 82,000 operations. Bound by arithmetic.
+// 4 D^2 + 2 (m+1) D operations, 16 D bytes in fp32; for D = 128, m = 32: 74,000 operations. Bound by arithmetic.
 //
-// Decode takes one token: a single pass over the state, rows of it in groups of four:
-//
-//   S_i = lambda S_i + k_i v ;  o += q_i S_i
-//
-// 8 Dk Dv bytes for 5 Dk Dv operations: bound by memory.
+// A slice of the value columns of a head is a head of its own, but for P, which each slice computes.
 
-// Scratch memory of a prefill, in floats: q, k [kChunk][dk], k^T [Dk][kTokens], v [kChunk][dv], P, state
+// One head (or a slice of its value columns) of one sequence.
+struct PrefillHead {
+  Rows q, k, v, out;
+  bool with_out;
+  double log_decay;
+  Reading as_query, as_is;
+  int64_t T, Dk, Dv, segment;
+  // States have rows of `ld` floats. All may be null.
+  const float* initial;
+  float* final;
+  int64_t ld;
+  // A snapshot after `until` tokens, then every `every`; rows of ld floats, `apart` floats from one to the next.
+  float* snapshots;
+  int64_t until, every, apart;
+};
+
+// Scratch memory of a prefill, in floats: q, k [kChunk][dk], k^T [Dk][kTokens], v, o [kChunk][dv], P, three states
 // [Dk][dv], where dk, dv are row strides.
 struct ForwardChunk {
-  int64_t Dk, Dv, dk, dv;
-  float *q, *k, *v, *p, *kt, *s;
+  int64_t dk, dv;
+  float *q, *k, *v, *o, *p, *kt, *states[3];
 
   static int64_t floats(int64_t Dk, int64_t Dv) {
     int64_t dk = leading(Dk), dv = leading(Dv);
-    return kChunk * (2 * dk + dv + kTokens) + Dk * (kTokens + dv);
+    return kChunk * (2 * dk + 2 * dv + kTokens) + Dk * (kTokens + 3 * dv);
   }
-  ForwardChunk(float* at, int64_t Dk, int64_t Dv) : Dk(Dk), Dv(Dv), dk(leading(Dk)), dv(leading(Dv)) {
+  ForwardChunk(float* at, int64_t Dk, int64_t Dv) : dk(leading(Dk)), dv(leading(Dv)) {
     q = at;
     k = q + kChunk * dk;
     v = k + kChunk * dk;
-    p = v + kChunk * dv;
+    o = v + kChunk * dv;
+    p = o + kChunk * dv;
     kt = p + kChunk * kTokens;
-    s = kt + Dk * kTokens;
+    for (int i = 0; i < 3; ++i) states[i] = kt + Dk * kTokens + i * Dk * dv;
   }
 };
 
-// O = diag(lambda^(i+1)) Q S + P V
-static inline void chunk_outputs(const ForwardChunk& x, int64_t m, const Powers& powers,
-                                 float* out, int64_t ldo) {
-  for_tiles(m, padded(x.Dv), [&](auto R, auto C, int64_t i, int64_t e) __attribute__((always_inline)) {
+// O = diag(lambda^(i+1)) Q S + P V; S may be null for zeros.
+static inline void chunk_outputs(const PrefillHead& h, const ForwardChunk& x, const float* s, int64_t m,
+                                 const Powers& powers, float* out, int64_t ldo) {
+  for_tiles(m, padded(h.Dv), [&](auto R, auto C, int64_t i, int64_t e) __attribute__((always_inline)) {
     vf sums[R.value][C.value];
     clear(sums);
-    add_product(sums, x.q + i * x.dk, x.dk, 1, x.s + e, x.dv, x.Dk);
-    for (int r = 0; r < R.value; ++r) {
-      for (int c = 0; c < C.value; ++c) sums[r][c] *= powers.up[i + r + 1];
+    if (s != nullptr) {
+      add_product(sums, x.q + i * x.dk, x.dk, 1, s + e, x.dv, h.Dk);
+      for (int r = 0; r < R.value; ++r) {
+        for (int c = 0; c < C.value; ++c) sums[r][c] *= powers.up[i + r + 1];
+      }
     }
     add_product(sums, x.p + i * kTokens, kTokens, 1, x.v + e, x.dv, i);
     add_lower_corner(sums, x.p + i * kTokens + i, kTokens, x.v + i * x.dv + e, x.dv);
-    for (int r = 0; r < R.value; ++r) store_row(out + (i + r) * ldo, sums[r], e, x.Dv);
+    for (int r = 0; r < R.value; ++r) store_row(out + (i + r) * ldo, sums[r], e, h.Dv);
   });
 }
 
-// One head of a prefill; returns whether there was scratch memory.
-static bool prefill(const float* q, int64_t ldq, const float* k, int64_t ldk, const float* v, int64_t ldv,
-                    double log_decay, float scale, bool with_silu, float* state, float* out, int64_t ldo, int64_t T,
-                    int64_t Dk, int64_t Dv) {
-  float* memory = Scratch::of_thread().floats(ForwardChunk::floats(Dk, Dv));
-  if (memory == nullptr) return false;
-  ForwardChunk x(memory, Dk, Dv);
-  Powers powers(log_decay, std::min(T, kChunk));
-  load_rows(state, Dv, Dk, Dv, false, 1, x.s);
-  for (int64_t t = 0; t < T; t += kChunk) {
-    int64_t m = std::min(kChunk, T - t);
-    load_rows(q + t * ldq, ldq, m, Dk, with_silu, scale, x.q);
-    load_rows(k + t * ldk, ldk, m, Dk, with_silu, 1, x.k);
-    load_rows(v + t * ldv, ldv, m, Dv, with_silu, 1, x.v);
-    transpose(x.k, m, Dk, x.dk, x.kt, kTokens);
-    lower_product(x.q, x.dk, x.kt, Dk, m, x.p);
-    decay_lower(x.p, m, powers);
-    chunk_outputs(x, m, powers, out + t * ldo, ldo);
-    scale_rows(x.k, m, Dk, powers.up + m - 1, -1);
-    advance(x.s, x.dv, Dk, padded(Dv), Factor(log_decay, m), x.k, x.dk, x.v, x.dv, m);
-  }
-  for (int64_t d = 0; d < Dk; ++d) std::memcpy(state + d * Dv, x.s + d * x.dv, Dv * 4);
-  return true;
-}
-
-// R rows of the state from row d on; o has room for whole vectors.
-template <int R>
-static inline void decode_rows(const float* q, const float* k, const float* v, Factor decay, float* state, float* o,
-                               int64_t Dv) {
-  int64_t e = 0;
-  for (; e + kWidth <= Dv; e += kWidth) {
-    vf value = load(v + e), sum = load(o + e);
-    for (int r = 0; r < R; ++r) {
-      float* at = state + r * Dv + e;
-      vf old = load(at);
-      vf now = old * decay.high + (old * decay.low + k[r] * value);
-      store(at, now);
-      sum += q[r] * now;
-    }
-    store(o + e, sum);
-  }
-  for (; e < Dv; ++e) {
-    for (int r = 0; r < R; ++r) {
-      float* at = state + r * Dv + e;
-      *at = *at * decay.high + (*at * decay.low + k[r] * v[e]);
-      o[e] += q[r] * *at;
-    }
+// The outputs of tokens t to t + m; k and v are loaded.
+static inline void write_outputs(const PrefillHead& h, const ForwardChunk& x, const float* s, int64_t t, int64_t m,
+                                 const Powers& powers) {
+  load_rows(h.q, t, m, h.Dk, h.as_query, x.q);
+  transpose(x.k, m, h.Dk, x.dk, x.kt, kTokens);
+  lower_product(x.q, x.dk, x.kt, h.Dk, m, x.p);
+  decay_lower(x.p, m, powers);
+  if (h.out.type == kF32) {
+    chunk_outputs(h, x, s, m, powers, reinterpret_cast<float*>(h.out.row(t)), h.out.stride);
+  } else {
+    chunk_outputs(h, x, s, m, powers, x.o, x.dv);
+    store_rows(x.o, h.out, t, m, h.Dv);
   }
 }
 
-// One head of one row; returns whether there was scratch memory.
-static bool decode(const float* q, const float* k, const float* v, double log_decay, float scale, bool with_silu,
-                   float* state, float* out, int64_t Dk, int64_t Dv) {
-  int64_t dk = padded(Dk), dv = padded(Dv);
-  float* memory = Scratch::of_thread().floats(2 * dk + 2 * dv);
+// All tokens of a head through scratch memory.
+static void prefill_head(const PrefillHead& h, ForwardChunk& x) {
+  Powers powers(h.log_decay, std::min(h.T, kChunk));
+  Carried s{x.states[0], x.states[1], x.states[2], nullptr, x.dv};
+  if (h.initial != nullptr) {
+    load_state(h.initial, h.ld, h.Dk, h.Dv, s.spare);
+    s.base = s.spare;
+  }
+  int64_t until = h.snapshots == nullptr ? h.T + 1 : h.until;
+  float* snapshot = h.snapshots;
+  for (int64_t from = 0; from < h.T; from += h.segment) {
+    int64_t to = std::min(from + h.segment, h.T);
+    for (int64_t t = from, m; t < to; t += m) {
+      m = std::min({kChunk, to - t, until - t});
+      load_rows(h.k, t, m, h.Dk, h.as_is, x.k);
+      load_rows(h.v, t, m, h.Dv, h.as_is, x.v);
+      if (h.with_out) write_outputs(h, x, s.sum(t == from), t, m, powers);
+      scale_rows(x.k, m, h.Dk, powers.up + m - 1, -1);
+      advance(s, h.Dk, padded(h.Dv), h.log_decay, t == from, t + m - from, x.k, x.dk, x.v, x.dv, m);
+      if (t + m == until) {
+        store_state(s.sum(false), snapshot, h.ld, h.Dk, h.Dv);
+        snapshot += h.apart;
+        until += h.every;
+      }
+    }
+    s.enter_next();
+  }
+  if (h.final != nullptr) store_or_clear(s.base, h.final, h.ld, h.Dk, h.Dv);
+}
+
+// Units [from, to) of slices x heads x sequences; returns whether there was scratch memory.
+static bool prefill(const PrefillCall& c, const Sequence* sequences, int64_t from, int64_t to) {
+  int64_t width = slice_width(c.dv, c.slices);
+  float* memory = Scratch::of_thread().floats(ForwardChunk::floats(c.dk, width));
   if (memory == nullptr) return false;
-  float *qs = memory, *ks = qs + dk, *vs = ks + dk, *o = vs + dv;
-  load_row(q, Dk, with_silu, scale, qs);
-  load_row(k, Dk, with_silu, 1, ks);
-  load_row(v, Dv, with_silu, 1, vs);
-  std::memset(o, 0, dv * 4);
-  Factor decay(log_decay, 1);
-  int64_t d = 0;
-  for (; d + 4 <= Dk; d += 4) decode_rows<4>(qs + d, ks + d, vs, decay, state + d * Dv, o, Dv);
-  for (; d < Dk; ++d) decode_rows<1>(qs + d, ks + d, vs, decay, state + d * Dv, o, Dv);
-  std::memcpy(out, o, Dv * 4);
+  for (int64_t unit = from; unit < to; ++unit) {
+    const Sequence& s = sequences[unit % c.sequences];
+    int64_t head = unit / c.sequences / c.slices, column = unit / c.sequences % c.slices * width;
+    auto state = [&](int64_t pool, int64_t entry) -> float* {
+      if (pool == 0 || entry < 0) return nullptr;
+      return reinterpret_cast<float*>(pool) + (entry * c.heads + head) * c.dk * c.dv + column;
+    };
+    Reading as_is{c.silu != 0, 1}, as_query{c.silu != 0, static_cast<float>(c.scale)};
+    PrefillHead h{Rows(c.q, s.batch, s.first, head),
+                  Rows(c.k, s.batch, s.first, head),
+                  Rows(c.v, s.batch, s.first, head, column),
+                  Rows(c.out, s.batch, s.first, head, column),
+                  c.out.address != 0,
+                  reinterpret_cast<const double*>(c.log_decay)[head],
+                  as_query,
+                  as_is,
+                  s.tokens,
+                  c.dk,
+                  std::min(width, c.dv - column),
+                  c.segment,
+                  state(c.initial, s.initial),
+                  state(c.final, s.final),
+                  c.dv,
+                  state(c.snapshots, s.snapshot),
+                  s.until_snapshot,
+                  c.snapshot_every,
+                  c.heads * c.dk * c.dv};
+    if (h.Dv <= 0) continue;
+    ForwardChunk x(memory, h.Dk, h.Dv);
+    prefill_head(h, x);
+  }
   return true;
 }

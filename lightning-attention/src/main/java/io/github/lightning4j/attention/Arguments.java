@@ -2,144 +2,163 @@ package io.github.lightning4j.attention;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
-import io.github.lightning4j.attention.internal.BackwardCall;
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Tensor;
-import java.util.ArrayList;
 import java.util.BitSet;
-import java.util.List;
+import java.util.EnumSet;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/** What {@link LightningAttention} demands of its arguments. */
+/** What the calls of {@link LightningAttention} demand of their arguments alike. */
 final class Arguments {
-  private record Named(String name, Tensor tensor) {}
+  private static final Set<DType> TYPES = EnumSet.of(DType.F32, DType.BF16, DType.F16);
+  private static final Set<DType> INDICES = EnumSet.of(DType.I32, DType.I64);
 
   private Arguments() {}
 
-  static void prefill(Tensor q, Tensor k, Tensor v, Decay decay, Tensor state, Tensor out) {
-    inputs(q, k, v, 4, decay);
-    rows("out", out, q, v.shape());
-    state("state", state, q, q.size(0), q.size(2), q.size(3), v.size(3));
-    List<Named> inputs = named("q", q, "k", k, "v", v);
-    apart(named("out", out, "state", state), inputs);
-  }
-
-  static void decode(
-      Tensor q, Tensor k, Tensor v, Decay decay, Tensor statePool, Tensor slots, Tensor out) {
-    inputs(q, k, v, 3, decay);
-    rows("out", out, q, v.shape());
-    Checks.rank("statePool", statePool, 4);
-    state("statePool", statePool, q, statePool.size(0), q.size(1), q.size(2), v.size(2));
-    Checks.dtype("slots", slots, DType.I32);
-    Checks.shape("slots", slots, q.size(0));
-    Checks.contiguous("slots", slots);
-    Checks.sameDevice("slots", slots, "q", q);
-    apart(named("out", out, "statePool", statePool), named("q", q, "k", k, "v", v, "slots", slots));
-    slots(slots, statePool.size(0));
-  }
-
-  /** Checks all but {@code outDLogDecay}, which the caller of the facade sees in another form. */
-  static void backward(BackwardCall c, Decay decay, @Nullable Tensor outDLogDecay) {
-    Tensor q = c.q();
-    Tensor v = c.v();
-    inputs(q, c.k(), v, 4, decay);
-    rows("dOut", c.dOut(), q, v.shape());
-    rows("outDq", c.outDq(), q, q.shape());
-    rows("outDk", c.outDk(), q, q.shape());
-    rows("outDv", c.outDv(), q, v.shape());
-    long[] shape = {q.size(0), q.size(2), q.size(3), v.size(3)};
-    state("initialState", c.initialState(), q, shape);
-    state("outDInitialState", c.outDInitialState(), q, shape);
-    List<Named> inputs =
-        named("q", q, "k", c.k(), "v", v, "initialState", c.initialState(), "dOut", c.dOut());
-    if (c.dFinalState() != null) {
-      state("dFinalState", c.dFinalState(), q, shape);
-      inputs.add(new Named("dFinalState", c.dFinalState()));
-    }
-    List<Named> outputs = named("outDq", c.outDq(), "outDk", c.outDk(), "outDv", c.outDv());
-    outputs.add(new Named("outDInitialState", c.outDInitialState()));
-    if (outDLogDecay != null) {
-      state("outDLogDecay", outDLogDecay, q, q.size(2));
-      outputs.add(new Named("outDLogDecay", outDLogDecay));
-    }
-    apart(outputs, inputs);
-  }
-
-  private static void inputs(Tensor q, Tensor k, Tensor v, int rank, Decay decay) {
+  /** Checks q, k and v; F64 only if {@code doubles}. */
+  static void inputs(Tensor q, Tensor k, Tensor v, int rank, Decay decay, boolean doubles) {
+    checkType("q", q, doubles);
     Checks.rank("q", q, rank);
-    rows("q", q, q, q.shape());
+    Checks.denseLast("q", q);
     rows("k", k, q, q.shape());
-    Checks.rank("v", v, rank);
-    long[] shape = q.shape();
-    shape[rank - 1] = v.size(-1);
-    rows("v", v, q, shape);
-    checkArgument(q.size(-2) >= 1, "q: expected at least one head, got %s", q);
-    checkArgument(q.size(-1) >= 1, "q: expected heads of at least one channel, got %s", q);
+    values(v, q);
+    sizes("q", q, decay);
+  }
+
+  /** Checks k and v of a call without queries. */
+  static void keysAndValues(Tensor k, Tensor v, Decay decay, boolean doubles) {
+    checkType("k", k, doubles);
+    Checks.rank("k", k, 4);
+    Checks.denseLast("k", k);
+    values(v, k);
+    sizes("k", k, decay);
+  }
+
+  private static void checkType(String name, Tensor x, boolean doubles) {
+    if (!doubles || x.dtype() != DType.F64) {
+      Checks.dtype(name, x, TYPES);
+    }
+  }
+
+  private static void values(Tensor v, Tensor like) {
+    Checks.rank("v", v, like.rank());
+    long[] shape = like.shape();
+    shape[shape.length - 1] = v.size(-1);
+    rows("v", v, like, shape);
     checkArgument(v.size(-1) >= 1, "v: expected heads of at least one channel, got %s", v);
+  }
+
+  private static void sizes(String name, Tensor x, Decay decay) {
+    checkArgument(x.size(-2) >= 1, "%s: expected at least one head, got %s", name, x);
+    checkArgument(x.size(-1) >= 1, "%s: expected heads of at least one channel, got %s", name, x);
     checkArgument(
-        decay.heads() == q.size(-2),
-        "decay: expected %s heads as q has, got %s",
-        q.size(-2),
+        decay.heads() == x.size(-2),
+        "decay: expected %s heads as %s has, got %s",
+        x.size(-2),
+        name,
         decay.heads());
   }
 
-  private static void rows(String name, Tensor tensor, Tensor q, long... shape) {
-    Checks.dtype(name, tensor, DType.F32);
-    Checks.shape(name, tensor, shape);
-    Checks.denseLast(name, tensor);
-    Checks.sameDevice(name, tensor, "q", q);
+  /** Rows of the type of {@code like}. */
+  static void rows(String name, Tensor x, Tensor like, long... shape) {
+    Checks.dtype(name, x, like.dtype());
+    placed(name, x, like, shape);
   }
 
-  private static void state(String name, Tensor tensor, Tensor q, long... shape) {
-    Checks.dtype(name, tensor, DType.F32);
-    Checks.shape(name, tensor, shape);
-    Checks.contiguous(name, tensor);
-    Checks.sameDevice(name, tensor, "q", q);
+  /** Rows of the type of {@code like} or F32. */
+  static void outputRows(String name, Tensor x, Tensor like, long... shape) {
+    DType type = like.dtype();
+    if (x.dtype() != DType.F32 || type == DType.F64) {
+      checkArgument(
+          x.dtype() == type,
+          "%s: expected dtype %s%s, got %s",
+          name,
+          type,
+          type.bytes() == 2 ? " or F32" : "",
+          x.dtype());
+    }
+    placed(name, x, like, shape);
   }
 
-  private static void slots(Tensor slots, long count) {
+  private static void placed(String name, Tensor x, Tensor like, long... shape) {
+    Checks.shape(name, x, shape);
+    Checks.denseLast(name, x);
+    Checks.sameDevice(name, x, "q", like);
+  }
+
+  /** The type of states that go with inputs. */
+  static DType stateType(Tensor like) {
+    return like.dtype() == DType.F64 ? DType.F64 : DType.F32;
+  }
+
+  /** {@code [entries, H, Dk, Dv]}; -1 for any number of entries. */
+  static void states(String name, Tensor x, Tensor k, Tensor v, long entries) {
+    Checks.dtype(name, x, stateType(k));
+    Checks.rank(name, x, 4);
+    long first = entries < 0 ? x.size(0) : entries;
+    Checks.shape(name, x, first, k.size(-2), k.size(-1), v.size(-1));
+    Checks.contiguous(name, x);
+    Checks.sameDevice(name, x, "q", k);
+  }
+
+  /** {@code [count]} I32, from -1 to below {@code entries}, none twice; identity for null. */
+  static long[] slots(@Nullable Tensor slots, long count, long entries, Tensor like) {
+    long[] indices = new long[(int) count];
+    if (slots == null) {
+      for (int i = 0; i < count; i++) {
+        indices[i] = i;
+      }
+      return indices;
+    }
+    Checks.dtype("slots", slots, DType.I32);
+    Checks.shape("slots", slots, count);
+    Checks.contiguous("slots", slots);
+    Checks.sameDevice("slots", slots, "q", like);
     Elements wanted = slots.accessor();
     BitSet taken = new BitSet();
-    for (long b = 0; b < slots.size(0); b++) {
-      long slot = wanted.getLong(b);
+    for (int i = 0; i < count; i++) {
+      long slot = wanted.getLong(i);
       checkArgument(
-          slot >= -1 && slot < count,
+          slot >= -1 && slot < entries,
           "slots[%s]: expected -1 <= slot < %s, got %s",
-          b,
-          count,
+          i,
+          entries,
           slot);
       if (slot >= 0) {
         checkArgument(
-            !taken.get((int) slot), "slots[%s]: slot %s is used by another row already", b, slot);
+            !taken.get((int) slot), "slots[%s]: slot %s is used by another row already", i, slot);
         taken.set((int) slot);
       }
+      indices[i] = slot;
     }
+    return indices;
   }
 
-  /** Outputs must be writable and share no element with an input or with one another. */
-  private static void apart(List<Named> outputs, List<Named> inputs) {
-    for (int i = 0; i < outputs.size(); i++) {
-      Named out = outputs.get(i);
-      Checks.writable(out.name(), out.tensor());
-      List<Named> others = new ArrayList<>(inputs);
-      others.addAll(outputs.subList(0, i));
-      for (Named other : others) {
-        checkArgument(
-            !Overlap.possible(out.tensor(), other.tensor()),
-            "%s: must not overlap %s; give it memory of its own",
-            out.name(),
-            other.name());
-      }
+  /** {@code [N + 1]} from 0, ascending, to {@code tokens}. */
+  static long[] offsets(Tensor offsets, long tokens, Tensor like) {
+    Checks.dtype("offsets", offsets, INDICES);
+    Checks.rank("offsets", offsets, 1);
+    Checks.contiguous("offsets", offsets);
+    Checks.sameDevice("offsets", offsets, "q", like);
+    long[] bounds = offsets.toLongs();
+    checkArgument(bounds.length >= 1, "offsets: expected at least one entry, got none");
+    checkArgument(bounds[0] == 0, "offsets[0]: expected 0, got %s", bounds[0]);
+    for (int i = 1; i < bounds.length; i++) {
+      checkArgument(
+          bounds[i] >= bounds[i - 1],
+          "offsets[%s]: expected at least %s, the one before, got %s",
+          i,
+          bounds[i - 1],
+          bounds[i]);
     }
-  }
-
-  private static List<Named> named(Object... namesAndTensors) {
-    List<Named> list = new ArrayList<>();
-    for (int i = 0; i < namesAndTensors.length; i += 2) {
-      list.add(new Named((String) namesAndTensors[i], (Tensor) namesAndTensors[i + 1]));
-    }
-    return list;
+    checkArgument(
+        bounds[bounds.length - 1] == tokens,
+        "offsets: expected to end at the %s tokens of q, got %s",
+        tokens,
+        bounds[bounds.length - 1]);
+    return bounds;
   }
 }

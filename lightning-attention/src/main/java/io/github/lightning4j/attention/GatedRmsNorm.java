@@ -2,7 +2,7 @@ package io.github.lightning4j.attention;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
-import io.github.lightning4j.attention.internal.AttentionLibrary;
+import io.github.lightning4j.attention.internal.AttentionKernels;
 import io.github.lightning4j.attention.internal.GatedNormKernel;
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.Checks;
@@ -38,7 +38,7 @@ public final class GatedRmsNorm {
 
   /** The fastest implementation of this machine. */
   public static GatedRmsNorm best() {
-    return of(AttentionLibrary.library().preferred());
+    return of(AttentionKernels.library().preferred());
   }
 
   /**

@@ -33,8 +33,16 @@ final class BackwardRun implements AutoCloseable {
   }
 
   void call(LightningAttention attention, @Nullable Tensor dFinal, @Nullable Tensor dLog) {
+    Gradients gradients =
+        new Gradients(p.dOut).outDq(dq).outDkDv(dk, dv).outDInitialState(dInitial);
+    if (dFinal != null) {
+      gradients.dFinalState(dFinal);
+    }
+    if (dLog != null) {
+      gradients.outDLogDecay(dLog);
+    }
     attention.backward(
-        p.q, p.k, p.v, p.decay, p.options, p.initial, p.dOut, dFinal, dq, dk, dv, dInitial, dLog);
+        new Prefill(p.q, p.k, p.v, p.decay, p.options, p.out).initialState(p.initial), gradients);
   }
 
   /** All gradients but the decay's. */

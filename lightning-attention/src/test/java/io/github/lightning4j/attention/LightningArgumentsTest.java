@@ -70,7 +70,7 @@ final class LightningArgumentsTest {
   @Test
   void prefillRefusesTypesAndStrides() {
     Tensor doubles = scope.allocate(DType.F64, 2, 5, 3, 4);
-    refused(() -> prefill(doubles, k, v, state, out), "q: expected dtype F32, got F64");
+    refused(() -> prefill(doubles, k, v, state, out), "got F64");
     refused(() -> prefill(q, doubles, v, state, out), "k: expected dtype F32, got F64");
     refused(
         () -> prefill(q, k, scope.allocate(DType.BF16, 2, 5, 3, 6), state, out),
@@ -166,19 +166,13 @@ final class LightningArgumentsTest {
   private void backward(Tensor dOut, Tensor dFinal, Tensor dq, Tensor dState, Tensor dLog) {
     LightningAttention.best()
         .backward(
-            q,
-            k,
-            v,
-            decay,
-            Options.DEFAULT,
-            state,
-            dOut,
-            dFinal,
-            dq,
-            f32(2, 5, 3, 4),
-            f32(2, 5, 3, 6),
-            dState,
-            dLog);
+            new Prefill(q, k, v, decay, Options.DEFAULT, out).initialState(state),
+            new Gradients(dOut)
+                .dFinalState(dFinal)
+                .outDq(dq)
+                .outDkDv(f32(2, 5, 3, 4), f32(2, 5, 3, 6))
+                .outDInitialState(dState)
+                .outDLogDecay(dLog));
   }
 
   @Test

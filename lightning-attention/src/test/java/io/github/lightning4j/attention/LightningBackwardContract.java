@@ -28,21 +28,23 @@ abstract class LightningBackwardContract {
       Tensor dk = golden.likeTokens("k");
       Tensor dv = golden.likeTokens("v");
       Tensor dState = golden.tensor("init_state");
+      Prefill forward =
+          new Prefill(
+                  golden.byTokens("q"),
+                  golden.byTokens("k"),
+                  golden.byTokens("v"),
+                  golden.decay(),
+                  Options.DEFAULT,
+                  golden.likeTokens("out"))
+              .initialState(golden.tensor("init_state"));
       attention()
           .backward(
-              golden.byTokens("q"),
-              golden.byTokens("k"),
-              golden.byTokens("v"),
-              golden.decay(),
-              Options.DEFAULT,
-              golden.tensor("init_state"),
-              golden.byTokens("dout"),
-              golden.tensor("dfinal_state"),
-              dq,
-              dk,
-              dv,
-              dState,
-              null);
+              forward,
+              new Gradients(golden.byTokens("dout"))
+                  .dFinalState(golden.tensor("dfinal_state"))
+                  .outDq(dq)
+                  .outDkDv(dk, dv)
+                  .outDInitialState(dState));
       golden.assertClose("dq", Golden.swapped(dq));
       golden.assertClose("dk", Golden.swapped(dk));
       golden.assertClose("dv", Golden.swapped(dv));

@@ -1,8 +1,9 @@
 package io.github.lightning4j.attention;
 
 import io.github.lightning4j.attention.internal.BackwardCall;
-import io.github.lightning4j.attention.internal.LightningKernels;
+import io.github.lightning4j.attention.internal.PrefillCall;
 import io.github.lightning4j.attention.internal.ReferenceLightning;
+import io.github.lightning4j.attention.internal.Sequence;
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.MemoryScope;
@@ -11,6 +12,7 @@ import io.github.lightning4j.core.testkit.Cases;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.Gradients;
 import java.util.Arrays;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -24,6 +26,7 @@ final class LightningGradientsTest {
   private static final int H = 2;
   private static final int DK = 3;
   private static final int DV = 4;
+  private static final List<Sequence> ONE = List.of(new Sequence(0, 0, T, 0, 0));
 
   /** Where each input starts in the flat vector of all of them, and its shape. */
   private enum Input {
@@ -80,9 +83,8 @@ final class LightningGradientsTest {
                   grads[1],
                   grads[2],
                   grads[3],
-                  grads[4].reshape(1, H)),
-              0,
-              H);
+                  grads[4].reshape(1, H),
+                  ONE));
       for (Input input : Input.values()) {
         double[] part = grads[input.ordinal()].toDoubles();
         System.arraycopy(part, 0, gradient, input.start(), part.length);
@@ -107,17 +109,20 @@ final class LightningGradientsTest {
     try (MemoryScope scope = new MemoryScope()) {
       Tensor state = Input.STATE.of(x, scope);
       Tensor out = scope.allocate(DType.F64, dOut.shape());
-      LightningKernels kernels = new ReferenceLightning();
-      kernels.prefill(
-          Input.Q.of(x, scope),
-          Input.K.of(x, scope),
-          Input.V.of(x, scope),
-          Input.LOG_DECAY.of(x, scope),
-          options,
-          state,
-          out,
-          0,
-          H);
+      new ReferenceLightning()
+          .prefill(
+              new PrefillCall(
+                  Input.Q.of(x, scope),
+                  Input.K.of(x, scope),
+                  Input.V.of(x, scope),
+                  out,
+                  Input.LOG_DECAY.of(x, scope),
+                  options,
+                  state,
+                  state,
+                  null,
+                  0,
+                  ONE));
       return dot(out.toDoubles(), dOut.toDoubles()) + dot(state.toDoubles(), dFinal.toDoubles());
     }
   }

@@ -1,6 +1,6 @@
 package io.github.lightning4j.attention;
 
-import io.github.lightning4j.attention.internal.AttentionLibrary;
+import io.github.lightning4j.attention.internal.AttentionKernels;
 import org.junit.jupiter.api.Assumptions;
 
 /** Skips tests of native kernels where there is no library, saying why. */
@@ -9,7 +9,7 @@ final class NativeKernels {
 
   static void assume() {
     Assumptions.assumeTrue(
-        AttentionLibrary.library().availability().isAvailable(),
-        AttentionLibrary.library().toString());
+        AttentionKernels.library().availability().isAvailable(),
+        AttentionKernels.library().toString());
   }
 }

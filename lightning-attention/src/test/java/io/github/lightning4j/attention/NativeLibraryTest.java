@@ -2,7 +2,7 @@ package io.github.lightning4j.attention;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.github.lightning4j.attention.internal.AttentionLibrary;
+import io.github.lightning4j.attention.internal.AttentionKernels;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 
@@ -18,8 +18,8 @@ final class NativeLibraryTest {
         LightningAttention.class.getResource(FILE) != null
             && !Boolean.getBoolean("lightning4j.reference"),
         "no " + FILE + ": native code was not built");
-    assertThat(AttentionLibrary.library().availability().isAvailable())
-        .as(AttentionLibrary.library().toString())
+    assertThat(AttentionKernels.library().availability().isAvailable())
+        .as(AttentionKernels.library().toString())
         .isTrue();
   }
 }

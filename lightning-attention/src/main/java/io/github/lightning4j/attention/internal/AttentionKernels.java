@@ -1,91 +1,48 @@
 package io.github.lightning4j.attention.internal;
 
+import io.github.lightning4j.core.kernel.NativeLibrary;
+import org.bytedeco.javacpp.annotation.Cast;
 import org.bytedeco.javacpp.annotation.Name;
 import org.bytedeco.javacpp.annotation.NoException;
 import org.bytedeco.javacpp.annotation.Platform;
 
 /**
- * The functions of {@code lightning_attention.cpp}: addresses, strides and sizes that the facades
- * have checked. Those that return a boolean tell whether they got their scratch memory. The class
- * names no class of another artifact, because the native build sees only this one's.
+ * The functions of {@code lightning_attention.cpp}. Calls are the blocks of {@code calls.h}, which
+ * {@link CpuLightning} writes from what the facades have checked. Those that return a boolean tell
+ * whether they got their scratch memory.
  */
 @Platform(include = "lightning_attention.cpp", library = "jniattention", compiler = "cpp17")
 @NoException
 public final class AttentionKernels {
   private AttentionKernels() {}
 
+  /** The library, loaded on first use. */
+  public static NativeLibrary library() {
+    return Holder.LIBRARY;
+  }
+
   @Name("l4j_attention_init")
   static native int initialize(int isa);
 
   @Name("l4j_lightning_prefill")
   static native boolean prefill(
-      long q,
-      long ldq,
-      long k,
-      long ldk,
-      long v,
-      long ldv,
-      double logDecay,
-      float scale,
-      boolean silu,
-      long state,
-      long out,
-      long ldo,
-      long tokens,
-      long dk,
-      long dv);
-
-  @Name("l4j_lightning_decode")
-  static native boolean decode(
-      long q,
-      long qRow,
-      long qHead,
-      long k,
-      long kRow,
-      long kHead,
-      long v,
-      long vRow,
-      long vHead,
-      long logDecay,
-      float scale,
-      boolean silu,
-      long pool,
-      long slots,
-      long out,
-      long outRow,
-      long outHead,
-      long heads,
-      long dk,
-      long dv,
+      @Cast("const int64_t*") long[] call,
+      @Cast("const int64_t*") long[] sequences,
       long from,
       long to);
 
+  @Name("l4j_lightning_decode")
+  static native boolean decode(@Cast("const int64_t*") long[] call, long from, long to);
+
   @Name("l4j_lightning_backward")
   static native boolean backward(
-      long q,
-      long ldq,
-      long k,
-      long ldk,
-      long v,
-      long ldv,
-      double logDecay,
-      float scale,
-      boolean silu,
-      long initial,
-      long dOut,
-      long lddo,
-      long dFinal,
-      long outDq,
-      long lddq,
-      long outDk,
-      long lddk,
-      long outDv,
-      long lddv,
-      long outDInitial,
-      long outDLogDecay,
-      long tokens,
-      long dk,
-      long dv);
+      @Cast("const int64_t*") long[] call,
+      @Cast("const int64_t*") long[] sequences,
+      long from,
+      long to);
+
+  @Name("l4j_lightning_combine")
+  static native void combine(@Cast("const int64_t*") long[] call, long from, long to);
 
   @Name("l4j_gated_norm")
   static native void gatedNorm(
@@ -101,4 +58,10 @@ public final class AttentionKernels {
       long t1,
       long n,
       float eps);
+
+  private static final class Holder {
+    static final NativeLibrary LIBRARY =
+        NativeLibrary.load(
+            "lightning-attention", AttentionKernels.class, AttentionKernels::initialize);
+  }
 }

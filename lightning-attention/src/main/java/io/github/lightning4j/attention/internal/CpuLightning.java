@@ -1,127 +1,167 @@
 package io.github.lightning4j.attention.internal;
 
-import io.github.lightning4j.attention.Options;
 import io.github.lightning4j.core.Memory;
 import io.github.lightning4j.core.OutOfNativeMemoryException;
 import io.github.lightning4j.core.Tensor;
-import org.jspecify.annotations.Nullable;
+import io.github.lightning4j.core.Threads;
 
-/** The kernels of {@code lightning_forward_kernels.h} and {@code lightning_backward_kernels.h}. */
+/**
+ * The native kernels. Work units are heads of sequences, and where these are fewer than the
+ * threads, slices of their value columns, then segments of their tokens. No split changes a bit of
+ * the result.
+ */
 final class CpuLightning implements LightningKernels {
+  /** Multiply-adds below which one thread is faster than two. */
+  private static final long GRAIN = 1 << 16;
+
   @Override
-  public void prefill(
-      Tensor q,
-      Tensor k,
-      Tensor v,
-      Tensor logDecay,
-      Options options,
-      Tensor state,
-      Tensor out,
-      long from,
-      long to) {
-    for (long head = from; head < to; head++) {
-      boolean done =
-          AttentionKernels.prefill(
-              tokens(q, head),
-              q.stride(1),
-              tokens(k, head),
-              k.stride(1),
-              tokens(v, head),
-              v.stride(1),
-              logDecay.accessor().get(head % q.size(2)),
-              options.scale(),
-              options.silu(),
-              state(state, head),
-              tokens(out, head),
-              out.stride(1),
-              q.size(1),
-              q.size(3),
-              v.size(3));
-      check(done, q.size(3), v.size(3));
+  public void prefill(PrefillCall call) {
+    Split split = Split.of(call.sequences(), call.heads(), call.dk(), call.dv(), Threads.count());
+    if (split.segments()) {
+      new SegmentedPrefill(this, call, split).run();
+    } else {
+      prefill(call, split.slices());
     }
   }
 
-  @Override
-  public void decode(
-      Tensor q,
-      Tensor k,
-      Tensor v,
-      Tensor logDecay,
-      Options options,
-      Tensor statePool,
-      Tensor slots,
-      Tensor out,
-      long from,
-      long to) {
-    boolean done =
-        AttentionKernels.decode(
-            q.address(),
-            q.stride(0),
-            q.stride(1),
-            k.address(),
-            k.stride(0),
-            k.stride(1),
-            v.address(),
-            v.stride(0),
-            v.stride(1),
-            logDecay.address(),
-            options.scale(),
-            options.silu(),
-            statePool.address(),
-            slots.address(),
-            out.address(),
-            out.stride(0),
-            out.stride(1),
-            q.size(1),
-            q.size(2),
-            v.size(2),
-            from,
-            to);
-    check(done, q.size(2), v.size(2));
+  /** Runs sequences whole, each head in so many slices. */
+  void prefill(PrefillCall c, int slices) {
+    Fields fields =
+        new Fields()
+            .operand(c.q())
+            .operand(c.k())
+            .operand(c.v())
+            .operand(c.out())
+            .address(c.logDecay())
+            .add((double) c.options().scale())
+            .add(c.options().silu())
+            .add(c.heads())
+            .add(c.dk())
+            .add(c.dv())
+            .address(c.initial())
+            .address(c.last())
+            .address(c.snapshots())
+            .add(c.snapshotEvery())
+            .add((long) slices)
+            .add((long) c.sequences().size())
+            .add(Split.SEGMENT);
+    long[] call = fields.toArray();
+    long[] sequences = Fields.of(c.sequences());
+    long units = c.sequences().size() * c.heads() * slices;
+    long work = 2 * Sequence.total(c.sequences()) * c.heads() * c.dk() * c.dv();
+    Threads.forRanges(
+        units,
+        grain(units, work),
+        (from, to) -> check(AttentionKernels.prefill(call, sequences, from, to), c.dk(), c.dv()));
+    fields.release();
   }
 
   @Override
-  public void backward(BackwardCall c, long from, long to) {
-    for (long head = from; head < to; head++) {
-      boolean done =
-          AttentionKernels.backward(
-              tokens(c.q(), head),
-              c.q().stride(1),
-              tokens(c.k(), head),
-              c.k().stride(1),
-              tokens(c.v(), head),
-              c.v().stride(1),
-              c.logDecay().accessor().get(head % c.q().size(2)),
-              c.options().scale(),
-              c.options().silu(),
-              state(c.initialState(), head),
-              tokens(c.dOut(), head),
-              c.dOut().stride(1),
-              state(c.dFinalState(), head),
-              tokens(c.outDq(), head),
-              c.outDq().stride(1),
-              tokens(c.outDk(), head),
-              c.outDk().stride(1),
-              tokens(c.outDv(), head),
-              c.outDv().stride(1),
-              state(c.outDInitialState(), head),
-              c.outDLogDecay() == null ? 0 : c.outDLogDecay().address() + 8 * head,
-              c.q().size(1),
-              c.q().size(3),
-              c.v().size(3));
-      check(done, c.q().size(3), c.v().size(3));
+  public void decode(DecodeCall c) {
+    long heads = c.q().size(1);
+    long dk = c.q().size(2);
+    long dv = c.v().size(2);
+    Fields fields =
+        new Fields()
+            .operand(c.q())
+            .operand(c.k())
+            .operand(c.v())
+            .operand(c.out())
+            .address(c.logDecay())
+            .add((double) c.options().scale())
+            .add(c.options().silu())
+            .add(heads)
+            .add(dk)
+            .add(dv)
+            .address(c.pool())
+            .address(c.slots());
+    long[] call = fields.toArray();
+    long units = c.q().size(0) * heads;
+    Threads.forRanges(
+        units,
+        grain(units, 2 * units * dk * dv),
+        (from, to) -> check(AttentionKernels.decode(call, from, to), dk, dv));
+    fields.release();
+  }
+
+  @Override
+  public void backward(BackwardCall call) {
+    long units = call.q().size(2) * call.sequences().size();
+    if (units < Threads.count() && Sequence.longest(call.sequences()) > Split.SEGMENT) {
+      new SegmentedBackward(this, call).run();
+    } else {
+      backwardWhole(call);
     }
   }
 
-  /** The address of a head's first token in {@code [B, T, H, D]}. */
-  private static long tokens(Tensor x, long head) {
-    long heads = x.size(2);
-    return x.address() + 4 * (head / heads * x.stride(0) + head % heads * x.stride(2));
+  /** Runs sequences whole. */
+  void backwardWhole(BackwardCall c) {
+    long heads = c.q().size(2);
+    long dk = c.q().size(3);
+    long dv = c.v().size(3);
+    Fields fields =
+        new Fields()
+            .operand(c.q())
+            .operand(c.k())
+            .operand(c.v())
+            .operand(c.dOut())
+            .operand(c.outDq())
+            .operand(c.outDk())
+            .operand(c.outDv())
+            .address(c.logDecay())
+            .add((double) c.options().scale())
+            .add(c.options().silu())
+            .add(heads)
+            .add(dk)
+            .add(dv)
+            .address(c.initial())
+            .address(c.outDInitial())
+            .address(c.dLast())
+            .address(c.outDLogDecay())
+            .add((long) c.sequences().size())
+            .add(Split.SEGMENT);
+    long[] call = fields.toArray();
+    long[] sequences = Fields.of(c.sequences());
+    long units = heads * c.sequences().size();
+    Threads.forRanges(
+        units,
+        grain(units, 6 * Sequence.total(c.sequences()) * heads * dk * dv),
+        (from, to) -> check(AttentionKernels.backward(call, sequences, from, to), dk, dv));
+    fields.release();
   }
 
-  /** The address of a head's state in contiguous {@code [B, H, Dk, Dv]}; 0 for null. */
-  private static long state(@Nullable Tensor state, long head) {
-    return state == null ? 0 : state.address() + 4 * head * state.size(2) * state.size(3);
+  @Override
+  public void combine(CombineCall c) {
+    Tensor tokens = Tensor.of(c.tokens(), c.tokens().length);
+    try (tokens) {
+      long heads = c.local().size(2);
+      long units = c.local().size(1) * heads;
+      long size = c.local().size(3) * c.local().size(4);
+      Fields fields =
+          new Fields()
+              .address(c.local())
+              .address(tokens)
+              .address(c.logDecay())
+              .address(c.initial())
+              .address(c.entering())
+              .address(c.last())
+              .add(c.local().size(0))
+              .add(units)
+              .add(heads)
+              .add(size)
+              .add(c.reverse() ? -1L : 1L);
+      long[] call = fields.toArray();
+      Threads.forRanges(
+          units,
+          grain(units, units * size * c.tokens().length),
+          (from, to) -> AttentionKernels.combine(call, from, to));
+      fields.release();
+    }
+  }
+
+  /** Units worth handing out, of so many units with so many multiply-adds in all. */
+  private static long grain(long units, long work) {
+    return Math.max(1, units * GRAIN / Math.max(1, work));
   }
 
   private static void check(boolean done, long dk, long dv) {

@@ -12,6 +12,6 @@ public interface GatedNormKernel {
 
   /** The implementation for a backend. */
   static GatedNormKernel of(Backend backend) {
-    return AttentionLibrary.library().choose(backend, new ReferenceGatedNorm(), new CpuGatedNorm());
+    return AttentionKernels.library().choose(backend, new ReferenceGatedNorm(), new CpuGatedNorm());
   }
 }

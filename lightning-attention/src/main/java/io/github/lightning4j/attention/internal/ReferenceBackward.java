@@ -1,5 +1,7 @@
 package io.github.lightning4j.attention.internal;
 
+import io.github.lightning4j.core.Tensor;
+
 /**
  * Gradients of one head, token by token, in double. With S the states, {@code g_t} the gradient of
  * output t, and {@code G_t = q_t^T g_t + lambda G_(t+1)} the adjoint of state t:
@@ -13,6 +15,8 @@ package io.github.lightning4j.attention.internal;
  */
 final class ReferenceBackward {
   private final BackwardCall call;
+  private final int index;
+  private final Sequence sequence;
   private final long head;
   private final long tokens;
   private final double lambda;
@@ -22,58 +26,68 @@ final class ReferenceBackward {
   private final Rows g;
   private double dLogDecay;
 
-  ReferenceBackward(BackwardCall call, long head) {
+  ReferenceBackward(BackwardCall call, int index, long head) {
     this.call = call;
+    this.index = index;
+    this.sequence = call.sequences().get(index);
     this.head = head;
-    this.tokens = call.q().size(1);
-    this.lambda = Math.exp(call.logDecay().accessor().get(head % call.q().size(2)));
+    this.tokens = sequence.tokens();
+    this.lambda = Math.exp(call.logDecay().accessor().get(head));
     boolean silu = call.options().silu();
-    this.q = Rows.ofHead(call.q(), head, silu, call.options().scale());
-    this.k = Rows.ofHead(call.k(), head, silu, 1);
-    this.v = Rows.ofHead(call.v(), head, silu, 1);
-    this.g = Rows.ofHead(call.dOut(), head, false, 1);
+    this.q = rows(call.q()).read(silu, call.options().scale());
+    this.k = rows(call.k()).read(silu, 1);
+    this.v = rows(call.v()).read(silu, 1);
+    this.g = rows(call.dOut());
+  }
+
+  private Rows rows(Tensor x) {
+    return Rows.of(x, sequence, head);
   }
 
   void run() {
-    int size = (int) (call.initialState().size(2) * call.initialState().size(3));
-    double[] adjoint =
-        call.dFinalState() == null
-            ? new double[size]
-            : ReferenceLightning.state(call.dFinalState(), head);
+    int size = k.size() * v.size();
+    double[] adjoint = ReferenceLightning.state(call.dLast(), sequence.last(), head, size);
     double[] last = passStates();
     for (int i = 0; i < size; i++) {
       dLogDecay += tokens * adjoint[i] * last[i];
     }
     passAdjoints(adjoint);
-    ReferenceLightning.setState(call.outDInitialState(), head, adjoint);
+    ReferenceLightning.setState(call.outDInitial(), sequence.initial(), head, adjoint);
     if (call.outDLogDecay() != null) {
-      call.outDLogDecay().accessor().set(head, dLogDecay);
+      call.outDLogDecay().accessor().set(index * call.q().size(2) + head, dLogDecay);
     }
   }
 
   /** Writes dq; returns the last state. */
   private double[] passStates() {
-    Rows dq = Rows.ofHead(call.outDq(), head, false, 1);
-    double[] s = ReferenceLightning.state(call.initialState(), head);
+    Rows dq = call.outDq() == null ? null : rows(call.outDq());
+    double[] s =
+        ReferenceLightning.state(call.initial(), sequence.initial(), head, k.size() * v.size());
     for (long t = 0; t < tokens; t++) {
       addOuter(s, lambda, k.get(t), v.get(t));
       double[] gradient = rowsTimes(s, g.get(t), k.size());
       dLogDecay += (t + 1) * dot(q.get(t), gradient);
-      dq.set(t, times(gradient, q.derivative(t)));
+      if (dq != null) {
+        dq.set(t, times(gradient, q.derivative(t)));
+      }
     }
     return s;
   }
 
   /** Writes dk and dv; leaves the gradient of the initial state in {@code adjoint}. */
   private void passAdjoints(double[] adjoint) {
-    Rows dk = Rows.ofHead(call.outDk(), head, false, 1);
-    Rows dv = Rows.ofHead(call.outDv(), head, false, 1);
+    Rows dk = call.outDk() == null ? null : rows(call.outDk());
+    Rows dv = call.outDv() == null ? null : rows(call.outDv());
     for (long t = tokens - 1; t >= 0; t--) {
       addOuter(adjoint, 1, q.get(t), g.get(t));
       double[] gradient = rowsTimes(adjoint, v.get(t), k.size());
       dLogDecay -= (t + 1) * dot(k.get(t), gradient);
-      dk.set(t, times(gradient, k.derivative(t)));
-      dv.set(t, times(timesColumns(k.get(t), adjoint, v.size()), v.derivative(t)));
+      if (dk != null) {
+        dk.set(t, times(gradient, k.derivative(t)));
+      }
+      if (dv != null) {
+        dv.set(t, times(timesColumns(k.get(t), adjoint, v.size()), v.derivative(t)));
+      }
       for (int i = 0; i < adjoint.length; i++) {
         adjoint[i] *= lambda;
       }

@@ -17,9 +17,15 @@ record Rows(Elements x, long stride, int size, boolean silu, double factor) {
     return new Rows(rows.accessor(), rows.stride(0), (int) rows.size(1), silu, factor);
   }
 
-  /** The tokens of head {@code b * H + h} in {@code [B, T, H, D]}. */
-  static Rows ofHead(Tensor x, long head, boolean silu, double factor) {
-    return of(x.select(0, head / x.size(2)).select(1, head % x.size(2)), silu, factor);
+  /** The tokens of a sequence in {@code [B, T, H, D]}, as they are. */
+  static Rows of(Tensor x, Sequence s, long head) {
+    Tensor row = x.select(0, s.row()).narrow(0, s.first(), s.tokens());
+    return of(row.select(1, head), false, 1);
+  }
+
+  /** The same rows, read in another way. */
+  Rows read(boolean newSilu, double newFactor) {
+    return new Rows(x, stride, size, newSilu, newFactor);
   }
 
   double[] get(long row) {

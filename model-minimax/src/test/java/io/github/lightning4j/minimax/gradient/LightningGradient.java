@@ -3,6 +3,7 @@ package io.github.lightning4j.minimax.gradient;
 import io.github.lightning4j.attention.Decay;
 import io.github.lightning4j.attention.LightningAttention;
 import io.github.lightning4j.attention.Options;
+import io.github.lightning4j.attention.Prefill;
 import io.github.lightning4j.attention.Slopes;
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.DType;
@@ -88,19 +89,10 @@ final class LightningGradient {
     Tensor dQkv = scope.allocate(DType.F32, qkv.shape());
     LightningAttention.of(backend)
         .backward(
-            part(qkv, 0),
-            part(qkv, 1),
-            part(qkv, 2),
-            decay(),
-            Options.DEFAULT,
-            state(scope),
-            dOut,
-            null,
-            part(dQkv, 0),
-            part(dQkv, 1),
-            part(dQkv, 2),
-            state(scope),
-            null);
+            new Prefill(part(qkv, 0), part(qkv, 1), part(qkv, 2), decay(), Options.DEFAULT, dOut),
+            new io.github.lightning4j.attention.Gradients(dOut)
+                .outDq(part(dQkv, 0))
+                .outDkDv(part(dQkv, 1), part(dQkv, 2)));
     return dQkv.toDoubles();
   }
 

@@ -1,0 +1,137 @@
+package io.github.lightning4j.attention.internal;
+
+import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.Threads;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Outputs that go through the gated norm while they are in the cache: a block of tokens of all
+ * heads, then its norm. States cross from block to block in memory. 16-bit outputs have a block of
+ * F32 between.
+ */
+public final class NormedOutputs {
+  /** Bytes of a block's outputs in F32, about what the caches near a core hold. */
+  private static final long BLOCK = 1 << 20;
+
+  private final LightningKernels kernels;
+  private final GatedNormKernel norms;
+  private final Tensor weight;
+  private final float eps;
+  private final @Nullable Tensor gate;
+
+  /** A norm with its weights and gate, checked. */
+  public NormedOutputs(
+      LightningKernels kernels,
+      GatedNormKernel norms,
+      Tensor weight,
+      float eps,
+      @Nullable Tensor gate) {
+    this.kernels = kernels;
+    this.norms = norms;
+    this.weight = weight;
+    this.eps = eps;
+    this.gate = gate;
+  }
+
+  /** A decode step, its outputs normed. */
+  public void decode(DecodeCall c) {
+    Tensor out = c.out();
+    long width = out.size(1) * out.size(2);
+    try (Tensor block = wide(out, out.shape())) {
+      Tensor bare = block == null ? out : block;
+      kernels.decode(
+          new DecodeCall(
+              c.q(), c.k(), c.v(), bare, c.logDecay(), c.options(), c.pool(), c.slots()));
+      norm(bare.reshape(out.size(0), width), gate, out.reshape(out.size(0), width));
+    }
+  }
+
+  /** A prefill, its outputs normed. */
+  public void prefill(PrefillCall c) {
+    long bytes = 4 * c.heads() * c.dv();
+    long tokens = Math.max(64, BLOCK / bytes / 32 * 32);
+    kernels.prefill(
+        c.over(
+            c.sequences().stream().filter(s -> s.tokens() == 0).toList(), c.initial(), c.last()));
+    Tensor out = c.out();
+    long longest = Math.min(tokens, out.size(1));
+    try (Tensor block = wide(out, 1, longest, c.heads(), c.dv());
+        Tensor carried = Tensor.allocate(stateType(out), 1, c.heads(), c.dk(), c.dv())) {
+      for (long row = 0; row < out.size(0); row++) {
+        for (long from = 0; from < out.size(1); from += tokens) {
+          long count = Math.min(tokens, out.size(1) - from);
+          block(c, row, from, count, block, carried);
+        }
+      }
+    }
+  }
+
+  private static DType stateType(Tensor out) {
+    return out.dtype() == DType.F64 ? DType.F64 : DType.F32;
+  }
+
+  /** Room for outputs before the norm, or null if they can lie in {@code out}. */
+  private static @Nullable Tensor wide(Tensor out, long... shape) {
+    return out.dtype().bytes() >= 4 ? null : Tensor.allocate(DType.F32, shape);
+  }
+
+  /** Tokens {@code [from, from + count)} of a row. */
+  private void block(
+      PrefillCall c, long row, long from, long count, @Nullable Tensor block, Tensor carried) {
+    Tensor out = c.out().narrow(0, row, 1).narrow(1, from, count);
+    Tensor bare = block == null ? out : block.narrow(1, 0, count);
+    PrefillCall part =
+        new PrefillCall(
+            c.q().narrow(0, row, 1).narrow(1, from, count),
+            c.k().narrow(0, row, 1).narrow(1, from, count),
+            c.v().narrow(0, row, 1).narrow(1, from, count),
+            bare,
+            c.logDecay(),
+            c.options(),
+            c.initial(),
+            c.last(),
+            c.snapshots(),
+            c.snapshotEvery(),
+            List.of());
+    List<Sequence> whole = new ArrayList<>();
+    for (Sequence s : c.sequences()) {
+      long start = Math.max(s.first(), from);
+      long end = Math.min(s.first() + s.tokens(), from + count);
+      if (s.row() != row || start >= end) {
+        continue;
+      }
+      boolean begins = start == s.first();
+      boolean ends = end == s.first() + s.tokens();
+      Sequence piece =
+          s.part(
+                  start - s.first(),
+                  end - start,
+                  begins ? s.initial() : 0,
+                  ends ? s.last() : 0,
+                  c.snapshotEvery())
+              .from(0, start - from);
+      if (begins && ends) {
+        whole.add(piece);
+      } else {
+        kernels.prefill(
+            part.over(List.of(piece), begins ? c.initial() : carried, ends ? c.last() : carried));
+      }
+    }
+    kernels.prefill(part.over(whole, c.initial(), c.last()));
+    norm(rows(bare), gate == null ? null : gate.select(0, row).narrow(0, from, count), rows(out));
+  }
+
+  /** {@code [1, T, H, D]}, heads side by side, as {@code [T, H D]}. */
+  private static Tensor rows(Tensor x) {
+    return x.strided(0, new long[] {x.size(1), x.size(2) * x.size(3)}, new long[] {x.stride(1), 1});
+  }
+
+  private void norm(Tensor x, @Nullable Tensor gates, Tensor out) {
+    long grain = Math.max(1, (1 << 14) / x.size(1));
+    Threads.forRanges(
+        x.size(0), grain, (from, to) -> norms.apply(x, gates, weight, eps, out, from, to));
+  }
+}
