@@ -59,7 +59,10 @@ public final class NormedOutputs {
     Tensor out = c.out();
     long longest = Math.min(tokens, out.size(1));
     try (Tensor block = wide(out, 1, longest, c.heads(), c.dv());
-        Tensor carried = Tensor.allocate(stateType(out), 1, c.heads(), c.dk(), c.dv())) {
+        Tensor carried =
+            out.size(1) <= tokens
+                ? null
+                : Tensor.allocate(stateType(out), 1, c.heads(), c.dk(), c.dv())) {
       for (long row = 0; row < out.size(0); row++) {
         for (long from = 0; from < out.size(1); from += tokens) {
           long count = Math.min(tokens, out.size(1) - from);
@@ -80,7 +83,12 @@ public final class NormedOutputs {
 
   /** Tokens {@code [from, from + count)} of a row. */
   private void block(
-      PrefillCall c, long row, long from, long count, @Nullable Tensor block, Tensor carried) {
+      PrefillCall c,
+      long row,
+      long from,
+      long count,
+      @Nullable Tensor block,
+      @Nullable Tensor carried) {
     Tensor out = c.out().narrow(0, row, 1).narrow(1, from, count);
     Tensor bare = block == null ? out : block.narrow(1, 0, count);
     PrefillCall part =

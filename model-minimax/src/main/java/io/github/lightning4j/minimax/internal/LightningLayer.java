@@ -2,11 +2,16 @@ package io.github.lightning4j.minimax.internal;
 
 import io.github.lightning4j.attention.Decay;
 import io.github.lightning4j.attention.Options;
+import io.github.lightning4j.attention.OutputNorm;
+import io.github.lightning4j.attention.Prefill;
 import io.github.lightning4j.attention.Slopes;
+import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.MiniMaxConfig.Dialect;
 import io.github.lightning4j.minimax.internal.Workspace.Slot;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 
 /**
  * Lightning attention with its projections.
@@ -19,6 +24,10 @@ import io.github.lightning4j.minimax.internal.Workspace.Slot;
  */
 final class LightningLayer implements AttentionLayer {
   private static final Options SILU = Options.DEFAULT.withSilu(true);
+
+  /** A session's state is a pool of one. */
+  private static final Tensor ONLY_SLOT =
+      Tensor.wrap(ByteBuffer.allocateDirect(4).order(ByteOrder.nativeOrder()), DType.I32, 1);
 
   private final int index;
   private final MiniMaxConfig.AttentionConfig sizes;
@@ -58,24 +67,48 @@ final class LightningLayer implements AttentionLayer {
     Tensor heads = workspace.floats(Slot.HEADS, rows, sizes.width());
     Tensor gate = workspace.floats(Slot.GATE, rows, sizes.width());
     operators.gemm().multiply(normed, weights.qkv(), qkv);
+    operators.gemm().multiply(normed, weights.gate(), gate);
     for (TokenBatch.Segment segment : batch.segments()) {
+      attend(qkv, gate, segment, heads);
+    }
+    operators.gemm().multiply(heads, weights.out(), out);
+  }
+
+  /** The normed and gated outputs of a segment: one token by decode, more by prefill. */
+  private void attend(Tensor qkv, Tensor gate, TokenBatch.Segment segment, Tensor heads) {
+    Tensor q = part(qkv, segment, 0);
+    Tensor k = part(qkv, segment, 1);
+    Tensor v = part(qkv, segment, 2);
+    long tokens = segment.rows();
+    Tensor gates = gate.narrow(0, segment.firstRow(), tokens);
+    Tensor outs =
+        heads
+            .narrow(0, segment.firstRow(), tokens)
+            .reshape(1, tokens, sizes.heads(), sizes.headDim());
+    Tensor state = segment.state().lightning(index);
+    float eps = (float) MiniMaxConfig.INNER_NORM_EPS;
+    if (tokens == 1) {
+      operators
+          .lightning()
+          .decode(
+              q.select(1, 0),
+              k.select(1, 0),
+              v.select(1, 0),
+              decay,
+              SILU,
+              state,
+              ONLY_SLOT,
+              new OutputNorm(weights.norm(), eps, gates),
+              outs.select(1, 0));
+    } else {
+      Tensor rows = gates.reshape(1, tokens, gates.size(1));
       operators
           .lightning()
           .prefill(
-              part(qkv, segment, 0),
-              part(qkv, segment, 1),
-              part(qkv, segment, 2),
-              decay,
-              SILU,
-              segment.state().lightning(index),
-              heads
-                  .narrow(0, segment.firstRow(), segment.rows())
-                  .reshape(1, segment.rows(), sizes.heads(), sizes.headDim()));
+              new Prefill(q, k, v, decay, SILU, outs)
+                  .state(state)
+                  .norm(new OutputNorm(weights.norm(), eps, rows)));
     }
-    operators.gemm().multiply(normed, weights.gate(), gate);
-    float eps = (float) MiniMaxConfig.INNER_NORM_EPS;
-    operators.gatedNorm().apply(heads, gate, weights.norm(), eps, heads);
-    operators.gemm().multiply(heads, weights.out(), out);
   }
 
   /** q, k or v of a segment, {@code [1, T, heads, d]}, in place in the fused projection. */

@@ -1,6 +1,5 @@
 package io.github.lightning4j.minimax.internal;
 
-import io.github.lightning4j.attention.GatedRmsNorm;
 import io.github.lightning4j.attention.LightningAttention;
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.Gemm;
@@ -15,8 +14,7 @@ import io.github.lightning4j.moe.SharedExpert;
  *
  * @param gemm linear layers
  * @param rows norms, residuals, rotary embedding, embedding lookup
- * @param lightning linear attention
- * @param gatedNorm the norm and gate behind it
+ * @param lightning linear attention, with the norm and gate behind it
  * @param softmax attention over a key-value cache
  * @param router expert choice
  * @param experts the expert products
@@ -26,7 +24,6 @@ public record Operators(
     Gemm gemm,
     RowOperators rows,
     LightningAttention lightning,
-    GatedRmsNorm gatedNorm,
     CacheAttention softmax,
     Router router,
     MixtureOfExperts experts,
@@ -38,7 +35,6 @@ public record Operators(
         Gemm.best(),
         RowOperators.best(),
         LightningAttention.best(),
-        GatedRmsNorm.best(),
         CacheAttention.best(),
         Router.best(),
         MixtureOfExperts.best(),
@@ -55,7 +51,6 @@ public record Operators(
         Gemm.of(backend),
         RowOperators.of(backend),
         LightningAttention.of(backend),
-        GatedRmsNorm.of(backend),
         CacheAttention.of(backend),
         Router.of(backend),
         MixtureOfExperts.of(backend),
