@@ -5,11 +5,11 @@ import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.Tensor;
 
 /**
- * Whether two strided tensors of four-byte elements may share an element.
+ * Whether two strided tensors may share memory.
  *
  * <p>Views of one fused projection span the same memory without sharing any of it. The proof: with
- * g a common divisor of all strides, each tensor stays within a window of the addresses modulo g,
- * and the windows are apart. Where that proof fails, sharing is assumed.
+ * g a common divisor of all strides in bytes, each tensor stays within a window of the addresses
+ * modulo g, and the windows are apart. Where that proof fails, sharing is assumed.
  */
 final class Overlap {
   private Overlap() {}
@@ -22,7 +22,7 @@ final class Overlap {
     if (period == 0) {
       return true;
     }
-    long shift = Math.floorMod((b.address() - a.address()) / 4, period);
+    long shift = Math.floorMod(b.address() - a.address(), period);
     return shift < run(a) || shift + run(b) > period;
   }
 
@@ -37,21 +37,24 @@ final class Overlap {
     return dims;
   }
 
-  /** The elements of the longest trailing stretch without gaps. */
+  /** The bytes of the longest trailing stretch without gaps. */
   private static long run(Tensor x) {
-    long run = 1;
+    long run = x.dtype().bytes();
     for (int d = x.rank() - denseDims(x); d < x.rank(); d++) {
       run *= x.size(d);
     }
     return run;
   }
 
-  /** The greatest common divisor of the strides between such stretches; 0 if there is one. */
+  /**
+   * The greatest common divisor of the strides, in bytes, between such stretches; 0 if there is
+   * one.
+   */
   private static long period(Tensor x) {
     long period = 0;
     for (int d = 0; d < x.rank() - denseDims(x); d++) {
       period = x.size(d) == 1 ? period : LongMath.gcd(period, Math.abs(x.stride(d)));
     }
-    return period;
+    return period * x.dtype().bytes();
   }
 }
