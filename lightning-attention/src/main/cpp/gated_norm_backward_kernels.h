@@ -2,23 +2,20 @@
 //
 //   dweight = sum_t g s n     dgate = g weight n s (1 - s)     dx = r (a - n mean(a n)),  a = g s weight
 //
-// Two passes over a row as forward, the first one for both sums; the sigmoid is computed in both, which is less
-// than the memory traffic of 20 bytes an element (x, gate, dout, dx, dgate in fp32). Arithmetic is fp32, but for
-// dweight, which grows over up to all rows: each product is added to a double. All reads of an element come before
-// its writes, so dx may be dout.
+// Two passes over a row as forward, the first one for both sums. It keeps e^-|gate| for the second, 4 N bytes of
+// scratch memory: half the time of a row is that exponential. Arithmetic is fp32, but for dweight, which grows over
+// up to all rows: each product is added to a double. All reads of an element come before its writes, so dx may be
+// dout. Memory traffic is 20 bytes an element (x, gate, dout, dx, dgate in fp32).
 
 struct GateSlope {
   vf open, slope;  // s and s (1 - s)
 };
 
-// From e^-|gate|, which cannot overflow and keeps 1 - s exact where s is near 1. No gate is an open one.
-template <class G>
-static inline GateSlope gate_slope(const G* gate, int64_t n) {
-  if (gate == nullptr) return {splat(1.0f), vf{}};
-  vf g = load_next(gate, n);
-  vf e = exp(g < 0 ? g : -g);
+// From e^-|gate|, which cannot overflow and keeps 1 - s exact where s is near 1.
+static inline vf gate_exp(vf gate) { return exp(gate < 0 ? gate : -gate); }
+static inline GateSlope gate_slope(vf gate, vf e) {
   vf q = splat(1.0f) / (splat(1.0f) + e);
-  return {g < 0 ? e * q : q, e * q * q};
+  return {gate < 0 ? e * q : q, e * q * q};
 }
 
 static inline void add_doubles(double* to, vf v, int64_t n) {
@@ -60,14 +57,22 @@ struct GatedNormBackward {
     for (int64_t i = 0; i < c.N; i += kWidth) {
       int64_t n = c.N - i;
       vf v = load_next(x + i, n);
+      vf a = load_next(dout + i, n) * load_next(weight + i, n);
+      if (gate != nullptr) {
+        vf opening = load_next(gate + i, n);
+        vf e = gate_exp(opening);
+        store(c.kept + i, e);
+        a = a * gate_slope(opening, e).open;
+      }
       squares += v * v;
-      products += v * load_next(dout + i, n) * load_next(weight + i, n) * gate_slope(at(gate, i), n).open;
+      products += v * a;
     }
     float r = 1.0f / std::sqrt(sum(squares) / c.N + c.eps);
     float mean = sum(products) * r / c.N;
     for (int64_t i = 0; i < c.N; i += kWidth) {
       int64_t n = c.N - i;
-      GateSlope s = gate_slope(at(gate, i), n);
+      GateSlope s{splat(1.0f), vf{}};
+      if (gate != nullptr) s = gate_slope(load_next(gate + i, n), load(c.kept + i));
       vf normed = load_next(x + i, n) * r;
       vf g = load_next(dout + i, n);
       vf w = load_next(weight + i, n);
@@ -76,14 +81,17 @@ struct GatedNormBackward {
       store_next(dx + i, r * (g * s.open * w - normed * mean), n);
     }
   }
-
-  template <class G>
-  static inline const G* at(const G* gate, int64_t i) {
-    return gate == nullptr ? nullptr : gate + i;
-  }
 };
 
-static void gated_norm_backward(const NormBackward& c) { norm_by_type<GatedNormBackward>(c); }
+// False if the system refuses the scratch memory.
+static bool gated_norm_backward(NormBackward c) {
+  if (c.gate != nullptr) {
+    c.kept = Scratch::of_thread().floats(c.N + kWidth);
+    if (c.kept == nullptr) return false;
+  }
+  norm_by_type<GatedNormBackward>(c);
+  return true;
+}
 
 // to[i] = parts[0][i] + parts[1][i] + ... for columns [from, end) of parts [count, N], which it uses up.
 static void add_up(double* parts, int64_t count, int64_t N, float* to, int64_t from, int64_t end) {

@@ -18,12 +18,13 @@ struct NormForward : NormInputs {
   int64_t ldo;
 };
 
-// dx has the type of x, dgate that of gate; dweight takes sums and may be null.
+// dx has the type of x, dgate that of gate; dweight takes sums and may be null; kept is scratch memory.
 struct NormBackward : NormInputs {
   const void* dout;
   void *dx, *dgate;
   int64_t lddo, lddx, lddg;
   double* dweight;
+  float* kept;
 };
 
 }  // namespace l4j

@@ -106,15 +106,15 @@ static void l4j_gated_norm(int xtype, int64_t x, int64_t ldx, int gtype, int64_t
                      at<void>(out), ldo});
 }
 
-static void l4j_gated_norm_backward(int xtype, int64_t x, int64_t ldx, int gtype, int64_t gate, int64_t ldg,
+static bool l4j_gated_norm_backward(int xtype, int64_t x, int64_t ldx, int gtype, int64_t gate, int64_t ldg,
                                     int wtype, int64_t weight, float eps, int dtype, int64_t dout, int64_t lddo,
                                     int64_t dx, int64_t lddx, int64_t dgate, int64_t lddg, int64_t dweight,
                                     int64_t t0, int64_t t1, int64_t N) {
   using namespace l4j::attention;
-  table->gated_norm_backward({{xtype, gtype, wtype, dtype, at<void>(x), at<void>(gate), at<void>(weight), ldx, ldg,
-                               t0, t1, N, eps},
-                              at<void>(dout), at<void>(dx), at<void>(dgate), lddo, lddx, lddg,
-                              at<double>(dweight)});
+  l4j::NormInputs inputs{xtype, gtype, wtype, dtype, at<void>(x), at<void>(gate), at<void>(weight),
+                         ldx,   ldg,   t0,    t1,    N,           eps};
+  return table->gated_norm_backward(
+      {inputs, at<void>(dout), at<void>(dx), at<void>(dgate), lddo, lddx, lddg, at<double>(dweight), nullptr});
 }
 
 static void l4j_add_up(int64_t parts, int64_t count, int64_t N, int64_t to, int64_t from, int64_t end) {

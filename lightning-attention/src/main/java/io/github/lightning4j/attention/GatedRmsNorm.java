@@ -97,8 +97,8 @@ public final class GatedRmsNorm {
    *
    * <p>The outputs are overwritten, not added to. Products of {@code dWeight} are formed in fp32 on
    * the CPU and summed in double: over at most 128 parts of the rows, cut by their number alone,
-   * then over the parts in order. That takes 8 bytes of working memory for each part and column;
-   * without {@code outDWeight} nothing is allocated.
+   * then over the parts in order. That takes 8 bytes of working memory for each part and column
+   * during the call; a gate takes 4 for each column and thread, kept for later calls.
    *
    * @param x as {@link #apply} had it
    * @param gate as {@link #apply} had it
@@ -111,6 +111,7 @@ public final class GatedRmsNorm {
    * @throws IllegalArgumentException if types, shapes or devices do not fit, an output overlaps
    *     anything else than said here, or {@code outDGate} is there without {@code gate} or missing
    *     with it
+   * @throws io.github.lightning4j.core.OutOfNativeMemoryException if the system refuses that memory
    */
   public void backward(
       Tensor x,

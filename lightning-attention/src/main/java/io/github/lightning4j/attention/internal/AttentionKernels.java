@@ -106,7 +106,7 @@ public final class AttentionKernels {
       long n);
 
   @Name("l4j_gated_norm_backward")
-  static native void gatedNormBackward(
+  static native boolean gatedNormBackward(
       int xtype,
       long x,
       long ldx,

@@ -1,6 +1,8 @@
 package io.github.lightning4j.attention.internal;
 
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Memory;
+import io.github.lightning4j.core.OutOfNativeMemoryException;
 import io.github.lightning4j.core.Tensor;
 import java.util.Collections;
 import java.util.EnumSet;
@@ -40,27 +42,31 @@ final class CpuGatedNorm implements GatedNormKernel {
 
   @Override
   public void backward(NormBackwardCall c, @Nullable Tensor dWeight, long from, long to) {
-    AttentionKernels.gatedNormBackward(
-        c.x().dtype().ordinal(),
-        c.x().address(),
-        c.x().stride(0),
-        type(c.gate()),
-        address(c.gate()),
-        stride(c.gate()),
-        c.weight().dtype().ordinal(),
-        c.weight().address(),
-        c.eps(),
-        c.dOut().dtype().ordinal(),
-        c.dOut().address(),
-        c.dOut().stride(0),
-        c.outDx().address(),
-        c.outDx().stride(0),
-        address(c.outDGate()),
-        stride(c.outDGate()),
-        address(dWeight),
-        from,
-        to,
-        c.x().size(1));
+    boolean done =
+        AttentionKernels.gatedNormBackward(
+            c.x().dtype().ordinal(),
+            c.x().address(),
+            c.x().stride(0),
+            type(c.gate()),
+            address(c.gate()),
+            stride(c.gate()),
+            c.weight().dtype().ordinal(),
+            c.weight().address(),
+            c.eps(),
+            c.dOut().dtype().ordinal(),
+            c.dOut().address(),
+            c.dOut().stride(0),
+            c.outDx().address(),
+            c.outDx().stride(0),
+            address(c.outDGate()),
+            stride(c.outDGate()),
+            address(dWeight),
+            from,
+            to,
+            c.x().size(1));
+    if (!done) {
+      throw new OutOfNativeMemoryException(4 * c.x().size(1), Memory.liveBytes());
+    }
   }
 
   @Override
