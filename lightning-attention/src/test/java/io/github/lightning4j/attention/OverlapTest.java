@@ -41,4 +41,18 @@ final class OverlapTest {
       assertThat(Overlap.possible(a, a.narrow(0, 4, 0))).isFalse();
     }
   }
+
+  @Test
+  void countsInBytesWhereTypesDiffer() {
+    try (Tensor wide = Tensor.allocate(DType.F32, 4, 16)) {
+      // Rows of 16 floats: eight of them, and the place of the other eight as 16 halves.
+      Tensor floats = wide.narrow(1, 0, 8);
+      try (Tensor halves = Tensor.wrap(wide.pointer(), DType.BF16, 4, 32)) {
+        assertThat(Overlap.possible(floats, halves.narrow(1, 16, 16))).isFalse();
+        assertThat(Overlap.possible(halves.narrow(1, 16, 16), floats)).isFalse();
+        assertThat(Overlap.possible(floats, halves.narrow(1, 15, 1))).isTrue();
+        assertThat(Overlap.possible(halves.narrow(1, 8, 8), floats)).isTrue();
+      }
+    }
+  }
 }

@@ -46,18 +46,47 @@ public final class AttentionKernels {
 
   @Name("l4j_gated_norm")
   static native void gatedNorm(
-      int wtype,
+      int xtype,
       long x,
       long ldx,
+      int gtype,
       long gate,
       long ldg,
+      int wtype,
       long weight,
+      float eps,
+      int otype,
       long out,
       long ldo,
       long t0,
       long t1,
-      long n,
-      float eps);
+      long n);
+
+  @Name("l4j_gated_norm_backward")
+  static native boolean gatedNormBackward(
+      int xtype,
+      long x,
+      long ldx,
+      int gtype,
+      long gate,
+      long ldg,
+      int wtype,
+      long weight,
+      float eps,
+      int dtype,
+      long dOut,
+      long lddo,
+      long dx,
+      long lddx,
+      long dGate,
+      long lddg,
+      long dWeight,
+      long t0,
+      long t1,
+      long n);
+
+  @Name("l4j_add_up")
+  static native void addUp(long parts, long count, long n, long to, long from, long end);
 
   private static final class Holder {
     static final NativeLibrary LIBRARY =
