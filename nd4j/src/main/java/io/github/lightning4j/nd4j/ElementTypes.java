@@ -22,7 +22,8 @@ final class ElementTypes {
           throw new IllegalArgumentException(
               "array: expected dtype DOUBLE, FLOAT, HALF, BFLOAT16, LONG, INT, BYTE, UBYTE or BOOL,"
                   + " got "
-                  + type);
+                  + type
+                  + "; castTo() one of these first");
     };
   }
 

@@ -1,6 +1,9 @@
 package io.github.lightning4j.nd4j;
 
+import static com.google.common.base.Preconditions.checkArgument;
+
 import io.github.lightning4j.core.Tensor;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.stream.IntStream;
 
@@ -15,6 +18,22 @@ final class Layout {
       last += (shape[i] - 1) * strides[i];
     }
     return last + 1;
+  }
+
+  /** Refuses strides of an array that step back, or out of the elements there are. */
+  static void requireWithin(long elements, long[] shape, long[] strides) {
+    double last = 0; // no overflow, whatever the strides
+    for (int i = 0; i < shape.length; i++) {
+      checkArgument(
+          strides[i] >= 0, "array: expected strides >= 0, got %s", Arrays.toString(strides));
+      last += (shape[i] - 1.0) * strides[i];
+    }
+    checkArgument(
+        last < elements,
+        "array: expected shape %s with strides %s to stay within the %s elements of its buffer",
+        Arrays.toString(shape),
+        Arrays.toString(strides),
+        elements);
   }
 
   static long[] strides(Tensor tensor) {

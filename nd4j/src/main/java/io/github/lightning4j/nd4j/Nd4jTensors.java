@@ -12,6 +12,7 @@ import java.util.Arrays;
 import org.bytedeco.javacpp.Pointer;
 import org.nd4j.linalg.api.buffer.DataBuffer;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Environment;
 import org.nd4j.linalg.factory.Nd4j;
@@ -50,8 +51,10 @@ public final class Nd4jTensors {
    * array without elements gives a tensor without memory.
    *
    * @throws IllegalArgumentException if the tensor cannot have the array's element type, if strides
-   *     are negative, or if the array is empty and has no dimensions, which would be a scalar here
-   * @throws IllegalStateException if the array is closed, or ND4J does not run on the CPU
+   *     are negative or lead out of the array's buffer (ND4J checks neither), or if the array is
+   *     empty and has no dimensions, which would be a scalar here
+   * @throws IllegalStateException if the array is closed or its workspace left, or ND4J does not
+   *     run on the CPU
    */
   public static Tensor toTensor(INDArray array) {
     DType dtype = ElementTypes.of(array.dataType());
@@ -63,20 +66,25 @@ public final class Nd4jTensors {
           shape.length > 0, "array: expected a shape with a 0 in it, got an empty array of rank 0");
       return Tensor.view(Memory.wrap(0, 0, () -> {}), 0, dtype, shape);
     }
-    long span = Layout.span(shape, array.stride());
+    checkState(
+        isInScope(array.data()), "array: its workspace was left; detach() it inside of that");
+    long[] strides = array.stride();
+    Layout.requireWithin(array.data().underlyingLength() - array.offset(), shape, strides);
+    long span = Layout.span(shape, strides);
     // A view's buffer points to the first element of the whole; offset() counts elements from it.
     long first = array.data().pointer().address() + array.offset() * dtype.bytes();
     Memory memory =
         Memory.wrap(first, span * dtype.bytes(), () -> Reference.reachabilityFence(array));
-    return Tensor.view(memory, 0, dtype, span).strided(0, shape, array.stride());
+    return Tensor.view(memory, 0, dtype, span).strided(0, shape, strides);
   }
 
   /**
    * The tensor's elements as an array of the same shape and strides; its ordering is 'f' if the
    * strides ascend, else 'c'. A tensor without elements gives an empty array of the same shape.
    *
-   * @throws IllegalArgumentException if rows overlap or interleave, for which ND4J's matrix product
-   *     gives wrong results, or if the address is no multiple of the element size, on which ND4J's
+   * @throws IllegalArgumentException if the memory is read-only, for writing into the array would
+   *     then end the process, if rows overlap or interleave, for which ND4J's matrix product gives
+   *     wrong results, or if the address is no multiple of the element size, on which ND4J's
    *     kernels can crash (tensors of a checkpoint may lie so): copy such a tensor first
    * @throws IllegalStateException if the tensor is closed, or ND4J does not run on the CPU
    */
@@ -88,6 +96,10 @@ public final class Nd4jTensors {
     if (tensor.elements() == 0) {
       return Nd4j.create(type, shape);
     }
+    checkArgument(
+        !tensor.isReadOnly(),
+        "tensor: expected memory that can be written, as every array can, got a read-only view;"
+            + " copy it first");
     long[] strides = Layout.strides(tensor);
     checkArgument(
         Layout.isNested(shape, strides),
@@ -101,6 +113,14 @@ public final class Nd4jTensors {
         Long.toHexString(tensor.address()));
     DataBuffer buffer = buffer(tensor, type, Layout.span(shape, strides));
     return Nd4j.create(buffer, shape, strides, 0, Layout.ordering(shape, strides));
+  }
+
+  /** As {@code INDArray.isInScope()}, which is wrong for views and for a workspace entered anew. */
+  private static boolean isInScope(DataBuffer data) {
+    DataBuffer whole = data.originalDataBuffer() == null ? data : data.originalDataBuffer();
+    MemoryWorkspace workspace = whole.getParentWorkspace();
+    return workspace == null
+        || workspace.isScopeActive() && workspace.getGenerationId() == whole.getGenerationId();
   }
 
   private static DataBuffer buffer(Tensor tensor, DataType type, long span) {

@@ -9,11 +9,16 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
-/** The snippet of README.md, run; and the check that it still is the one shown there. */
+/**
+ * The first snippet of README.md, run; and the check that both still are those shown there. The
+ * second is run by RecallExampleTest.
+ */
 final class ReadmeExampleTest {
   @Test
   void runs() {
@@ -31,12 +36,12 @@ final class ReadmeExampleTest {
     }
   }
 
-  @Test
-  void isTheOneShown() throws IOException {
+  @ParameterizedTest
+  @ValueSource(strings = {"ReadmeExampleTest", "example/RecallExample"})
+  void isTheOneShown(String file) throws IOException {
     Path module = Path.of(System.getProperty("lightning4j.repository"), "nd4j");
-    String source =
-        Files.readString(
-            module.resolve("src/test/java/io/github/lightning4j/nd4j/ReadmeExampleTest.java"));
+    Path sources = module.resolve("src/test/java/io/github/lightning4j/nd4j");
+    String source = Files.readString(sources.resolve(file + ".java"));
     int from = source.indexOf("// snippet\n") + "// snippet\n".length();
     String snippet = source.substring(from, source.indexOf("// end of snippet")).stripIndent();
     assertThat(Files.readString(module.resolve("README.md"))).contains(snippet.strip());

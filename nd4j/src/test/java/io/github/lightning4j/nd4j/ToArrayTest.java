@@ -17,7 +17,6 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -101,28 +100,35 @@ final class ToArrayTest {
     return DoubleStream.of(tensor.toDoubles()).sum();
   }
 
-  @ParameterizedTest
-  @EnumSource(DType.class)
-  void elementTypes(DType dtype) {
-    Tensor tensor = scope.allocate(dtype, 2, 3).narrow(1, 1, 2);
-    tensor.accessor().set(0, 1);
-    INDArray array = Nd4jTensors.toArray(tensor);
-    assertThat(ElementTypes.of(array.dataType())).isEqualTo(dtype);
-    assertThat(array.castTo(DataType.DOUBLE).dup('c').data().asDouble())
-        .containsExactly(1, 0, 0, 0);
-    array.putScalar(1, 1, 1);
-    assertThat(tensor.toDoubles()).containsExactly(1, 0, 0, 1);
-    Tensor back = Nd4jTensors.toTensor(array);
-    assertThat(back.address()).isEqualTo(tensor.address());
-    assertThat(back.toString()).isEqualTo(tensor.toString());
-  }
-
   @Test
   void emptyTensors() {
     INDArray array = Nd4jTensors.toArray(scope.allocate(DType.I32, 2, 0));
     assertThat(array.isEmpty()).isTrue();
     assertThat(array.dataType()).isEqualTo(DataType.INT32);
     assertThat(array.shape()).containsExactly(2, 0);
+    assertThat(Nd4jTensors.toArray(counted(4).narrow(0, 4, 0)).shape()).containsExactly(0);
+  }
+
+  @Test
+  void rowsGigabytesApart() {
+    long apart = (1L << 31) + 16;
+    Tensor memory = scope.allocate(DType.I8, apart + 8);
+    Tensor tensor = memory.strided(5, of(2, 3), of(apart, 1));
+    INDArray array = Nd4jTensors.toArray(tensor);
+    array.addi(3).putScalar(1, 2, -4);
+    assertThat(tensor.toLongs()).containsExactly(3, 3, 3, 3, 3, -4);
+    Tensor back = Nd4jTensors.toTensor(array.getRow(1));
+    assertThat(back.address()).isEqualTo(memory.address() + 5 + apart);
+    assertThat(back.toLongs()).containsExactly(3, 3, -4);
+  }
+
+  @Test
+  void readOnlyTensorsAreRefused() {
+    Memory mapped = Memory.wrapReadOnly(counted(4).address(), 16, () -> {});
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Nd4jTensors.toArray(Tensor.view(mapped, 0, DType.F32, 4)))
+        .withMessageStartingWith("tensor: expected memory that can be written")
+        .withMessageEndingWith("copy it first");
   }
 
   @Test

@@ -15,6 +15,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.EnumSource.Mode;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.memory.conf.WorkspaceConfiguration;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
@@ -81,37 +83,6 @@ final class ToTensorTest {
   }
 
   @ParameterizedTest
-  @CsvSource({
-    "DOUBLE, F64",
-    "FLOAT, F32",
-    "HALF, F16",
-    "BFLOAT16, BF16",
-    "LONG, I64",
-    "INT, I32",
-    "BYTE, I8",
-    "UBYTE, U8",
-    "BOOL, BOOL"
-  })
-  void elementTypes(DataType type, DType expected) {
-    INDArray whole = Nd4j.zeros(type, 2, 3);
-    INDArray view = whole.get(NDArrayIndex.all(), NDArrayIndex.interval(1, 3));
-    Tensor tensor = Nd4jTensors.toTensor(view);
-    assertThat(tensor.dtype()).isEqualTo(expected);
-    view.putScalar(1, 1, 1);
-    tensor.accessor().set(0, 1);
-    assertThat(tensor.toDoubles()).containsExactly(1, 0, 0, 1);
-    assertThat(whole.castTo(DataType.DOUBLE).data().asDouble()).containsExactly(0, 1, 0, 0, 0, 1);
-  }
-
-  @Test
-  void signsOfBytes() {
-    INDArray signed = Nd4j.createFromArray(new byte[] {-3});
-    assertThat(Nd4jTensors.toTensor(signed).toLongs()).containsExactly(-3);
-    INDArray unsigned = Nd4j.createFromArray(253).castTo(DataType.UINT8);
-    assertThat(Nd4jTensors.toTensor(unsigned).toLongs()).containsExactly(253);
-  }
-
-  @ParameterizedTest
   @EnumSource(
       value = DataType.class,
       mode = Mode.INCLUDE,
@@ -121,7 +92,7 @@ final class ToTensorTest {
     assertThatIllegalArgumentException()
         .isThrownBy(() -> Nd4jTensors.toTensor(array))
         .withMessageStartingWith("array: expected dtype DOUBLE, FLOAT, HALF, BFLOAT16, ")
-        .withMessageEndingWith("got " + type);
+        .withMessageEndingWith("got " + type + "; castTo() one of these first");
   }
 
   @Test
@@ -133,6 +104,72 @@ final class ToTensorTest {
     assertThatIllegalArgumentException()
         .isThrownBy(() -> Nd4jTensors.toTensor(Nd4j.empty(DataType.FLOAT)))
         .withMessage("array: expected a shape with a 0 in it, got an empty array of rank 0");
+  }
+
+  @Test
+  void emptyViews() {
+    INDArray none = matrix().get(NDArrayIndex.interval(1, 1), NDArrayIndex.all());
+    assertThat(Nd4jTensors.toTensor(none).shape()).containsExactly(0, 6);
+  }
+
+  @Test
+  void repeatedRows() {
+    INDArray rows = Nd4j.create(matrix().data(), new long[] {2, 3}, new long[] {0, 1}, 5, 'c');
+    assertThat(Nd4jTensors.toTensor(rows).toFloats()).containsExactly(5, 6, 7, 5, 6, 7);
+  }
+
+  @Test
+  void negativeStridesAreRefused() {
+    INDArray back = Nd4j.create(matrix().data(), new long[] {2, 3}, new long[] {3, -1}, 5, 'c');
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Nd4jTensors.toTensor(back))
+        .withMessage("array: expected strides >= 0, got [3, -1]");
+  }
+
+  @ParameterizedTest
+  @CsvSource({"6, 20, 4", "7, 0, 24", "4611686018427387904, 0, 24"})
+  void stridesThatLeaveTheBufferAreRefused(long stride, long offset, int left) {
+    INDArray wild =
+        Nd4j.create(matrix().data(), new long[] {4, 6}, new long[] {stride, 1}, offset, 'c');
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Nd4jTensors.toTensor(wild))
+        .withMessage(
+            "array: expected shape [4, 6] with strides [%s, 1] to stay within the %s elements of"
+                + " its buffer",
+            stride, left);
+  }
+
+  @Test
+  void arraysOfAWorkspaceLiveUntilItIsLeft() {
+    WorkspaceConfiguration size = WorkspaceConfiguration.builder().initialSize(1 << 16).build();
+    INDArray array;
+    INDArray view;
+    INDArray detached;
+    try (MemoryWorkspace workspace =
+        Nd4j.getWorkspaceManager().getAndActivateWorkspace(size, "ToTensorTest")) {
+      array = matrix().addi(1);
+      view = array.getRow(1);
+      detached = view.detach();
+      assertThat(array.data().getParentWorkspace()).isSameAs(workspace);
+      assertThat(Nd4jTensors.toTensor(view).toFloats()).containsExactly(7, 8, 9, 10, 11, 12);
+    }
+    assertLeft(array, view);
+    try (MemoryWorkspace again =
+        Nd4j.getWorkspaceManager().getAndActivateWorkspace(size, "ToTensorTest")) {
+      INDArray next = matrix();
+      assertThat(next.data().getParentWorkspace()).isSameAs(again);
+      assertThat(Nd4jTensors.toTensor(next).toFloats()).hasSize(24);
+      assertLeft(array, view);
+    }
+    assertThat(Nd4jTensors.toTensor(detached).toFloats()).containsExactly(7, 8, 9, 10, 11, 12);
+  }
+
+  private static void assertLeft(INDArray... arrays) {
+    for (INDArray array : arrays) {
+      assertThatIllegalStateException()
+          .isThrownBy(() -> Nd4jTensors.toTensor(array))
+          .withMessage("array: its workspace was left; detach() it inside of that");
+    }
   }
 
   @Test
