@@ -21,7 +21,7 @@ import java.util.concurrent.ConcurrentLinkedQueue;
  */
 public final class SoftmaxAttention implements AutoCloseable {
   /** Queries of a block: enough for a product to run at full speed. */
-  static final int QUERIES = 128;
+  static final int QUERIES = 64;
 
   private final int heads;
   private final int tokens;
