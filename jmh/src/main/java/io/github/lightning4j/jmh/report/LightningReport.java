@@ -54,6 +54,7 @@ public final class LightningReport implements Callable<Integer> {
 
   /** Runs the program and ends with its status. */
   public static void main(String[] arguments) {
+    System.setProperty("java.awt.headless", "true");
     System.exit(command().execute(arguments));
   }
 

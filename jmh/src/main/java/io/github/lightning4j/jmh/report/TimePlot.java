@@ -43,7 +43,7 @@ final class TimePlot {
     }
 
     String title() {
-      return "%s, %s, %d heads of %d, batch %d, %d threads"
+      return "%s, %s, %d heads of %d, batch %d, threads %d"
           .formatted(pass, dtype, heads, headSize, batch, threads);
     }
 
@@ -102,6 +102,7 @@ final class TimePlot {
             .yAxisTitle("milliseconds a call")
             .build();
     chart.getStyler().setXAxisLogarithmic(true).setYAxisLogarithmic(true);
+    chart.getStyler().setXAxisLogarithmicDecadeOnly(false).setYAxisLogarithmicDecadeOnly(false);
     chart.getStyler().setLegendPosition(LegendPosition.InsideNW);
     chart.getStyler().setChartBackgroundColor(Color.WHITE);
     curves.forEach((kernel, curve) -> add(chart, kernel.toString(), curve));

@@ -81,7 +81,7 @@ final class LightningReportTest {
     assertThat(plots).as("none without a curve of ours").hasSize(1);
     assertThat(plots.get(0).crossings())
         .containsExactly(
-            "forward, f32, 16 heads of 64, batch 1, 1 threads: lightning against softmax, oneDNN:"
+            "forward, f32, 16 heads of 64, batch 1, threads 1: lightning against softmax, oneDNN:"
                 + " faster from 700 tokens on");
     Path file = plots.get(0).write(folder);
     assertThat(file).hasFileName("forward-f32-16x64-batch1-threads1.png");
