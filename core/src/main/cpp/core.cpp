@@ -1,5 +1,5 @@
-// libjnicore: matrix products, row-wise operators, machine limits, file mapping. Addresses come from Java as 64-bit integers;
-// the Java side has checked every size.
+// libjnicore: matrix products, row-wise operators, machine limits, file mapping. Addresses come from Java
+// as 64-bit integers; the Java side has checked every size.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>

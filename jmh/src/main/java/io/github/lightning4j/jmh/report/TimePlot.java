@@ -102,7 +102,6 @@ final class TimePlot {
             .yAxisTitle("milliseconds a call")
             .build();
     chart.getStyler().setXAxisLogarithmic(true).setYAxisLogarithmic(true);
-    chart.getStyler().setXAxisLogarithmicDecadeOnly(false).setYAxisLogarithmicDecadeOnly(false);
     chart.getStyler().setLegendPosition(LegendPosition.InsideNW);
     chart.getStyler().setChartBackgroundColor(Color.WHITE);
     curves.forEach((kernel, curve) -> add(chart, kernel.toString(), curve));
