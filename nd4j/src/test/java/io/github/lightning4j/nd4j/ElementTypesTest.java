@@ -41,6 +41,10 @@ final class ElementTypesTest {
         row(DataType.INT64, DType.I64, 1L << 62, Long.MIN_VALUE, -1, 0, 1, 1L << 33),
         row(DataType.INT32, DType.I32, Integer.MAX_VALUE, Integer.MIN_VALUE, -1, 0, 1, 1 << 24 | 1),
         row(DataType.INT8, DType.I8, 127, -128, -1, 0, 1, 2),
+        row(DataType.INT16, DType.I16, 32767, -32768, -1, 0, 1, 256),
+        row(DataType.UINT64, DType.U64, 0x1.fffffffffffffp63, 0x1p63, 1L << 62, 0, 1, 1L << 33),
+        row(DataType.UINT32, DType.U32, 4294967295.0, 0x1p31, 1 << 30, 0, 1, 1 << 24 | 1),
+        row(DataType.UINT16, DType.U16, 65535, 32768, 32767, 0, 1, 256),
         row(DataType.UINT8, DType.U8, 255, 128, 127, 0, 1, 2),
         row(DataType.BOOL, DType.BOOL, 1, 0, 1, 0, 0, 1));
   }
