@@ -26,8 +26,7 @@ final class ElementTypes {
           throw new IllegalArgumentException(
               "array: expected dtype DOUBLE, FLOAT, HALF, BFLOAT16, LONG, INT, SHORT, BYTE, UINT64,"
                   + " UINT32, UINT16, UBYTE or BOOL, got "
-                  + type
-                  + "; castTo() one of these first");
+                  + type);
     };
   }
 

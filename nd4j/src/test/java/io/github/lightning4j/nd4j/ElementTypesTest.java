@@ -1,12 +1,14 @@
 package io.github.lightning4j.nd4j;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
 import java.util.function.BiFunction;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -124,6 +126,28 @@ final class ElementTypesTest {
     INDArray array = Nd4jTensors.toArray(scope.add(Tensor.of(values, 3)));
     assertThat(array.dup().toLongVector()).isEqualTo(values);
     assertThat(Nd4jTensors.toTensor(Nd4j.createFromArray(values)).toLongs()).isEqualTo(values);
+  }
+
+  @Test
+  void unsignedLongsKeepAllTheirBits() {
+    long[] bits = {-1, Long.MIN_VALUE, Long.MIN_VALUE + 1, Long.MAX_VALUE};
+    Tensor tensor = scope.allocate(DType.U64, 4);
+    for (int i = 0; i < bits.length; i++) {
+      tensor.pointer().putLong(i * 8L, bits[i]);
+    }
+    INDArray array = Nd4jTensors.toArray(tensor);
+    assertThat(Nd4jTensors.toTensor(array).address()).isEqualTo(tensor.address());
+    assertThat(Nd4jTensors.toTensor(array.dup()).toLongs()).isEqualTo(bits);
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void everyTypeOfNd4jHasOneOfATensorOrIsRefused(DataType type) {
+    if (Set.of(DataType.UTF8, DataType.COMPRESSED, DataType.UNKNOWN).contains(type)) {
+      assertThatIllegalArgumentException().isThrownBy(() -> ElementTypes.of(type));
+    } else {
+      assertThat(ElementTypes.of(ElementTypes.of(type))).isEqualTo(type);
+    }
   }
 
   @ParameterizedTest
