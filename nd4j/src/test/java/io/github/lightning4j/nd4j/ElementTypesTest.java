@@ -44,7 +44,7 @@ final class ElementTypesTest {
         row(DataType.INT32, DType.I32, Integer.MAX_VALUE, Integer.MIN_VALUE, -1, 0, 1, 1 << 24 | 1),
         row(DataType.INT8, DType.I8, 127, -128, -1, 0, 1, 2),
         row(DataType.INT16, DType.I16, 32767, -32768, -1, 0, 1, 256),
-        row(DataType.UINT64, DType.U64, 0x1.fffffffffffffp63, 0x1p63, 1L << 62, 0, 1, 1L << 33),
+        row(DataType.UINT64, DType.U64, 0x1.fffffffffffffp62, 1L << 62, 255, 0, 1, 1L << 33),
         row(DataType.UINT32, DType.U32, 4294967295.0, 0x1p31, 1 << 30, 0, 1, 1 << 24 | 1),
         row(DataType.UINT16, DType.U16, 65535, 32768, 32767, 0, 1, 256),
         row(DataType.UINT8, DType.U8, 255, 128, 127, 0, 1, 2),
@@ -138,6 +138,9 @@ final class ElementTypesTest {
     INDArray array = Nd4jTensors.toArray(tensor);
     assertThat(Nd4jTensors.toTensor(array).address()).isEqualTo(tensor.address());
     assertThat(Nd4jTensors.toTensor(array.dup()).toLongs()).isEqualTo(bits);
+    assertThat(Nd4jTensors.toTensor(array.castTo(DataType.DOUBLE)).toDoubles())
+        .containsExactly(0x1p64, 0x1p63, 0x1p63, 0x1p63);
+    assertThat(array.getDouble(1)).as("ND4J reads single elements as signed").isEqualTo(-0x1p63);
   }
 
   @ParameterizedTest
