@@ -49,6 +49,12 @@ final class BackwardRun implements AutoCloseable {
         new Prefill(p.q, p.k, p.v, p.decay, p.options, p.out).initialState(p.initial), gradients);
   }
 
+  /** Holds the gradients against wider ones. */
+  void assertClose(BackwardRun wider, double limit) {
+    Rounded.assertClose("gradients", fused, wider.fused.toDoubles(), limit, 0);
+    Rounded.assertClose("dInitial", dInitial, wider.dInitial.toDoubles(), limit, 0);
+  }
+
   /** All gradients but the decay's. */
   double[] all() {
     double[] first = fused.toDoubles();
