@@ -21,8 +21,18 @@ abstract class SnapshotsContract {
 
   @ParameterizedTest
   @CsvSource({
-    "1, 0, 40", "5, 0, 131", "32, 0, 128", "64, 0, 200", "100, 0, 257", "100, 99, 257", "100, 100, 99",
-    "32, 17, 100", "7, 3, 4", "7, 3, 3", "50, 0, 49", "1000, 2500, 4700"
+    "1, 0, 40",
+    "5, 0, 131",
+    "32, 0, 128",
+    "64, 0, 200",
+    "100, 0, 257",
+    "100, 99, 257",
+    "100, 100, 99",
+    "32, 17, 100",
+    "7, 3, 4",
+    "7, 3, 3",
+    "50, 0, 49",
+    "1000, 2500, 4700"
   })
   void areTheStatesOfPrefixes(int every, long position, int tokens) {
     try (Problem p = new Problem(every + tokens, 1, tokens, 9, 16, 0.84, 0.003)) {
