@@ -12,7 +12,6 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** A norm on the way out gives what {@link GatedRmsNorm} makes of the bare outputs. */
@@ -88,8 +87,8 @@ abstract class FusedNormContract {
   }
 
   @ParameterizedTest
-  @EnumSource(names = {"F32", "BF16"})
-  void crossesBlocks(DType out) {
+  @CsvSource({"F32, 100", "BF16, 128"})
+  void crossesBlocks(DType out, int every) {
     // Blocks are 1 MiB of outputs in F32: 256 tokens of 16 heads of 64.
     double[] slopes = new double[16];
     for (int h = 0; h < slopes.length; h++) {
@@ -100,15 +99,17 @@ abstract class FusedNormContract {
       Tensor gate = gate(p, DType.F32);
       Tensor bare = bare(p);
       Tensor state = p.scope.allocate(DType.F32, p.state.shape());
-      Tensor taken = p.scope.allocate(DType.F32, 14, 16, 8, 64);
-      Tensor expected = p.scope.allocate(DType.F32, 14, 16, 8, 64);
+      long count = 2 * Prefill.snapshotCount(0, 700, every);
+      Tensor taken = p.scope.allocate(DType.F32, count, 16, 8, 64);
+      Tensor expected = p.scope.allocate(DType.F32, count, 16, 8, 64);
       attention()
-          .prefill(p.pass(bare).initialState(p.initial).finalState(state).snapshots(100, expected));
+          .prefill(
+              p.pass(bare).initialState(p.initial).finalState(state).snapshots(every, expected));
       attention()
           .prefill(
               p.pass()
                   .state(p.state)
-                  .snapshots(100, taken)
+                  .snapshots(every, taken)
                   .norm(new OutputNorm(weight, EPS, gate)));
       Rounded.assertClose("normed", p.out, normed(bare, weight, gate), 1e-10, 1);
       Closeness.assertNmse("state", p.state, state, 1e-12);

@@ -94,6 +94,22 @@ final class ThreadsBitsTest {
   }
 
   @Test
+  void moreSegmentsThanAreUnderWayAtOnce() {
+    long tokens = 9 * 2048 + 5; // two threads take eight segments at a time, see SplitTest
+    try (Problem p = new Problem(2, 1, tokens, 8, 40, 0.0003)) {
+      Tensor taken = p.scope.allocate(DType.F32, 6, 1, 8, 40);
+      for (Tensor initial : new Tensor[] {p.initial, null}) {
+        assertSame(
+            () -> {
+              Prefill pass = p.pass().finalState(p.state).snapshots(3000, taken);
+              attention.prefill(initial == null ? pass : pass.initialState(initial));
+              return List.of(p.out, p.state, taken);
+            });
+      }
+    }
+  }
+
+  @Test
   void longAndShortSequencesPacked() {
     try (Problem p = new Problem(1, 1, 4500 + 10 + 6200, 32, 64, 0.003)) {
       Tensor offsets = p.scope.add(Tensor.of(new int[] {0, 4500, 4510, 10710}, 4));

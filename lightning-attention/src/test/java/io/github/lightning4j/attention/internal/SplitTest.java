@@ -43,6 +43,8 @@ final class SplitTest {
     assertThat(split(1, LONG, 1, 128, 16).segments()).isTrue();
     assertThat(split(1, LONG, 1, 40, 16)).isEqualTo(new Split(1, true));
     assertThat(split(1, LONG, 2, 64, 16).segments()).isTrue();
+    List<Sequence> ten = sequences(1, 9 * Split.SEGMENT + 5);
+    assertThat(Split.of(ten, 1, 8, 40, 2)).isEqualTo(new Split(1, true));
   }
 
   @Test
