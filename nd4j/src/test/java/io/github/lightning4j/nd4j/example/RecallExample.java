@@ -1,11 +1,12 @@
 package io.github.lightning4j.nd4j.example;
 
 import io.github.lightning4j.attention.Decay;
+import io.github.lightning4j.attention.Gradients;
 import io.github.lightning4j.attention.LightningAttention;
 import io.github.lightning4j.attention.Options;
+import io.github.lightning4j.attention.Prefill;
 import io.github.lightning4j.attention.Slopes;
 import io.github.lightning4j.core.DType;
-import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.nd4j.Nd4jTensors;
 import java.util.HashMap;
@@ -120,24 +121,9 @@ final class RecallExample {
     Tensor in = Nd4jTensors.toTensor(qkv);
     Tensor dOut = Nd4jTensors.toTensor(dMixed);
     Tensor dIn = Nd4jTensors.toTensor(dQkv);
-    try (MemoryScope scope = new MemoryScope()) {
-      Tensor initial = scope.allocate(DType.F32, ROWS, HEADS, DIM, DIM);
-      Tensor dInitial = scope.allocate(DType.F32, ROWS, HEADS, DIM, DIM);
-      attention.backward(
-          part(in, 0),
-          part(in, 1),
-          part(in, 2),
-          decay,
-          Options.DEFAULT,
-          initial,
-          dOut,
-          null, // nobody looks at the last state
-          part(dIn, 0),
-          part(dIn, 1),
-          part(dIn, 2),
-          dInitial,
-          null); // nor learns the decay
-    }
+    attention.backward(
+        new Prefill(part(in, 0), part(in, 1), part(in, 2), decay, Options.DEFAULT, dOut),
+        new Gradients(dOut).outDq(part(dIn, 0)).outDkDv(part(dIn, 1), part(dIn, 2)));
     return dQkv;
   }
 
