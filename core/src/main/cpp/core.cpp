@@ -48,7 +48,7 @@ static T* at(int64_t address) {
 // Takes the instruction set wanted (0: the best) and returns the best one of this CPU.
 static int l4j_core_init(int isa) {
   int best = l4j::best_isa();
-  l4j::core::table = &l4j::core::kTables[isa == 0 ? best : std::min(isa, best)];
+  l4j::core::table = l4j::table_for(l4j::core::kTables, isa, best);
   return best;
 }
 
