@@ -14,6 +14,7 @@ namespace l4j::avx2 {
 #pragma GCC push_options
 #ifdef L4J_EMULATED
 #pragma GCC target("avx2,fma,f16c,bmi2")
+#define L4J_HALVES
 #else
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,bmi2,prefer-vector-width=512")
 #endif
@@ -23,6 +24,7 @@ namespace l4j::avx512 {
 #include L4J_KERNELS
 }  // namespace l4j::avx512
 #undef L4J_WIDTH
+#undef L4J_HALVES
 #pragma GCC pop_options
 
 #undef L4J_KERNELS

@@ -1,6 +1,6 @@
 // A vector of L4J_WIDTH floats, the same code for every instruction set. Included by foreach_isa.h inside
 // the namespace of an instruction set; a library with two kernel files sees it twice, hence the guard per
-// width. 16 floats without AVX-512 (see foreach_isa.h) are two halves of 8.
+// width. With L4J_HALVES, 16 floats are two vectors of AVX2.
 #if L4J_WIDTH == 8 && !defined(L4J_SIMD_8) || L4J_WIDTH == 16 && !defined(L4J_SIMD_16)
 #if L4J_WIDTH == 8
 #define L4J_SIMD_8
@@ -14,8 +14,7 @@ typedef float vf __attribute__((vector_size(L4J_WIDTH * 4)));
 typedef int32_t vi __attribute__((vector_size(L4J_WIDTH * 4)));
 typedef float vf_mem __attribute__((vector_size(L4J_WIDTH * 4), aligned(4), may_alias));
 
-#if L4J_WIDTH == 16 && !defined(__AVX512F__)
-#define L4J_HALVES
+#if defined(L4J_HALVES)
 static inline vf join(avx2::vf low, avx2::vf high) {
   return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 }
@@ -209,5 +208,4 @@ static inline vf one_plus_exp_minus(vf x) {
 static inline vf sigmoid(vf x) { return splat(1.0f) / one_plus_exp_minus(x); }
 static inline vf silu(vf x) { return x / one_plus_exp_minus(x); }
 
-#undef L4J_HALVES
 #endif

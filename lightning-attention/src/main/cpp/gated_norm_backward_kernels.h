@@ -23,7 +23,7 @@ static inline void add_doubles(double* to, vf v, int64_t n) {
     for (int64_t i = 0; i < n; ++i) to[i] += v[i];
     return;
   }
-#if L4J_WIDTH == 16 && !defined(__AVX512F__)
+#if defined(L4J_HALVES)
   avx2::add_doubles(to, low_half(v), 8);
   avx2::add_doubles(to + 8, high_half(v), 8);
 #elif L4J_WIDTH == 16

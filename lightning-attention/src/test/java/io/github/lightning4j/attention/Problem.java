@@ -28,16 +28,30 @@ final class Problem implements AutoCloseable {
   }
 
   Problem(long seed, long b, long t, long dk, long dv, Options options, double... slopes) {
+    this(seed, DType.F32, DType.F32, b, t, dk, dv, options, slopes);
+  }
+
+  /** Inputs and outputs of other types. */
+  Problem(
+      long seed,
+      DType type,
+      DType outType,
+      long b,
+      long t,
+      long dk,
+      long dv,
+      Options options,
+      double... slopes) {
     long h = slopes.length;
-    fused = scope.add(Cases.normal(seed, DType.F32, b, t, h, 2 * dk + dv));
+    fused = scope.add(Cases.normal(seed, type, b, t, h, 2 * dk + dv));
     q = fused.narrow(3, 0, dk);
     k = fused.narrow(3, dk, dk);
     v = fused.narrow(3, 2 * dk, dv);
     initial = scope.add(Cases.normal(seed + 1, DType.F32, b, h, dk, dv));
     state = scope.allocate(DType.F32, b, h, dk, dv);
     state.copyFrom(initial);
-    out = scope.allocate(DType.F32, b, t, h, dv);
-    dOut = scope.add(Cases.normal(seed + 2, DType.F32, b, t, h, dv));
+    out = scope.allocate(outType, b, t, h, dv);
+    dOut = scope.add(Cases.normal(seed + 2, outType, b, t, h, dv));
     dFinal = scope.add(Cases.normal(seed + 3, DType.F32, b, h, dk, dv));
     decay = Decay.ofSlopes(slopes);
     this.options = options;

@@ -11,8 +11,8 @@ public enum Isa {
   /** AVX-512 F, BW, VL, DQ. */
   AVX512(2),
   /**
-   * AMX tiles of bf16, beyond {@link #AVX512}, where Linux grants their use. Modules without kernels
-   * for it use those of AVX-512.
+   * AMX tiles of bf16, beyond {@link #AVX512}, where Linux grants their use. Modules without
+   * kernels for it use those of AVX-512.
    */
   AMX(3);
 
