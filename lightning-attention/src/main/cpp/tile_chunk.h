@@ -55,14 +55,16 @@ struct TileChunk {
   float *v, *v_high, *v_low;
   // R state [Dk x Dv] in two parts
   float *s_high, *s_low;
-  // Keys of one block of tokens [kBlock][Dk] of bf16; sums of a block [kBlock][kBlock] of floats
-  float *rows, *read, *within;
+  // Keys of one block of tokens [kBlock][Dk] of bf16
+  float* rows;
+  // Sums of a block [kBlock][kBlock] of floats, or of two; one set is made while the other is used
+  float* sums[2];
   // States [Dk][ld]
   float* states[3];
 
   static int64_t floats(int64_t Dk, int64_t Dv) {
     int64_t K = blocks(Dk), E = blocks(Dv), M = kTokenBlocks;
-    return kTile * (6 * M * K + 2 * M * M + 6 * M * E + 4 * K * E + 2 * K + 8) + 3 * K * kBlock * leading(Dv);
+    return kTile * (6 * M * K + 2 * M * M + 6 * M * E + 4 * K * E + 2 * K + 16) + 3 * K * kBlock * leading(Dv);
   }
   TileChunk(float* at, int64_t Dk, int64_t Dv) : K(blocks(Dk)), E(blocks(Dv)), ld(leading(Dv)) {
     auto tiles = [&](int64_t count) {
@@ -74,7 +76,7 @@ struct TileChunk {
     for (float** x : {&v, &v_high, &v_low}) *x = tiles(2 * kTokenBlocks * E);
     for (float** x : {&s_high, &s_low}) *x = tiles(2 * K * E);
     rows = tiles(2 * K);
-    for (float** x : {&read, &within}) *x = tiles(4);
+    for (float*& x : sums) x = tiles(8);
     for (int i = 0; i < 3; ++i) states[i] = at + i * K * kBlock * ld;
   }
   // Row i of two tiles side by side in depth, from the depth of block b on, of a left operand `depth` blocks deep.
