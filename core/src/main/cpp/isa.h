@@ -32,9 +32,10 @@ enum DType { kF64 = 0, kF32 = 1, kF16 = 2, kBF16 = 3 };
 // What the test asks for, 2 or 3.
 inline Isa best_isa() { return static_cast<Isa>(std::atoi(std::getenv("LIGHTNING4J_EMULATED_ISA"))); }
 #else
-// Asks Linux for the tiles' state (8 KiB a thread that uses them); once granted, it holds for all threads.
-inline bool tiles_permitted() {
-  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+// Linux lets a process use the tile registers only after it has asked once, for all its threads
+// (Documentation/arch/x86/xstate.rst).
+inline bool tiles_allowed() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
@@ -47,7 +48,7 @@ inline Isa best_isa() {
       !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq")) {
     return kAvx2;
   }
-  if (__builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") && tiles_permitted()) return kAmx;
+  if (__builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") && tiles_allowed()) return kAmx;
   return kAvx512;
 }
 #endif

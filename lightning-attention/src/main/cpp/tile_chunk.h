@@ -104,10 +104,36 @@ struct TileDecay {
   const float* row(int64_t i) const { return down + kTileTokens - i; }
 };
 
-// The next n <= kWidth elements, through SiLU (then rounded to bf16 again) or not; zeros behind them.
+// 1 / x within 2^-14.
+static inline vf near_reciprocal(vf x) {
+#if defined(L4J_HALVES)
+  return (vf)((vi)(splat(1.0f) / x) & ~0x1ff);
+#else
+  return (vf)_mm512_rcp14_ps((__m512)x);
+#endif
+}
+
+// SiLU within 2^-13, a 32nd of the step of bf16 to which it is rounded: without a division and with 2^f of degree
+// 4 it takes half the cycles of silu().
+static inline vf silu_to_bf16(vf x) {
+  const vf magic = splat(12582912.0f);  // see exp()
+  vf y = at_least(at_most(x * splat(-1.44269504f), 125.0f), -125.0f);
+  vf shifted = y + magic;
+  vf f = y - (shifted - magic);
+  vf p = splat(0.009570101f);
+  p = p * f + splat(0.055917863f);
+  p = p * f + splat(0.24024744f);
+  p = p * f + splat(0.6931218f);
+  p = p * f + splat(0.9999993f);
+  vf power = (vf)((vi)p + ((vi)shifted << 23));
+  vf sigmoid = near_reciprocal(power + splat(1.0f));
+  return rounded(x * (x < -100.0f ? vf{} : sigmoid));
+}
+
+// The next n <= kWidth elements, through SiLU or not; zeros behind them.
 static inline vf read(const bf16* from, int64_t n, bool with_silu) {
   vf x = load_next(from, n);
-  return with_silu ? rounded(silu(x)) : x;
+  return with_silu ? silu_to_bf16(x) : x;
 }
 static inline const bf16* tokens_at(const Rows& x, int64_t t) { return reinterpret_cast<const bf16*>(x.row(t)); }
 
