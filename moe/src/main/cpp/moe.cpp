@@ -44,7 +44,7 @@ static T* at(int64_t address) {
 // Takes the instruction set wanted (0: the best) and returns the best one of this CPU.
 static int l4j_moe_init(int isa) {
   int best = l4j::best_isa();
-  l4j::moe::table = &l4j::moe::kTables[isa == 0 ? best : std::min(isa, best)];
+  l4j::moe::table = l4j::table_for(l4j::moe::kTables, isa, best);
   return best;
 }
 
