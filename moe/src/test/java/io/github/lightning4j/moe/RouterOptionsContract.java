@@ -245,38 +245,6 @@ abstract class RouterOptionsContract {
     FlatMemory.assertFlat("router", 10_000, () -> routed(row, options, row));
   }
 
-  @Test
-  void refusesOptionsThatDoNotFitTheExperts() {
-    float[] row = new float[12];
-    refused("k: expected 1 <= k <= 12, got 13", () -> routed(row, topK(13), null));
-    refused(
-        "groups: expected a divisor of 12 experts, got 5",
-        () -> routed(row, topK(2).withGroups(5, 2, 1), null));
-    refused(
-        "topGroups: expected enough for k = 7 experts, got 2 groups of 3",
-        () -> routed(row, topK(7).withGroups(4, 2, 1), null));
-    refused(
-        "groupBest: expected at most the 3 experts of a group, got 4",
-        () -> routed(row, topK(2).withGroups(4, 2, 4), null));
-    refused("bias: expected shape [12], got [4]", () -> routed(row, topK(2), new float[4]));
-    float[] bad = new float[12];
-    bad[3] = Float.NaN;
-    refused("bias[3]: expected a finite number, got NaN", () -> routed(row, topK(2), bad));
-  }
-
-  @Test
-  void backwardRefusesAnotherK() {
-    try (MemoryScope scope = new MemoryScope()) {
-      Tensor logits = scope.allocate(DType.F32, 2, 4);
-      Tensor index = scope.allocate(DType.I32, 2, 2);
-      Tensor weight = scope.allocate(DType.F32, 2, 2);
-      Tensor out = scope.allocate(DType.F32, 2, 4);
-      refused(
-          "index: expected shape [2, 3], got [2, 2]",
-          () -> router().backward(logits, topK(3), index, weight, out));
-    }
-  }
-
   static void refused(String message, ThrowingCallable call) {
     assertThatThrownBy(call)
         .isInstanceOf(IllegalArgumentException.class)
