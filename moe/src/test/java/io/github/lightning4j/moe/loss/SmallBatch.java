@@ -1,6 +1,5 @@
 package io.github.lightning4j.moe.loss;
 
-
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.MemoryScope;
@@ -13,7 +12,10 @@ import io.github.lightning4j.moe.loss.BalanceLoss.Scope;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Two layers of random logits and the choice of their routers; the formulas of the losses over it, written plainly. */
+/**
+ * Two layers of random logits and the choice of their routers; the formulas of the losses over it,
+ * written plainly.
+ */
 final class SmallBatch {
   static final int LAYERS = 2;
   static final int TOKENS = 11;
@@ -111,8 +113,7 @@ final class SmallBatch {
     return total;
   }
 
-  static double plainValue(
-      RouterBatch batch, double[][] logits, LossTerm term, Score score) {
+  static double plainValue(RouterBatch batch, double[][] logits, LossTerm term, Score score) {
     double value = 0;
     if (term instanceof BalanceLoss balance) {
       int[][] layers =
