@@ -20,12 +20,18 @@ import java.util.stream.IntStream;
  * of neighbouring experts onto nodes and then replicates and packs within each node, so that a
  * group's tokens need not leave its node.
  *
+ * <p>The packing is greedy, and spare replicas can make it worse: loads 4, 3, 3, 2 fill two GPUs
+ * with 6 and 6, but with two spare replicas with 6.5 and 5.5. So where the experts fill the GPUs
+ * evenly without replicas and the busiest GPU would then have less to do, they are packed so, and
+ * each GPU gets further copies of its own experts in its spare places. The busiest GPU is thus
+ * never busier than without replicas.
+ *
  * <p>Deterministic: of equal experts the one with fewest replicas, then the lowest is replicated;
- * equal items are packed lowest first into the lowest pack. Adding replicas never raises the load
- * of the busiest replica; the packing is greedy, within no bound of the best one, and may put two
- * replicas of an expert on one GPU. Loads are compared in double. Cost: (replicas - E) E + replicas
- * GPUs steps. Immutable. Source: the balancer published with DeepSeek-V3, which falls back to flat
- * placement where groups do not divide over nodes; here that is an error.
+ * equal items are packed lowest first into the lowest pack. Two replicas of an expert may lie on
+ * one GPU. Loads are compared in double. Cost: (replicas - E) E + replicas GPUs steps. Immutable.
+ * Source: the balancer published with DeepSeek-V3 (EPLB), which does not look back at the packing
+ * without replicas, and falls back to flat placement where groups do not divide over nodes; here
+ * that is an error.
  */
 public final class ReplicaPlacement {
   private final double[] load;
@@ -76,41 +82,15 @@ public final class ReplicaPlacement {
     }
     int[] nodeOfGroup = BalancedPacking.of(groupLoad, nodes).pack();
     int perNode = replicas / nodes;
-    int perGpu = replicas / gpus;
     int[] logical = new int[replicas];
     for (int node = 0; node < nodes; node++) {
       int here = node;
       int[] experts =
           IntStream.range(0, load.length).filter(e -> nodeOfGroup[e / groupSize] == here).toArray();
-      int[] copies = new int[load.length];
-      int[] replica = replicate(load, experts, perNode, copies);
-      double[] share = Arrays.stream(replica).mapToDouble(e -> load[e] / copies[e]).toArray();
-      BalancedPacking packing = BalancedPacking.of(share, gpus / nodes);
-      for (int r = 0; r < perNode; r++) {
-        logical[node * perNode + packing.pack()[r] * perGpu + packing.place()[r]] = replica[r];
-      }
+      int[] placed = new NodePlacement(load, experts, gpus / nodes).place(perNode);
+      System.arraycopy(placed, 0, logical, node * perNode, perNode);
     }
     return new ReplicaPlacement(load.clone(), gpus, logical);
-  }
-
-  /** The expert of each of {@code count} replicas; counts them in {@code outCopies}. */
-  private static int[] replicate(double[] load, int[] experts, int count, int[] outCopies) {
-    int[] replica = Arrays.copyOf(experts, count);
-    for (int e : experts) {
-      outCopies[e] = 1;
-    }
-    for (int r = experts.length; r < count; r++) {
-      int most = experts[0];
-      for (int e : experts) {
-        int order = Double.compare(load[e] / outCopies[e], load[most] / outCopies[most]);
-        if (order > 0 || order == 0 && outCopies[e] < outCopies[most]) {
-          most = e;
-        }
-      }
-      replica[r] = most;
-      outCopies[most]++;
-    }
-    return replica;
   }
 
   /** The number of experts E. */
