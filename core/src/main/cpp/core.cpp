@@ -1,5 +1,5 @@
-// libjnicore: matrix products, row-wise operators, file mapping. Addresses come from Java as 64-bit integers;
-// the Java side has checked every size.
+// libjnicore: matrix products, row-wise operators, machine limits, file mapping. Addresses come from Java
+// as 64-bit integers; the Java side has checked every size.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -10,6 +10,9 @@
 #include "foreach_isa.h"
 #define L4J_KERNELS "rows_kernels.h"
 #include "foreach_isa.h"
+#define L4J_KERNELS "limits_kernels.h"
+#include "foreach_isa.h"
+#include "amx_limits.h"
 
 namespace l4j::core {
 
@@ -20,12 +23,17 @@ struct Table {
   decltype(&avx2::scaled_sum) scaled_sum;
   decltype(&avx2::rope) rope;
   decltype(&avx2::gather_rows) gather_rows;
+  decltype(&avx2::fma_chains) fma_chains;
+  decltype(&avx2::read_memory) read_memory;
+  decltype(&avx2::copy_memory) copy_memory;
 };
 
 constexpr Table kTables[] = {
     {},
-    {avx2::gemm, avx2::widen, avx2::rms_norm, avx2::scaled_sum, avx2::rope, avx2::gather_rows},
-    {avx512::gemm, avx512::widen, avx512::rms_norm, avx512::scaled_sum, avx512::rope, avx512::gather_rows},
+    {avx2::gemm, avx2::widen, avx2::rms_norm, avx2::scaled_sum, avx2::rope, avx2::gather_rows,
+     avx2::fma_chains, avx2::read_memory, avx2::copy_memory},
+    {avx512::gemm, avx512::widen, avx512::rms_norm, avx512::scaled_sum, avx512::rope, avx512::gather_rows,
+     avx512::fma_chains, avx512::read_memory, avx512::copy_memory},
 };
 
 static const Table* table = nullptr;
@@ -95,6 +103,22 @@ static void l4j_gather_rows(int type, int64_t tbl, int64_t row, int64_t ids, int
                             int64_t t1) {
   using namespace l4j::core;
   table->gather_rows(type, at<void>(tbl), row, at<int32_t>(ids), at<float>(out), ldo, t0, t1);
+}
+
+static int64_t l4j_fma_chains(int64_t rounds) { return l4j::core::table->fma_chains(rounds); }
+static int l4j_amx_allowed() { return l4j::amx_allowed(); }
+static int64_t l4j_amx_chains(int64_t rounds) { return l4j::amx_chains(rounds); }
+static void l4j_read_memory(int64_t p, int64_t n) {
+  using namespace l4j::core;
+  table->read_memory(at<float>(p), n);
+}
+static void l4j_copy_memory(int64_t from, int64_t to, int64_t n) {
+  using namespace l4j::core;
+  table->copy_memory(at<float>(from), at<float>(to), n);
+}
+// The largest cache, in bytes; 0 where the system does not say.
+static int64_t l4j_cache_bytes() {
+  return std::max({sysconf(_SC_LEVEL2_CACHE_SIZE), sysconf(_SC_LEVEL3_CACHE_SIZE), sysconf(_SC_LEVEL4_CACHE_SIZE), 0L});
 }
 
 // Maps a file read-only; 0 where the system refuses.
