@@ -64,7 +64,7 @@ final class Liveness implements AutoCloseable {
       watch.setDaemon(true);
       watch.start();
       for (int other = 0; other < rank; other++) {
-        liveness.add(other, Meeting.of(meetings.get(other)).visit(other, rank));
+        liveness.visit(other, Meeting.of(meetings.get(other)));
       }
       liveness.awaitAll();
       return liveness;
@@ -73,10 +73,22 @@ final class Liveness implements AutoCloseable {
     }
   }
 
+  private void visit(int other, Meeting where) {
+    try {
+      add(other, where.visit(rank));
+    } catch (IOException e) {
+      throw new RankFailedException(other, size, e.getMessage());
+    }
+  }
+
   private void awaitAll() {
     long start = System.nanoTime();
     for (int round = 0; peers.size() < size - 1; round++) {
       Idle.pause(round);
+      Roster.Failure failure = roster.failure();
+      if (failure != null) {
+        throw new RankFailedException(failure.rank(), size, failure.reason());
+      }
       if (System.nanoTime() - start > START) {
         for (int other = 0; other < size; other++) {
           if (other != rank && !peers.containsKey(other)) {

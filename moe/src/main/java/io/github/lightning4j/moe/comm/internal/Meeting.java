@@ -8,7 +8,6 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.NetworkInterface;
 import java.net.Socket;
-import java.net.SocketTimeoutException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
@@ -71,7 +70,7 @@ record Meeting(int port, long word, List<String> hosts) {
   }
 
   /** Connects to the rank whose meeting this is. */
-  SocketChannel visit(int host, int visitor) throws IOException {
+  SocketChannel visit(int visitor) throws IOException {
     List<String> failures = new ArrayList<>();
     for (String address : hosts) {
       SocketChannel channel = SocketChannel.open();
@@ -90,8 +89,11 @@ record Meeting(int port, long word, List<String> hosts) {
       channel.close();
     }
     throw new IOException(
-        "rank %d cannot be reached at port %d of %s; open the port range of /proc/sys/net/ipv4/ip_local_port_range between the hosts"
-            .formatted(host, port, failures));
+        "it cannot be reached at port "
+            + port
+            + " of "
+            + failures
+            + "; open the ports of /proc/sys/net/ipv4/ip_local_port_range between the hosts");
   }
 
   /**
@@ -107,7 +109,7 @@ record Meeting(int port, long word, List<String> hosts) {
         visitor.write(ByteBuffer.allocate(8).putLong(~word).flip());
         return fields.getInt();
       }
-    } catch (SocketTimeoutException e) {
+    } catch (IOException e) {
       // A stranger without manners.
     }
     visitor.close();

@@ -39,8 +39,7 @@ public final class MpiTransport implements Transport {
   private final int size;
   private final int maxTag;
   private final Roster roster;
-  private @Nullable Liveness liveness;
-  private boolean abandoned;
+  private volatile @Nullable Liveness liveness;
 
   private MpiTransport() {
     await(starter.submit(MpiTransport::start), START_SECONDS, "MPI_Init");
@@ -153,15 +152,15 @@ public final class MpiTransport implements Transport {
 
   @Override
   public void announce(Notice notice) {
-    if (liveness != null) {
-      liveness.announce(notice);
+    Liveness connected = liveness;
+    if (connected != null) {
+      connected.announce(notice);
     }
   }
 
-  /** From here on MPI is not called any more, so it writes to no memory. */
   @Override
   public void abandon() {
-    abandoned = true;
+    // Nothing is called any more, and MPI writes to memory only when called.
   }
 
   /** Waits for the goodbye of all ranks, polling, as messages to them may still be under way. */
@@ -172,15 +171,16 @@ public final class MpiTransport implements Transport {
       Idle.pause(round);
     }
     poll.run();
-    if (!abandoned) {
+    if (roster.failure() == null) {
       try {
         await(starter.submit(MpiFunctions::finish), FINISH_SECONDS, "MPI_Finalize");
       } catch (IllegalStateException e) {
         System.getLogger(MpiTransport.class.getName()).log(Level.WARNING, e.getMessage());
       }
     }
-    if (liveness != null) {
-      liveness.close();
+    Liveness connected = liveness;
+    if (connected != null) {
+      connected.close();
     }
     starter.shutdown();
   }

@@ -7,7 +7,7 @@ record PendingExchange(Progress progress, Exchange exchange) implements PendingT
   @Override
   public boolean isDone() {
     progress.poll();
-    return exchange.isDone();
+    return exchange.isDone() || progress.hasFailed();
   }
 
   @Override

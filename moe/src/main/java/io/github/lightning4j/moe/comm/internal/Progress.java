@@ -185,9 +185,13 @@ final class Progress {
     }
   }
 
+  boolean hasFailed() {
+    return failure != null;
+  }
+
   /** Ends the connection; operations still under way make it a failure of this rank. */
   void close() {
-    if (!active.isEmpty()) {
+    if (isBusy()) {
       fail(transport.rank(), "it closed the communicator before its operations had ended");
     }
     transport.close(this::poll);
@@ -198,9 +202,18 @@ final class Progress {
     }
   }
 
+  private boolean isBusy() {
+    lock.lock();
+    try {
+      return !active.isEmpty();
+    } finally {
+      lock.unlock();
+    }
+  }
+
   private void drive() {
     for (int round = 0; !closed && failure == null; round++) {
-      if (active.isEmpty()) {
+      if (!isBusy()) {
         LockSupport.park(this);
         round = 0;
       } else if (waiting.get() > 0) {
