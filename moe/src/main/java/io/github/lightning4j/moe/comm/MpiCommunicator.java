@@ -32,12 +32,14 @@ public final class MpiCommunicator {
   }
 
   /**
-   * Joins the job. Once in a process; the communicator must be closed, or the other ranks take this
-   * one as failed when the process ends.
+   * Joins the job. Once in a process, and before long work such as loading a checkpoint, as the
+   * ranks wait for each other. The communicator must be closed, or the other ranks take this one as
+   * failed when the process ends.
    *
-   * @throws IllegalStateException if Open MPI is not there or does not start, if it was joined
-   *     before, or if the process was started by another MPI's launcher
-   * @throws RankFailedException if ranks do not come up within a minute
+   * @throws IllegalStateException if Open MPI is not there or does not start, if a rank does not
+   *     come within a minute or dies before it comes, if the job was joined before, or if the
+   *     process was started by another MPI's launcher
+   * @throws RankFailedException if a rank has come but fails or cannot be reached
    */
   public static Communicator world() {
     if (!isLaunched()) {

@@ -3,6 +3,7 @@ package io.github.lightning4j.moe.comm;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Tensor;
 import java.lang.management.ManagementFactory;
 import java.util.HashMap;
@@ -28,7 +29,7 @@ final class MpiCommunicatorTest extends CommunicatorContract {
           world -> {
             for (Scenario scenario : Scenario.values()) {
               scenario.run(world);
-              System.out.println("rank " + world.rank() + " passed " + scenario);
+              MpiJob.say("rank " + world.rank() + " passed " + scenario);
             }
           });
     }
@@ -58,6 +59,8 @@ final class MpiCommunicatorTest extends CommunicatorContract {
 
   /** Sends more bytes than an int can count. */
   static final class Huge {
+    private static final long STEP = 1021;
+
     public static void main(String[] arguments) throws Exception {
       long bytes = (1L << 31) + 4099;
       MpiCommunicator.run(
@@ -65,18 +68,20 @@ final class MpiCommunicatorTest extends CommunicatorContract {
             boolean sends = world.rank() == 0;
             try (Tensor send = Tensor.allocate(DType.U8, sends ? bytes : 0);
                 Tensor out = Tensor.allocate(DType.U8, sends ? 0 : bytes)) {
-              for (long at = 0; at < send.elements(); at += 1021) {
-                send.accessor().setLong(at, at % 251);
+              Elements sent = send.accessor();
+              for (long at = 0; at < send.elements(); at += STEP) {
+                sent.setLong(at, at % 251);
               }
               long[] to = {0, sends ? bytes : 0};
               long[] from = {sends ? 0 : bytes, 0};
               world.allToAll(send, to, out, from);
-              for (long at = 0; at < out.elements(); at++) {
-                if (out.accessor().getLong(at) != (at % 1021 == 0 ? at % 251 : 0)) {
+              Elements came = out.accessor();
+              for (long at = 0; at < out.elements(); at += STEP) {
+                if (came.getLong(at) != at % 251) {
                   throw new AssertionError("wrong byte at " + at);
                 }
               }
-              System.out.println("rank " + world.rank() + " is content");
+              MpiJob.say("rank " + world.rank() + " is content");
             }
           });
     }

@@ -3,6 +3,8 @@ package io.github.lightning4j.moe.comm;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.lightning4j.core.kernel.NativeLibrary;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -24,6 +26,8 @@ final class MpiJob {
   private static final String SHELL =
       "\"$@\"; code=$?; echo \"rank $OMPI_COMM_WORLD_RANK exit $code\"; exit $code";
 
+  private static final FileOutputStream OUT = new FileOutputStream(FileDescriptor.out);
+
   private final List<String> flags = new ArrayList<>();
   private final List<String> options = new ArrayList<>();
 
@@ -33,6 +37,11 @@ final class MpiJob {
     void assertExit(int rank, int code) {
       assertThat(output).contains("rank " + rank + " exit " + code);
     }
+  }
+
+  /** Writes a line by one call of the system, so that those of other ranks do not come between. */
+  static void say(String line) throws IOException {
+    OUT.write((line + "\n").getBytes(StandardCharsets.UTF_8));
   }
 
   /** Skips where there is no mpirun or no native library; one that was built must load. */

@@ -146,10 +146,11 @@ public final class Collectives implements Communicator {
     return run("checkSame " + name, value, NONE, null).headers();
   }
 
-  /** The texts of all ranks, within a time that makes the silent ones failed. */
+  /** The texts of all ranks, before the first operation; who is silent for so long has failed. */
   List<String> gatherTexts(String text, long limitNanos) {
     Exchange exchange = start(false, "texts", text, NONE, NONE, null);
     progress.await(exchange, limitNanos);
+    operations = 0;
     return exchange.headers().stream().map(Header::value).toList();
   }
 

@@ -61,6 +61,11 @@ final class Exchange {
     return phase == Phase.DONE;
   }
 
+  /** Whether it is over when the headers have come. */
+  boolean isBare() {
+    return payload == null;
+  }
+
   /** Whether a later operation of the same communicator may move its payload. */
   boolean hasMoved() {
     return phase != Phase.HEADERS;

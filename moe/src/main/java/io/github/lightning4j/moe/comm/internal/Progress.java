@@ -4,7 +4,6 @@ import io.github.lightning4j.moe.comm.RankFailedException;
 import io.github.lightning4j.moe.comm.RankMismatchException;
 import io.github.lightning4j.moe.comm.internal.Roster.Failure;
 import java.util.ArrayList;
-import java.util.Iterator;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
@@ -110,8 +109,12 @@ final class Progress {
     }
     try {
       int before = active.size();
-      if (failure == null && healthy()) {
-        step();
+      if (failure == null) {
+        Failure found = findFailure();
+        step(found == null);
+        if (found != null) {
+          giveUp(found);
+        }
       }
       return active.size() < before;
     } finally {
@@ -119,16 +122,13 @@ final class Progress {
     }
   }
 
-  private void step() {
+  /** Ends what has arrived, and moves payloads unless a rank has failed. */
+  private void step(boolean move) {
     for (int i = 0; i < active.size(); i++) {
       Exchange exchange = active.get(i);
-      exchange.step(transport, buffers, mayMove(exchange, i));
+      exchange.step(transport, buffers, exchange.isBare() || move && mayMove(exchange, i));
     }
-    for (Iterator<Exchange> it = active.iterator(); it.hasNext(); ) {
-      if (it.next().isDone()) {
-        it.remove();
-      }
-    }
+    active.removeIf(Exchange::isDone);
   }
 
   /** Payloads of one communicator move in the order of its operations, as they share a tag. */
@@ -142,7 +142,7 @@ final class Progress {
     return true;
   }
 
-  private boolean healthy() {
+  private @Nullable Failure findFailure() {
     Roster roster = transport.roster();
     for (Exchange exchange : active) {
       Failure missing = roster.missing(exchange.group(), exchange.sequence());
@@ -150,14 +150,14 @@ final class Progress {
         roster.failed(missing.rank(), missing.reason());
       }
     }
-    Failure found = roster.failure();
-    if (found != null) {
-      transport.abandon();
-      active.clear();
-      failure = found;
-      transport.announce(Notice.failed(found));
-    }
-    return found == null;
+    return roster.failure();
+  }
+
+  private void giveUp(Failure found) {
+    transport.abandon();
+    active.clear();
+    failure = found;
+    transport.announce(Notice.failed(found));
   }
 
   /** Tells all that this rank, or one it heard of, cannot go on; gives up everything under way. */
@@ -165,8 +165,9 @@ final class Progress {
     transport.roster().failed(rank, reason);
     lock.lock();
     try {
-      if (failure == null) {
-        healthy();
+      Failure found = findFailure();
+      if (failure == null && found != null) {
+        giveUp(found);
       }
     } finally {
       lock.unlock();

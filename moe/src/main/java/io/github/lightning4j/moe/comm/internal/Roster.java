@@ -82,7 +82,8 @@ public final class Roster {
         Long operations = left.get(key(rank, group.context()));
         if (operations != null && operations <= operation) {
           return new Failure(
-              rank, "it closed the communicator after " + operations + " operations, others go on");
+              rank,
+              "it closed the communicator after " + operations + " operations while others go on");
         }
       }
     }
