@@ -78,7 +78,7 @@ final class MpiJob {
   /** Runs the job; takes each line as it comes. A job that hangs is killed after two minutes. */
   Result run(int ranks, Consumer<String> line, Class<?> main, String... arguments) {
     List<String> command = new ArrayList<>(List.of("mpirun", "-n", "" + ranks));
-    command.addAll(List.of("--oversubscribe", "--allow-run-as-root"));
+    command.addAll(List.of("--oversubscribe", "--bind-to", "none", "--allow-run-as-root"));
     command.addAll(flags);
     command.addAll(List.of("sh", "-c", SHELL, "sh"));
     command.add(System.getProperty("java.home") + "/bin/java");
