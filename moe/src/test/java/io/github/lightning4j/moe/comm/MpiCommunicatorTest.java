@@ -10,15 +10,15 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Assumptions;
-import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /** The contract in jobs of 1, 2 and 4 processes; each job runs all scenarios. */
 final class MpiCommunicatorTest extends CommunicatorContract {
   private final Map<Integer, MpiJob.Result> jobs = new HashMap<>();
 
-  @BeforeAll
-  static void assumeMpi() {
+  @BeforeEach
+  void assumeMpi() {
     MpiJob.assume();
   }
 

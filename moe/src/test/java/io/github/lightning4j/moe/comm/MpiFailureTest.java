@@ -5,15 +5,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.moe.comm.MpiJob.Result;
 import java.io.IOException;
-import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /** Jobs of three processes whose middle one goes wrong: the others say so and end. */
 final class MpiFailureTest {
   private static final String DIED = "its process ended without closing the communicator";
 
-  @BeforeAll
-  static void assumeMpi() {
+  @BeforeEach
+  void assumeMpi() {
     MpiJob.assume();
   }
 

@@ -106,13 +106,14 @@ enum Scenario {
     @Override
     void run(Communicator world) throws InterruptedException {
       try (Rows rows = new Rows(world, DType.F32, 2048, 40)) {
-        world.allToAllAsync(rows.send, rows.rowsTo, rows.out, rows.rowsFrom);
+        PendingTransfer pending =
+            world.allToAllAsync(rows.send, rows.rowsTo, rows.out, rows.rowsFrom);
         for (int i = 0; i < 3000 && !rows.hasArrived(); i++) {
           Thread.sleep(10);
         }
         rows.assertArrived();
+        pending.await();
       }
-      world.barrier();
     }
   },
   SPLITS_INTO_A_GRID {
