@@ -5,10 +5,21 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <type_traits>
+
 #include "isa.h"
+#include "quant_layout.h"
 #define L4J_KERNELS "gemm_kernels.h"
 #include "foreach_isa.h"
 #define L4J_KERNELS "rows_kernels.h"
+#include "foreach_isa.h"
+#define L4J_KERNELS "quant_dots.h"
+#include "foreach_isa.h"
+#define L4J_KERNELS "quant_rows.h"
+#include "foreach_isa.h"
+#define L4J_KERNELS "quant_kernels.h"
+#include "foreach_isa.h"
+#define L4J_KERNELS "quantizer_kernels.h"
 #include "foreach_isa.h"
 
 namespace l4j::core {
@@ -20,12 +31,18 @@ struct Table {
   decltype(&avx2::scaled_sum) scaled_sum;
   decltype(&avx2::rope) rope;
   decltype(&avx2::gather_rows) gather_rows;
+  decltype(&avx2::quantize) quantize;
+  decltype(&avx2::dequantize) dequantize;
+  decltype(&avx2::quantize_rows) quantize_rows;
+  decltype(&avx2::quant_gemm) quant_gemm;
 };
 
 constexpr Table kTables[] = {
     {},
-    {avx2::gemm, avx2::widen, avx2::rms_norm, avx2::scaled_sum, avx2::rope, avx2::gather_rows},
-    {avx512::gemm, avx512::widen, avx512::rms_norm, avx512::scaled_sum, avx512::rope, avx512::gather_rows},
+    {avx2::gemm, avx2::widen, avx2::rms_norm, avx2::scaled_sum, avx2::rope, avx2::gather_rows,
+     avx2::quantize, avx2::dequantize, avx2::quantize_rows, avx2::quant_gemm},
+    {avx512::gemm, avx512::widen, avx512::rms_norm, avx512::scaled_sum, avx512::rope, avx512::gather_rows,
+     avx512::quantize, avx512::dequantize, avx512::quantize_rows, avx512::quant_gemm},
 };
 
 static const Table* table = nullptr;
@@ -95,6 +112,27 @@ static void l4j_gather_rows(int type, int64_t tbl, int64_t row, int64_t ids, int
                             int64_t t1) {
   using namespace l4j::core;
   table->gather_rows(type, at<void>(tbl), row, at<int32_t>(ids), at<float>(out), ldo, t0, t1);
+}
+static int64_t l4j_quantize(int wtype, int64_t w, int64_t ldw, int64_t matrix, int whole, int64_t report, int64_t n0,
+                            int64_t n1) {
+  using namespace l4j::core;
+  return table->quantize(wtype, at<void>(w), ldw, *at<l4j::QuantMatrix>(matrix), whole != 0, at<double>(report), n0,
+                         n1);
+}
+static void l4j_dequantize(int64_t matrix, int64_t out, int64_t ldo, int64_t n0, int64_t n1) {
+  using namespace l4j::core;
+  table->dequantize(*at<l4j::QuantMatrix>(matrix), at<float>(out), ldo, n0, n1);
+}
+static void l4j_quantize_rows(int64_t matrix, int64_t x, int64_t ldx, int64_t out, int64_t M, int64_t from,
+                              int64_t to) {
+  using namespace l4j::core;
+  const l4j::QuantMatrix& w = *at<l4j::QuantMatrix>(matrix);
+  table->quantize_rows(w, at<float>(x), ldx, l4j::QuantRows::at(at<void>(out), M, w), from, to);
+}
+static void l4j_quant_gemm(int64_t matrix, int64_t x, int64_t out, int64_t ldo, int64_t M, int64_t n0, int64_t n1) {
+  using namespace l4j::core;
+  const l4j::QuantMatrix& w = *at<l4j::QuantMatrix>(matrix);
+  table->quant_gemm(w, l4j::QuantRows::at(at<void>(x), M, w), at<float>(out), ldo, M, n0, n1);
 }
 
 // Maps a file read-only; 0 where the system refuses.
