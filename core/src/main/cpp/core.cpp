@@ -1,26 +1,19 @@
-// libjnicore: matrix products, row-wise operators, file mapping. Addresses come from Java as 64-bit integers;
-// the Java side has checked every size.
+// libjnicore: matrix products, row-wise operators, machine limits, file mapping. Addresses come from Java
+// as 64-bit integers; the Java side has checked every size.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <type_traits>
-
 #include "isa.h"
-#include "quant_layout.h"
 #define L4J_KERNELS "gemm_kernels.h"
 #include "foreach_isa.h"
 #define L4J_KERNELS "rows_kernels.h"
 #include "foreach_isa.h"
-#define L4J_KERNELS "quant_dots.h"
+#define L4J_KERNELS "limits_kernels.h"
 #include "foreach_isa.h"
-#define L4J_KERNELS "quant_rows.h"
-#include "foreach_isa.h"
-#define L4J_KERNELS "quant_kernels.h"
-#include "foreach_isa.h"
-#define L4J_KERNELS "quantizer_kernels.h"
-#include "foreach_isa.h"
+#include "amx_limits.h"
+#include "quant_functions.h"
 
 namespace l4j::core {
 
@@ -31,18 +24,17 @@ struct Table {
   decltype(&avx2::scaled_sum) scaled_sum;
   decltype(&avx2::rope) rope;
   decltype(&avx2::gather_rows) gather_rows;
-  decltype(&avx2::quantize) quantize;
-  decltype(&avx2::dequantize) dequantize;
-  decltype(&avx2::quantize_rows) quantize_rows;
-  decltype(&avx2::quant_gemm) quant_gemm;
+  decltype(&avx2::fma_chains) fma_chains;
+  decltype(&avx2::read_memory) read_memory;
+  decltype(&avx2::copy_memory) copy_memory;
 };
 
 constexpr Table kTables[] = {
     {},
     {avx2::gemm, avx2::widen, avx2::rms_norm, avx2::scaled_sum, avx2::rope, avx2::gather_rows,
-     avx2::quantize, avx2::dequantize, avx2::quantize_rows, avx2::quant_gemm},
+     avx2::fma_chains, avx2::read_memory, avx2::copy_memory},
     {avx512::gemm, avx512::widen, avx512::rms_norm, avx512::scaled_sum, avx512::rope, avx512::gather_rows,
-     avx512::quantize, avx512::dequantize, avx512::quantize_rows, avx512::quant_gemm},
+     avx512::fma_chains, avx512::read_memory, avx512::copy_memory},
 };
 
 static const Table* table = nullptr;
@@ -57,7 +49,9 @@ static T* at(int64_t address) {
 // Takes the instruction set wanted (0: the best) and returns the best one of this CPU.
 static int l4j_core_init(int isa) {
   int best = l4j::best_isa();
-  l4j::core::table = &l4j::core::kTables[isa == 0 ? best : std::min(isa, best)];
+  int chosen = isa == 0 ? best : std::min(isa, best);
+  l4j::core::table = &l4j::core::kTables[chosen];
+  l4j::quant::table = &l4j::quant::kTables[chosen];
   return best;
 }
 
@@ -113,26 +107,21 @@ static void l4j_gather_rows(int type, int64_t tbl, int64_t row, int64_t ids, int
   using namespace l4j::core;
   table->gather_rows(type, at<void>(tbl), row, at<int32_t>(ids), at<float>(out), ldo, t0, t1);
 }
-static int64_t l4j_quantize(int wtype, int64_t w, int64_t ldw, int64_t matrix, int whole, int64_t report, int64_t n0,
-                            int64_t n1) {
+
+static int64_t l4j_fma_chains(int64_t rounds) { return l4j::core::table->fma_chains(rounds); }
+static int l4j_amx_allowed() { return l4j::amx_allowed(); }
+static int64_t l4j_amx_chains(int64_t rounds) { return l4j::amx_chains(rounds); }
+static void l4j_read_memory(int64_t p, int64_t n) {
   using namespace l4j::core;
-  return table->quantize(wtype, at<void>(w), ldw, *at<l4j::QuantMatrix>(matrix), whole != 0, at<double>(report), n0,
-                         n1);
+  table->read_memory(at<float>(p), n);
 }
-static void l4j_dequantize(int64_t matrix, int64_t out, int64_t ldo, int64_t n0, int64_t n1) {
+static void l4j_copy_memory(int64_t from, int64_t to, int64_t n) {
   using namespace l4j::core;
-  table->dequantize(*at<l4j::QuantMatrix>(matrix), at<float>(out), ldo, n0, n1);
+  table->copy_memory(at<float>(from), at<float>(to), n);
 }
-static void l4j_quantize_rows(int64_t matrix, int64_t x, int64_t ldx, int64_t out, int64_t M, int64_t from,
-                              int64_t to) {
-  using namespace l4j::core;
-  const l4j::QuantMatrix& w = *at<l4j::QuantMatrix>(matrix);
-  table->quantize_rows(w, at<float>(x), ldx, l4j::QuantRows::at(at<void>(out), M, w), from, to);
-}
-static void l4j_quant_gemm(int64_t matrix, int64_t x, int64_t out, int64_t ldo, int64_t M, int64_t n0, int64_t n1) {
-  using namespace l4j::core;
-  const l4j::QuantMatrix& w = *at<l4j::QuantMatrix>(matrix);
-  table->quant_gemm(w, l4j::QuantRows::at(at<void>(x), M, w), at<float>(out), ldo, M, n0, n1);
+// The largest cache, in bytes; 0 where the system does not say.
+static int64_t l4j_cache_bytes() {
+  return std::max({sysconf(_SC_LEVEL2_CACHE_SIZE), sysconf(_SC_LEVEL3_CACHE_SIZE), sysconf(_SC_LEVEL4_CACHE_SIZE), 0L});
 }
 
 // Maps a file read-only; 0 where the system refuses.

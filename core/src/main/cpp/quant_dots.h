@@ -130,11 +130,17 @@ static inline __attribute__((always_inline)) void block_factors(const uint16_t* 
   }
 }
 
+// Asks for the cache lines that begin in bytes [at, at + n) of a row, p being the address of byte `at`.
+static inline void fetch(const uint8_t* p, int64_t at, int64_t n) {
+  for (int64_t i = -at & 63; i < n; i += 64) _mm_prefetch(reinterpret_cast<const char*>(p + i), _MM_HINT_T0);
+}
+
 // out[m][j] = <row[j] of matrix[j], token[m] of x>; the matrices have one layout, with blocks of 32 if SHORT
-// (unrolled; longer ones lose by it).
+// (unrolled; longer ones lose by it). Rows that
+// many ahead are fetched into the cache: hardware does not look from one short row to the next.
 template <int BITS, bool SHORT, int MB, int NB>
 static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int64_t (&row)[NB], const QuantRows& x,
-                              const int64_t (&token)[MB], float (&out)[MB][NB]) {
+                              const int64_t (&token)[MB], int64_t ahead, float (&out)[MB][NB]) {
   const int64_t kp = matrix[0]->kp, block = SHORT ? 32 : matrix[0]->block, blocks = matrix[0]->blocks;
   const uint8_t *w[NB], *zeros[NB];
   const uint16_t* scales[NB];
@@ -158,6 +164,7 @@ static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int6
     for (int64_t b = b0; b < std::min<int64_t>(blocks, b0 + kWidth); ++b) {
       vi sums[MB][NB] = {};
       int64_t k = b * block;
+      for (int j = 0; j < NB; ++j) fetch(w[j] + (k + ahead * kp) * BITS / 8, k * BITS / 8, block * BITS / 8);
       block_sums<BITS, MB, NB>(w, q, k, SHORT ? 32 : std::min(block, kp - k), sums);
       for (int m = 0; m < MB; ++m) {
         for (int j = 0; j < NB; ++j) {
@@ -174,10 +181,11 @@ static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int6
 constexpr int kQuantStreams = 4;
 constexpr int kQuantTokens = 4;
 
-// n <= kQuantTokens tokens against kQuantStreams rows, as many at a time as registers hold.
+// n <= kQuantTokens tokens against kQuantStreams rows, as many at a time as registers hold; `ahead` is how far each
+// of the rows is from the one it will be followed by.
 template <int BITS, bool SHORT>
 static inline void quant_stream(const QuantMatrix* const (&matrix)[kQuantStreams], const int64_t (&row)[kQuantStreams],
-                                const QuantRows& x, const int64_t* token, int64_t n,
+                                const QuantRows& x, const int64_t* token, int64_t n, int64_t ahead,
                                 float (&out)[kQuantTokens][kQuantStreams]) {
   auto fours = [&](auto tokens) {
     constexpr int MB = decltype(tokens)::value, NB = MB == 1 ? 4 : 2;
@@ -188,7 +196,7 @@ static inline void quant_stream(const QuantMatrix* const (&matrix)[kQuantStreams
       int64_t rows[NB];
       for (int i = 0; i < NB; ++i) some[i] = matrix[j + i], rows[i] = row[j + i];
       float d[MB][NB];
-      quant_dots<BITS, SHORT, MB, NB>(some, rows, x, t, d);
+      quant_dots<BITS, SHORT, MB, NB>(some, rows, x, t, ahead, d);
       for (int m = 0; m < MB; ++m) {
         for (int i = 0; i < NB; ++i) out[m][j + i] = d[m][i];
       }

@@ -14,7 +14,8 @@ struct Operand {
 // Tokens [first, first + tokens) of row `batch`. States are entries of the pools of the call, -1 for none.
 struct Sequence {
   int64_t batch, first, tokens, initial, final;
-  // The first snapshot is taken after so many tokens and is entry `snapshot` of the call's; then every so many.
+  // The first snapshot is taken after so many tokens and is entry `snapshot` of the call's, -1 for none; then every
+  // so many.
   int64_t until_snapshot, snapshot;
 };
 
@@ -39,7 +40,7 @@ struct DecodeCall {
 };
 
 // Gradients of what prefill does with the same sequences. `initial` and grad_initial are indexed by
-// Sequence::initial, grad_final by Sequence::final. grad_log [sequences, heads] F64 is added to.
+// Sequence::initial, grad_final by Sequence::final. grad_log is [sequences, heads] F64.
 struct BackwardCall {
   Operand q, k, v, grad_out, grad_q, grad_k, grad_v;
   int64_t log_decay;

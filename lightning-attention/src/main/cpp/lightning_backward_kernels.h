@@ -23,7 +23,8 @@ static double scan_states(const BackwardHead& h, const BackwardChunk& x, const P
       lag += query_gradients(h, x, before, m, powers);
       finish_rows(x.result, x.dk, h.q, h.dq, t, m, h.Dk, h.as_query);
     }
-    scale_rows(x.v, m, h.Dv, powers.up + m - 1, -1);
+    // The keys are scaled, as in the forward pass: the states are the same bits.
+    scale_rows(x.k, m, h.Dk, powers.up + m - 1, -1);
     advance(s, h.Dv, padded(h.Dk), h.log_decay, t == from, t + m - from, x.v, x.dv, x.k, x.dk, m);
   }
   s.enter_next();

@@ -27,6 +27,7 @@ struct PrefillHead {
   float* final;
   int64_t ld;
   // A snapshot after `until` tokens, then every `every`; rows of ld floats, `apart` floats from one to the next.
+  // Without memory for them chunks end there all the same, so that the last state is the same bits.
   float* snapshots;
   int64_t until, every, apart;
 };
@@ -93,7 +94,7 @@ static void prefill_head(const PrefillHead& h, ForwardChunk& x) {
     load_state(h.initial, h.ld, h.Dk, h.Dv, s.spare);
     s.base = s.spare;
   }
-  int64_t until = h.snapshots == nullptr ? h.T + 1 : h.until;
+  int64_t until = h.until;
   float* snapshot = h.snapshots;
   for (int64_t from = 0; from < h.T; from += h.segment) {
     int64_t to = std::min(from + h.segment, h.T);
@@ -105,8 +106,10 @@ static void prefill_head(const PrefillHead& h, ForwardChunk& x) {
       scale_rows(x.k, m, h.Dk, powers.up + m - 1, -1);
       advance(s, h.Dk, padded(h.Dv), h.log_decay, t == from, t + m - from, x.k, x.dk, x.v, x.dv, m);
       if (t + m == until) {
-        store_state(s.sum(false), snapshot, h.ld, h.Dk, h.Dv);
-        snapshot += h.apart;
+        if (snapshot != nullptr) {
+          store_state(s.sum(false), snapshot, h.ld, h.Dk, h.Dv);
+          snapshot += h.apart;
+        }
         until += h.every;
       }
     }
@@ -144,7 +147,7 @@ static bool prefill(const PrefillCall& c, const Sequence* sequences, int64_t fro
                   state(c.final, s.final),
                   c.dv,
                   state(c.snapshots, s.snapshot),
-                  s.until_snapshot,
+                  s.snapshot < 0 ? s.tokens + 1 : s.until_snapshot,
                   c.snapshot_every,
                   c.heads * c.dk * c.dv};
     if (h.Dv <= 0) continue;

@@ -8,7 +8,7 @@ final class Copies {
 
   static float[] floats(Elements from, long[] shape, long[] strides) {
     float[] values = new float[Math.toIntExact(Strides.count(shape))];
-    Strides.forEach(shape, strides, (i, offset) -> values[i] = (float) from.get(offset));
+    Strides.forEach(shape, strides, (i, offset) -> values[i] = from.getFloat(offset));
     return values;
   }
 
@@ -35,11 +35,9 @@ final class Copies {
     Elements to = target.accessor();
     if (source.dtype() == target.dtype()) {
       Strides.forEachPair(shape, targetStrides, sourceStrides, (a, b) -> to.setSame(a, from, b));
-    } else if (source.dtype().isFloating()) {
-      Strides.forEachPair(shape, targetStrides, sourceStrides, (a, b) -> to.set(a, from.get(b)));
     } else {
       Strides.forEachPair(
-          shape, targetStrides, sourceStrides, (a, b) -> to.setLong(a, from.getLong(b)));
+          shape, targetStrides, sourceStrides, (a, b) -> to.setConverted(a, from, b));
     }
   }
 }

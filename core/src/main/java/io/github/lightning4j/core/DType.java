@@ -2,7 +2,10 @@ package io.github.lightning4j.core;
 
 import java.util.Locale;
 
-/** Element types of tensors, named as in the safetensors format. */
+/**
+ * Element types of tensors, named as in the safetensors format. Native code knows the floating
+ * types by their ordinals.
+ */
 public enum DType {
   /** IEEE 754 binary64. */
   F64(8, true),
@@ -21,7 +24,15 @@ public enum DType {
   /** Unsigned 8-bit integer. */
   U8(1, false),
   /** One byte, 0 or 1. */
-  BOOL(1, false);
+  BOOL(1, false),
+  /** Signed 16-bit integer. */
+  I16(2, false),
+  /** Unsigned 16-bit integer. */
+  U16(2, false),
+  /** Unsigned 32-bit integer. */
+  U32(4, false),
+  /** Unsigned 64-bit integer. */
+  U64(8, false);
 
   private final int bytes;
   private final boolean floating;

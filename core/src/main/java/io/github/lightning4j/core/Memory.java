@@ -107,7 +107,8 @@ public final class Memory implements AutoCloseable {
         buffer.remaining());
     BytePointer pointer = new BytePointer(buffer);
     long first = pointer.address() + pointer.position();
-    return wrap(first, bytes, () -> Reference.reachabilityFence(buffer));
+    Runnable onClose = () -> Reference.reachabilityFence(buffer);
+    return buffer.isReadOnly() ? wrapReadOnly(first, bytes, onClose) : wrap(first, bytes, onClose);
   }
 
   /** Bytes allocated by {@link #allocate} in this process and not yet freed. */
@@ -130,7 +131,10 @@ public final class Memory implements AutoCloseable {
     return bytes;
   }
 
-  /** Whether writing would end the process, so that operators refuse to. */
+  /**
+   * Whether the memory must not be written, so that operators refuse to: that of a mapped file,
+   * where writing would end the process, or of a read-only buffer.
+   */
   public boolean isReadOnly() {
     return readOnly;
   }

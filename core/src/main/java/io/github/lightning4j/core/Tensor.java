@@ -88,7 +88,8 @@ public final class Tensor implements AutoCloseable {
   }
 
   /**
-   * A contiguous tensor over a direct buffer, from its position on, without a copy.
+   * A contiguous tensor over a direct buffer, from its position on, without a copy. Over a
+   * read-only buffer the tensor is read-only.
    *
    * @throws IllegalArgumentException if the buffer is not direct, not in native byte order, or too
    *     small
@@ -223,7 +224,7 @@ public final class Tensor implements AutoCloseable {
     return view(offset, newShape.clone(), newStrides.clone());
   }
 
-  /** The elements in row-major order, copied to an array of floats. */
+  /** The elements in row-major order, rounded to an array of floats. */
   public float[] toFloats() {
     return Copies.floats(accessor(), shape, strides);
   }
@@ -233,7 +234,10 @@ public final class Tensor implements AutoCloseable {
     return Copies.doubles(accessor(), shape, strides);
   }
 
-  /** Copies the elements, in row-major order, to an array of longs. */
+  /**
+   * Copies the elements, in row-major order, to an array of longs; of U64 their bits, as {@link
+   * Elements#getLong} does.
+   */
   public long[] toLongs() {
     return Copies.longs(accessor(), shape, strides);
   }

@@ -22,6 +22,24 @@ final class ElementsTest {
     "U8, 254.99, 254",
     "BOOL, -3, 1",
     "BOOL, 0.9, 0",
+    "I16, 32768, 32767",
+    "I16, -32768.9, -32768",
+    "I16, -32769, -32768",
+    "I16, -2.9, -2",
+    "U16, 65536, 65535",
+    "U16, 65535.9, 65535",
+    "U16, -0.9, 0",
+    "U16, -1, 0",
+    "U32, 4294967296, 4294967295",
+    "U32, 4294967295.9, 4294967295",
+    "U32, 1e30, 4294967295",
+    "U32, -1, 0",
+    "U64, 9007199254740993.9, 9007199254740994",
+    "U64, 254.99, 254",
+    "U64, -1, 0",
+    "U64, -Infinity, 0",
+    "U64, NaN, 0",
+    "U16, NaN, 0",
     "I32, NaN, 0",
     "I32, -2.9, -2"
   })
@@ -35,7 +53,24 @@ final class ElementsTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"I32, 3000000000, 2147483647", "I8, -1000, -128", "U8, -1, 0", "BOOL, 256, 1"})
+  @CsvSource({
+    "I32, 3000000000, 2147483647",
+    "I16, 32767, 32767",
+    "I16, 32768, 32767",
+    "I16, -32768, -32768",
+    "I16, -32769, -32768",
+    "U16, 65535, 65535",
+    "U16, 65536, 65535",
+    "U16, -1, 0",
+    "U32, 4294967295, 4294967295",
+    "U32, 4294967296, 4294967295",
+    "U32, -1, 0",
+    "U64, 9223372036854775807, 9223372036854775807",
+    "U64, -1, 0",
+    "I8, -1000, -128",
+    "U8, -1, 0",
+    "BOOL, 256, 1"
+  })
   void saturatesLongs(DType dtype, long stored, long expected) {
     try (Tensor tensor = Tensor.allocate(dtype, 1)) {
       tensor.accessor().setLong(0, stored);
@@ -73,6 +108,33 @@ final class ElementsTest {
     try (Tensor tensor = Tensor.allocate(dtype, 1)) {
       tensor.accessor().set(0, stored);
       assertThat(tensor.accessor().get(0)).isEqualTo(expected);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    // Just above and just below the middle of two neighbours; through a double both would be ties.
+    "F32, 0x4000004000000001, 0x1.000002p62",
+    "F32, 0x4000003fffffffff, 0x1p62",
+    "F32, -0x4000003fffffffff, -0x1p62",
+    "F32, -0x4000004000000001, -0x1.000002p62",
+    "F32, 16777217, 0x1p24",
+    "BF16, 0x4040000000000001, 0x1.02p62",
+    "BF16, 0x403fffffffffffff, 0x1p62",
+    "F16, 9223372036854775807, Infinity",
+    "F64, 0x20000000000001, 0x1p53",
+    "F64, 0x20000000000003, 0x1.0000000000002p53"
+  })
+  void roundsLongsOnceToNearestEven(DType dtype, String stored, double expected) {
+    long value = Long.decode(stored);
+    try (Tensor tensor = Tensor.allocate(dtype, 1)) {
+      tensor.accessor().setLong(0, value);
+      assertThat(tensor.accessor().get(0)).isEqualTo(expected);
+      try (Tensor longs = Tensor.of(new long[] {value}, 1)) {
+        tensor.accessor().set(0, 0);
+        tensor.copyFrom(longs);
+        assertThat(tensor.accessor().get(0)).isEqualTo(expected);
+      }
     }
   }
 

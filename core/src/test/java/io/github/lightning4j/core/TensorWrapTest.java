@@ -72,6 +72,40 @@ final class TensorWrapTest {
   }
 
   @Test
+  void aReadOnlyBufferGivesAReadOnlyTensor() {
+    ByteBuffer buffer = ByteBuffer.allocateDirect(24).order(ByteOrder.nativeOrder());
+    for (int i = 0; i < 6; i++) {
+      buffer.putFloat(i * 4, i);
+    }
+    ByteBuffer readOnly = buffer.asReadOnlyBuffer().order(ByteOrder.nativeOrder()).position(8);
+    try (Tensor tensor = Tensor.wrap(readOnly, DType.F32, 2, 2);
+        Tensor weight = Tensor.of(new float[] {1, 0, 0, 1}, 2, 2);
+        Tensor out = Tensor.allocate(DType.F32, 2, 2)) {
+      assertThat(tensor.isReadOnly()).isTrue();
+      assertThat(tensor.narrow(0, 1, 1).isReadOnly()).isTrue();
+      assertThat(tensor.toFloats()).containsExactly(2, 3, 4, 5);
+      Gemm.best().multiply(tensor, weight, out);
+      assertThat(out.toFloats()).containsExactly(2, 3, 4, 5);
+      String refusal = "expected memory that can be written, got a read-only view: F32[2, 2]@cpu";
+      refuses(() -> Checks.writable("out", tensor), "out: " + refusal);
+      refuses(() -> Gemm.best().multiply(weight, weight, tensor), "out: " + refusal);
+      refuses(() -> tensor.copyFrom(weight), "this: " + refusal);
+      for (Runnable write :
+          new Runnable[] {
+            () -> tensor.accessor().set(0, 9), () -> tensor.accessor().setLong(0, 9)
+          }) {
+        assertThatThrownBy(write::run)
+            .isInstanceOf(IllegalStateException.class)
+            .hasMessage("this memory is read-only; copy the tensor to change it");
+      }
+      assertThat(buffer.getFloat(8)).isEqualTo(2);
+    }
+    try (Tensor tensor = Tensor.wrap(buffer, DType.F32, 6)) {
+      assertThat(tensor.isReadOnly()).isFalse();
+    }
+  }
+
+  @Test
   void wrapsAndViewsAStretchOfMemory() {
     Memory memory = Memory.allocate(16);
     Tensor view = Tensor.view(memory, 8, DType.I64, 1);

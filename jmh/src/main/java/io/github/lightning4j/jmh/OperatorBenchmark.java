@@ -24,6 +24,8 @@ import org.openjdk.jmh.annotations.Warmup;
 @Measurement(iterations = 5, time = 1)
 @Fork(value = 1, jvmArgsAppend = "-Xmx2g")
 public abstract class OperatorBenchmark {
+  private static final long TILE = 1 << 18;
+
   /** Owns the inputs; closed after each set of parameters. */
   private final MemoryScope scope = new MemoryScope();
 
@@ -40,6 +42,22 @@ public abstract class OperatorBenchmark {
     var to = tensor.accessor();
     for (long i = 0; i < tensor.elements(); i++) {
       to.set(i, random.nextGaussian());
+    }
+    return tensor;
+  }
+
+  /**
+   * A large tensor of normal values that repeat after {@value #TILE} of them, which is quick to
+   * fill.
+   */
+  protected final Tensor tiled(DType dtype, long... shape) {
+    Tensor tensor = zeros(dtype, shape);
+    long n = tensor.elements();
+    Tensor flat = tensor.reshape(n);
+    Tensor tile = normal(dtype, Math.min(TILE, n));
+    for (long i = 0; i < n; i += TILE) {
+      long length = Math.min(TILE, n - i);
+      flat.narrow(0, i, length).copyFrom(tile.narrow(0, 0, length));
     }
     return tensor;
   }

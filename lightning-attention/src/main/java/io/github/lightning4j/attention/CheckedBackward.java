@@ -30,6 +30,11 @@ final class CheckedBackward {
             .input("offsets", p.offsets)
             .input("slots", p.slots)
             .input("dOut", g.dOut);
+    checkArgument(
+        (g.outDk == null) == (g.outDv == null),
+        "outDk, outDv: expected both or neither, got %s and %s",
+        g.outDk,
+        g.outDv);
     Tensor type = null;
     for (Tensor gradient : new Tensor[] {g.outDq, g.outDk, g.outDv}) {
       type = type == null ? gradient : type;

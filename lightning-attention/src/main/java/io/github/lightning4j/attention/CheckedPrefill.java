@@ -42,7 +42,7 @@ final class CheckedPrefill {
     long wanted = p.slots == null ? count : -1;
     long entries = p.slots == null ? count : Long.MAX_VALUE;
     if (p.initialState != null) {
-      String name = p.initialState == p.finalState ? "state" : "initialState";
+      String name = p.initialState == p.finalState ? "state" : p.initialName;
       Arguments.states(name, p.initialState, p.k, p.v, wanted);
       entries = Math.min(entries, p.initialState.size(0));
     }
@@ -98,7 +98,7 @@ final class CheckedPrefill {
             .output("out", p.out);
     boolean inPlace = sameMemory(p.initialState, p.finalState);
     apart
-        .input("initialState", inPlace ? null : p.initialState)
+        .input(p.initialName, inPlace ? null : p.initialState)
         .output(inPlace ? "state" : "finalState", p.finalState)
         .output("outStates of snapshots", p.snapshots);
     if (p.norm != null) {

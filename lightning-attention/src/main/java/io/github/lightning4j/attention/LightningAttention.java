@@ -111,15 +111,10 @@ public final class LightningAttention {
       new NormedOutputs(kernels, norms, norm.weight(), norm.eps(), norm.gate()).prefill(call);
     }
     for (Sequence skipped : checked.skipped) {
-      clear(pass.out.select(0, skipped.row()).narrow(0, skipped.first(), skipped.tokens()));
+      Tensor row = pass.out.select(0, skipped.row());
+      Skipped.clear(row.narrow(0, skipped.first(), skipped.tokens()));
     }
     Reference.reachabilityFence(pass.decay);
-  }
-
-  private static void clear(Tensor out) {
-    try (Tensor zeros = Tensor.allocate(out.dtype(), out.shape())) {
-      out.copyFrom(zeros);
-    }
   }
 
   /**
@@ -194,6 +189,7 @@ public final class LightningAttention {
       kernels.decode(call);
     } else {
       new NormedOutputs(kernels, norms, norm.weight(), norm.eps(), norm.gate()).decode(call);
+      Skipped.clear(out, slots);
     }
     Reference.reachabilityFence(decay);
   }
@@ -221,7 +217,7 @@ public final class LightningAttention {
       Tensor statePool,
       Tensor slots,
       Tensor out) {
-    prefill(new Prefill(q, k, v, decay, options, out).initialState(statePool).slots(slots));
+    prefill(new Prefill(q, k, v, decay, options, out).statePool(statePool).slots(slots));
   }
 
   /**

@@ -19,9 +19,10 @@ public record OutputNorm(Tensor weight, float eps, @Nullable Tensor gate) {
   /**
    * Validates.
    *
-   * @throws IllegalArgumentException if {@code eps} is negative or NaN
+   * @throws IllegalArgumentException if {@code eps} is negative, infinite or NaN
    */
   public OutputNorm {
-    checkArgument(eps >= 0, "eps: expected >= 0, got %s", eps);
+    checkArgument(
+        eps >= 0 && eps < Float.POSITIVE_INFINITY, "eps: expected >= 0 and finite, got %s", eps);
   }
 }

@@ -23,6 +23,7 @@ public final class Prefill {
   final Options options;
   final Tensor out;
   @Nullable Tensor initialState;
+  String initialName = "initialState";
   @Nullable Tensor finalState;
   @Nullable Tensor slots;
   @Nullable Tensor offsets;
@@ -58,6 +59,12 @@ public final class Prefill {
   public Prefill initialState(Tensor states) {
     initialState = states;
     return this;
+  }
+
+  /** {@link #initialState} where the caller knows it as the pool. */
+  Prefill statePool(Tensor states) {
+    initialName = "statePool";
+    return initialState(states);
   }
 
   /**

@@ -3,7 +3,6 @@ package io.github.lightning4j.attention;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
-import io.github.lightning4j.core.testkit.Closeness;
 import org.jspecify.annotations.Nullable;
 
 /** The gradients of a {@link Problem}; those of q, k, v interleaved in one fused gradient. */
@@ -18,9 +17,14 @@ final class BackwardRun implements AutoCloseable {
   private final Tensor dInitial;
 
   BackwardRun(Problem p) {
+    this(p, DType.F32);
+  }
+
+  /** With gradients of q, k and v of a type. */
+  BackwardRun(Problem p, DType type) {
     this.p = p;
     long channels = p.q.size(3);
-    fused = scope.allocate(DType.F32, p.fused.shape());
+    fused = scope.allocate(type, p.fused.shape());
     dq = fused.narrow(3, 0, channels);
     dk = fused.narrow(3, channels, channels);
     dv = fused.narrow(3, 2 * channels, p.v.size(3));
@@ -43,6 +47,12 @@ final class BackwardRun implements AutoCloseable {
     }
     attention.backward(
         new Prefill(p.q, p.k, p.v, p.decay, p.options, p.out).initialState(p.initial), gradients);
+  }
+
+  /** Holds the gradients against wider ones. */
+  void assertClose(BackwardRun wider, double limit) {
+    Rounded.assertClose("gradients", fused, wider.fused.toDoubles(), limit, 0);
+    Rounded.assertClose("dInitial", dInitial, wider.dInitial.toDoubles(), limit, 0);
   }
 
   /** All gradients but the decay's. */
@@ -86,7 +96,7 @@ final class BackwardRun implements AutoCloseable {
 
   private static void check(
       String what, Tensor actual, double[][] expected, double limit, double typical) {
-    Closeness.assertNmse(what, actual.toDoubles(), Problem.flat(expected), limit, typical);
+    Rounded.assertClose(what, actual, Problem.flat(expected), limit, typical);
   }
 
   @Override

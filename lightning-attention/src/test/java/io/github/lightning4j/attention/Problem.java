@@ -7,7 +7,7 @@ import io.github.lightning4j.core.testkit.Cases;
 
 /**
  * Random inputs of a prefill, q, k and v interleaved in one fused projection {@code [B, T, H, 2 Dk
- * + Dv]} as the models have them, with a random initial state and random output gradients.
+ * + Dv]} as the models have them, with random initial states and random output gradients.
  */
 final class Problem implements AutoCloseable {
   final MemoryScope scope = new MemoryScope();
@@ -28,17 +28,32 @@ final class Problem implements AutoCloseable {
   }
 
   Problem(long seed, long b, long t, long dk, long dv, Options options, double... slopes) {
+    this(seed, DType.F32, DType.F32, b, t, dk, dv, options, slopes);
+  }
+
+  /** With inputs and output gradients of one type and outputs of another. */
+  Problem(
+      long seed,
+      DType in,
+      DType to,
+      long b,
+      long t,
+      long dk,
+      long dv,
+      Options options,
+      double... slopes) {
     long h = slopes.length;
-    fused = scope.add(Cases.normal(seed, DType.F32, b, t, h, 2 * dk + dv));
+    DType states = in == DType.F64 ? DType.F64 : DType.F32;
+    fused = scope.add(Cases.normal(seed, in, b, t, h, 2 * dk + dv));
     q = fused.narrow(3, 0, dk);
     k = fused.narrow(3, dk, dk);
     v = fused.narrow(3, 2 * dk, dv);
-    initial = scope.add(Cases.normal(seed + 1, DType.F32, b, h, dk, dv));
-    state = scope.allocate(DType.F32, b, h, dk, dv);
+    initial = scope.add(Cases.normal(seed + 1, states, b, h, dk, dv));
+    state = scope.allocate(states, b, h, dk, dv);
     state.copyFrom(initial);
-    out = scope.allocate(DType.F32, b, t, h, dv);
-    dOut = scope.add(Cases.normal(seed + 2, DType.F32, b, t, h, dv));
-    dFinal = scope.add(Cases.normal(seed + 3, DType.F32, b, h, dk, dv));
+    out = scope.allocate(to, b, t, h, dv);
+    dOut = scope.add(Cases.normal(seed + 2, in, b, t, h, dv));
+    dFinal = scope.add(Cases.normal(seed + 3, states, b, h, dk, dv));
     decay = Decay.ofSlopes(slopes);
     this.options = options;
   }
@@ -47,6 +62,26 @@ final class Problem implements AutoCloseable {
   Problem prefill(LightningAttention attention) {
     attention.prefill(q, k, v, decay, options, state, out);
     return this;
+  }
+
+  /** A pass over the whole of it, without states. */
+  Prefill pass() {
+    return pass(out);
+  }
+
+  Prefill pass(Tensor to) {
+    return new Prefill(q, k, v, decay, options, to);
+  }
+
+  /** A pass over tokens {@code [from, from + count)} of every row. */
+  Prefill pass(long from, long count, Tensor to) {
+    return new Prefill(
+        q.narrow(1, from, count),
+        k.narrow(1, from, count),
+        v.narrow(1, from, count),
+        decay,
+        options,
+        to);
   }
 
   /** The truth for one head, from the initial state. */

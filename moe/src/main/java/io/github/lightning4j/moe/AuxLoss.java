@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class AuxLoss {
   private static final Set<DType> MASKS =
-      EnumSet.of(DType.I64, DType.I32, DType.I8, DType.U8, DType.BOOL);
+      EnumSet.complementOf(EnumSet.of(DType.F64, DType.F32, DType.F16, DType.BF16));
 
   private AuxLoss() {}
 

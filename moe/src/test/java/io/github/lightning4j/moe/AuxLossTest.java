@@ -75,7 +75,10 @@ final class AuxLossTest {
       Tensor logits = scope.add(Tensor.of(new float[] {1, 2, 3, 0, 5, 1, 2, 2, 2}, 3, 3));
       Tensor two = logits.narrow(0, 0, 2);
       double expected = AuxLoss.hfPooled(List.of(two), 1, null, null);
-      for (DType dtype : List.of(DType.I64, DType.I32, DType.U8, DType.BOOL)) {
+      for (DType dtype : DType.values()) {
+        if (dtype.isFloating()) {
+          continue;
+        }
         Tensor mask = scope.allocate(dtype, 3);
         mask.accessor().setLong(0, 1);
         mask.accessor().setLong(1, 1);

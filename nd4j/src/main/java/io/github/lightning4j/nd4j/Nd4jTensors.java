@@ -23,8 +23,9 @@ import org.nd4j.linalg.factory.Nd4j;
  *
  * <table>
  * <caption>Element types; all others are refused</caption>
- * <tr><td>ND4J</td><td>DOUBLE FLOAT HALF BFLOAT16 LONG INT BYTE UBYTE BOOL</td></tr>
- * <tr><td>Tensor</td><td>F64 F32 F16 BF16 I64 I32 I8 U8 BOOL</td></tr>
+ * <tr><td>ND4J</td><td>DOUBLE FLOAT HALF BFLOAT16 LONG INT SHORT BYTE UINT64 UINT32 UINT16 UBYTE
+ * BOOL</td></tr>
+ * <tr><td>Tensor</td><td>F64 F32 F16 BF16 I64 I32 I16 I8 U64 U32 U16 U8 BOOL</td></tr>
  * </table>
  *
  * <p>Shapes and strides, which both sides count in elements, are passed on as they are: ND4J's

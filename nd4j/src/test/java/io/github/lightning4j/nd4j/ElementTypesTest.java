@@ -1,12 +1,14 @@
 package io.github.lightning4j.nd4j;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
 import java.util.function.BiFunction;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -41,6 +43,10 @@ final class ElementTypesTest {
         row(DataType.INT64, DType.I64, 1L << 62, Long.MIN_VALUE, -1, 0, 1, 1L << 33),
         row(DataType.INT32, DType.I32, Integer.MAX_VALUE, Integer.MIN_VALUE, -1, 0, 1, 1 << 24 | 1),
         row(DataType.INT8, DType.I8, 127, -128, -1, 0, 1, 2),
+        row(DataType.INT16, DType.I16, 32767, -32768, -1, 0, 1, 256),
+        row(DataType.UINT64, DType.U64, 0x1.fffffffffffffp62, 1L << 62, 255, 0, 1, 1L << 33),
+        row(DataType.UINT32, DType.U32, 4294967295.0, 0x1p31, 1 << 30, 0, 1, 1 << 24 | 1),
+        row(DataType.UINT16, DType.U16, 65535, 32768, 32767, 0, 1, 256),
         row(DataType.UINT8, DType.U8, 255, 128, 127, 0, 1, 2),
         row(DataType.BOOL, DType.BOOL, 1, 0, 1, 0, 0, 1));
   }
@@ -120,6 +126,31 @@ final class ElementTypesTest {
     INDArray array = Nd4jTensors.toArray(scope.add(Tensor.of(values, 3)));
     assertThat(array.dup().toLongVector()).isEqualTo(values);
     assertThat(Nd4jTensors.toTensor(Nd4j.createFromArray(values)).toLongs()).isEqualTo(values);
+  }
+
+  @Test
+  void unsignedLongsKeepAllTheirBits() {
+    long[] bits = {-1, Long.MIN_VALUE, Long.MIN_VALUE + 1, Long.MAX_VALUE};
+    Tensor tensor = scope.allocate(DType.U64, 4);
+    for (int i = 0; i < bits.length; i++) {
+      tensor.pointer().putLong(i * 8L, bits[i]);
+    }
+    INDArray array = Nd4jTensors.toArray(tensor);
+    assertThat(Nd4jTensors.toTensor(array).address()).isEqualTo(tensor.address());
+    assertThat(Nd4jTensors.toTensor(array.dup()).toLongs()).isEqualTo(bits);
+    assertThat(Nd4jTensors.toTensor(array.castTo(DataType.DOUBLE)).toDoubles())
+        .containsExactly(0x1p64, 0x1p63, 0x1p63, 0x1p63);
+    assertThat(array.getDouble(1)).as("ND4J reads single elements as signed").isEqualTo(-0x1p63);
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void everyTypeOfNd4jHasOneOfATensorOrIsRefused(DataType type) {
+    if (Set.of(DataType.UTF8, DataType.COMPRESSED, DataType.UNKNOWN).contains(type)) {
+      assertThatIllegalArgumentException().isThrownBy(() -> ElementTypes.of(type));
+    } else {
+      assertThat(ElementTypes.of(ElementTypes.of(type))).isEqualTo(type);
+    }
   }
 
   @ParameterizedTest

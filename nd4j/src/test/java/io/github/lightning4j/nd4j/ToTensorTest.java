@@ -11,8 +11,6 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.EnumSource.Mode;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -82,17 +80,14 @@ final class ToTensorTest {
     assertThat(whole.data().asFloat()).containsExactly(0, 1, 0, 0, 2, 0, 0, 3, 0);
   }
 
-  @ParameterizedTest
-  @EnumSource(
-      value = DataType.class,
-      mode = Mode.INCLUDE,
-      names = {"SHORT", "UINT16", "UINT32", "UINT64", "UTF8"})
-  void otherElementTypesAreRefusedByName(DataType type) {
-    INDArray array = type == DataType.UTF8 ? Nd4j.create("a") : Nd4j.zeros(type, 2);
+  @Test
+  void stringsAreRefused() {
+    INDArray array = Nd4j.create("a");
     assertThatIllegalArgumentException()
         .isThrownBy(() -> Nd4jTensors.toTensor(array))
-        .withMessageStartingWith("array: expected dtype DOUBLE, FLOAT, HALF, BFLOAT16, ")
-        .withMessageEndingWith("got " + type + "; castTo() one of these first");
+        .withMessage(
+            "array: expected dtype DOUBLE, FLOAT, HALF, BFLOAT16, LONG, INT, SHORT, BYTE, UINT64,"
+                + " UINT32, UINT16, UBYTE or BOOL, got UTF8");
   }
 
   @Test

@@ -87,6 +87,30 @@ public final class CoreKernels {
   @Name("l4j_quant_gemm")
   static native void quantGemm(long matrix, long x, long out, long ldo, long m, long n0, long n1);
 
+  /** Multiply-adds in registers; returns the operations done. */
+  @Name("l4j_fma_chains")
+  public static native @Cast("int64_t") long fmaChains(long rounds);
+
+  /** Whether CPU and system let this process use AMX tiles of bf16; asks the system for them. */
+  @Name("l4j_amx_allowed")
+  public static native @Cast("bool") boolean amxAllowed();
+
+  /** Tile products, only where {@link #amxAllowed()}; returns the operations done. */
+  @Name("l4j_amx_chains")
+  public static native @Cast("int64_t") long amxChains(long rounds);
+
+  /** Reads n floats, a multiple of 128. */
+  @Name("l4j_read_memory")
+  public static native void readMemory(long address, long n);
+
+  /** Copies n floats, a multiple of 16, past the caches to an address aligned to 64 bytes. */
+  @Name("l4j_copy_memory")
+  public static native void copyMemory(long from, long to, long n);
+
+  /** The size of the largest cache; 0 where the system does not say. */
+  @Name("l4j_cache_bytes")
+  public static native @Cast("int64_t") long cacheBytes();
+
   /** Maps a whole file read-only; 0 where the system refuses. */
   @Name("l4j_map_file")
   public static native @Cast("int64_t") long mapFile(@Cast("const char*") String path, long bytes);

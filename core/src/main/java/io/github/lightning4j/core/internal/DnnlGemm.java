@@ -25,9 +25,14 @@ public final class DnnlGemm implements GemmKernel {
     return Holder.AVAILABILITY;
   }
 
+  /** Makes oneDNN run what the calling thread asks for on that thread alone, from now on. */
+  public static void runOnCallingThread() {
+    SingleThread.ENTERED.get();
+  }
+
   @Override
   public void multiply(Tensor a, Tensor w, Tensor out, long from, long to) {
-    SingleThread.ENTERED.get();
+    runOnCallingThread();
     if (w.dtype() == DType.F32) {
       sgemm(a, w.address() + from * w.stride(0) * 4, w.stride(0), out, from, to);
       return;

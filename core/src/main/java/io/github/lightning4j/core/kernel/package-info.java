@@ -1,6 +1,6 @@
 /**
- * For authors of operators: which native kernels this machine can run, and how a module's library
- * is loaded and chosen.
+ * For authors of operators: which native kernels this machine can run, how fast it is at best, and
+ * how a module's library is loaded and chosen.
  *
  * <p>Each operator module has one native library. Every kernel in it is compiled once for each
  * {@link io.github.lightning4j.core.kernel.Isa} and a table of function pointers is filled once,

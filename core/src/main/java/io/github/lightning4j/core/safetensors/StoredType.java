@@ -30,14 +30,14 @@ public enum StoredType {
   F8_E4M3(1, null),
   /** 8-bit floating point, 5 exponent bits; listed only. */
   F8_E5M2(1, null),
-  /** Signed 16-bit integer; listed only. */
-  I16(2, null),
-  /** Unsigned 16-bit integer; listed only. */
-  U16(2, null),
-  /** Unsigned 32-bit integer; listed only. */
-  U32(4, null),
-  /** Unsigned 64-bit integer; listed only. */
-  U64(8, null);
+  /** Signed 16-bit integer. */
+  I16(2, DType.I16),
+  /** Unsigned 16-bit integer. */
+  U16(2, DType.U16),
+  /** Unsigned 32-bit integer. */
+  U32(4, DType.U32),
+  /** Unsigned 64-bit integer. */
+  U64(8, DType.U64);
 
   private final int bytes;
   private final @Nullable DType dtype;

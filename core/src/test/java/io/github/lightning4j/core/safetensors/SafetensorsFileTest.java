@@ -8,7 +8,9 @@ import io.github.lightning4j.core.CheckpointException;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Memory;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -86,6 +88,40 @@ final class SafetensorsFileTest {
       }
       assertThat(file.names()).hasSize(15);
     }
+  }
+
+  @Test
+  void readsIntegersOfEveryWidthUnsignedWhereTheyAre() throws IOException {
+    int bytes = 64;
+    String header =
+        "{"
+            + tensor("pad", "U8", "[48]", 0, 48)
+            + ","
+            + tensor("u64", "U64", "[1]", 48, 56)
+            + ","
+            + tensor("u32", "U32", "[1]", 56, 60)
+            + ","
+            + tensor("u16", "U16", "[1]", 60, 62)
+            + ","
+            + tensor("i16", "I16", "[1]", 62, 64)
+            + "}";
+    Path path = raw(header, bytes);
+    byte[] file = Files.readAllBytes(path);
+    Arrays.fill(file, file.length - 16, file.length, (byte) 0xfe);
+    Files.write(path, file);
+    try (SafetensorsFile read = SafetensorsFile.open(path)) {
+      assertThat(read.tensor("u64").toLongs()).containsExactly(0xfefefefefefefefeL);
+      assertThat(read.tensor("u64").toDoubles()).containsExactly(0x1.fdfdfdfdfdfep63);
+      assertThat(read.tensor("u32").toLongs()).containsExactly(0xfefefefeL);
+      assertThat(read.tensor("u16").toLongs()).containsExactly(0xfefe);
+      assertThat(read.tensor("i16").toLongs()).containsExactly((short) 0xfefe);
+    }
+  }
+
+  @Test
+  void onlyTypesWithoutATensorTypeAreListedOnly() {
+    assertThat(Arrays.stream(StoredType.values()).filter(type -> type.dtype() == null))
+        .containsExactly(StoredType.F8_E4M3, StoredType.F8_E5M2);
   }
 
   @Test

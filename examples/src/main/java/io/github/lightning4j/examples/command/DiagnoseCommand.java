@@ -9,10 +9,13 @@ import io.github.lightning4j.core.Cuda;
 import io.github.lightning4j.core.Gemm;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.kernel.CpuFeatures;
+import io.github.lightning4j.core.kernel.MachineLimits;
+import io.github.lightning4j.core.kernel.MachineLimits.Rate;
 import io.github.lightning4j.kvquant.CacheAttention;
 import io.github.lightning4j.moe.MixtureOfExperts;
 import java.io.PrintWriter;
 import java.util.LinkedHashMap;
+import java.util.Locale;
 import java.util.Map;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -27,6 +30,11 @@ final class DiagnoseCommand implements Runnable {
 
   @Option(names = "--json", description = "Print one JSON object.")
   private boolean json;
+
+  @Option(
+      names = "--measure",
+      description = "Measure arithmetic rates and memory bandwidth; takes some seconds.")
+  private boolean measure;
 
   DiagnoseCommand(Console console) {
     this.console = console;
@@ -64,7 +72,23 @@ final class DiagnoseCommand implements Runnable {
     return parts;
   }
 
-  private static ObjectNode describe() {
+  /** Rates a second by name, of one thread and of all; empty unless asked for. */
+  private Map<String, Rate> limits() {
+    Map<String, Rate> rates = new LinkedHashMap<>();
+    if (measure) {
+      MachineLimits.measure()
+          .ifPresent(
+              limits -> {
+                rates.put("fmaFlops", limits.fma());
+                limits.amx().ifPresent(amx -> rates.put("amxFlops", amx));
+                rates.put("readBytes", limits.read());
+                rates.put("copyBytes", limits.copy());
+              });
+    }
+    return rates;
+  }
+
+  private ObjectNode describe() {
     ObjectNode node = new JsonMapper().valueToTree(machine());
     ArrayNode features = node.putArray("cpuFeatures");
     CpuFeatures.detected().forEach(features::add);
@@ -77,10 +101,20 @@ final class DiagnoseCommand implements Runnable {
                     .put("available", found.isAvailable())
                     .put("reason", found.reason())
                     .put("fix", found.fix()));
+    if (measure) {
+      ObjectNode limits = node.putObject("limits");
+      limits()
+          .forEach(
+              (name, rate) ->
+                  limits
+                      .putObject(name)
+                      .put("oneThread", rate.oneThread())
+                      .put("allThreads", rate.allThreads()));
+    }
     return node;
   }
 
-  private static void print(PrintWriter out) {
+  private void print(PrintWriter out) {
     machine().forEach((name, fact) -> line(out, name, fact.toString()));
     line(out, "cpuFeatures", String.join(" ", CpuFeatures.detected()));
     parts()
@@ -91,6 +125,17 @@ final class DiagnoseCommand implements Runnable {
                 line(out, "", "to mend: " + found.fix());
               }
             });
+    limits()
+        .forEach(
+            (name, rate) ->
+                line(
+                    out,
+                    name,
+                    String.format(
+                        Locale.ROOT,
+                        "%.1f G/s on one thread, %.1f on all",
+                        rate.oneThread() / 1e9,
+                        rate.allThreads() / 1e9)));
   }
 
   private static void line(PrintWriter out, String name, String text) {

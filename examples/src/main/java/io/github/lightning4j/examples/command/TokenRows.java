@@ -3,15 +3,12 @@ package io.github.lightning4j.examples.command;
 import static com.google.common.base.Preconditions.checkArgument;
 
 import io.github.lightning4j.core.CheckpointException;
-import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.safetensors.SafetensorsFile;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.EnumSet;
 import java.util.List;
-import java.util.Set;
 
 /**
  * A batch of token rows from a file: {@code input_ids [B, T]}, and {@code attention_mask [B, T]}
@@ -24,8 +21,6 @@ import java.util.Set;
 record TokenRows(int batch, int length, List<Run> runs) {
   private static final String IDS = "input_ids";
   private static final String MASK = "attention_mask";
-  private static final Set<DType> INTEGERS =
-      EnumSet.of(DType.I64, DType.I32, DType.I8, DType.U8, DType.BOOL);
 
   /**
    * Tokens without pads between them.
@@ -120,7 +115,7 @@ record TokenRows(int batch, int length, List<Run> runs) {
 
   private static Tensor tensor(Path file, SafetensorsFile source, String name) {
     Tensor tensor = source.tensor(name);
-    if (tensor.rank() != 2 || !INTEGERS.contains(tensor.dtype())) {
+    if (tensor.rank() != 2 || tensor.dtype().isFloating()) {
       throw new CheckpointException(
           file, name + ": expected whole numbers of shape [B, T], got " + tensor);
     }

@@ -15,7 +15,7 @@ final class HelpTest {
     "perplexity, --model --text --window --json",
     "inspect, --model --json",
     "bench, --model --prefill --decode --threads --json",
-    "diagnose, --json"
+    "diagnose, --measure --json"
   })
   void tellsOfEveryOption(String command, String options) {
     CommandRun run = CommandRun.done(command, "--help");

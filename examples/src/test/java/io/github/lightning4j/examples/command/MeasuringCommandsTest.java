@@ -3,7 +3,9 @@ package io.github.lightning4j.examples.command;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.github.lightning4j.core.Gemm;
 import io.github.lightning4j.core.Threads;
+import java.util.Iterator;
 import org.junit.jupiter.api.Test;
 
 /** {@code minimax bench} and {@code minimax diagnose}: that they tell, not what they measure. */
@@ -83,6 +85,22 @@ final class MeasuringCommandsTest {
       assertThat(CommandRun.done("diagnose").out())
           .contains(part)
           .contains(found.get("reason").asText());
+    }
+  }
+
+  @Test
+  void diagnoseMeasuresLimitsOnlyIfAsked() {
+    assertThat(CommandRun.done("diagnose", "--json").json().has("limits")).isFalse();
+    JsonNode limits = CommandRun.done("diagnose", "--measure", "--json").json().get("limits");
+    assertThat(limits.isEmpty()).isEqualTo(!Gemm.availability().isAvailable());
+    for (JsonNode rate : limits) {
+      assertThat(rate.get("oneThread").asDouble()).isPositive();
+      assertThat(rate.get("allThreads").asDouble()).isPositive();
+    }
+    String text = CommandRun.done("diagnose", "--measure").out();
+    for (Iterator<String> names = limits.fieldNames(); names.hasNext(); ) {
+      assertThat(text)
+          .containsPattern(names.next() + " +[0-9.]+ G/s on one thread, [0-9.]+ on all");
     }
   }
 }

@@ -65,8 +65,9 @@ public record PrefillCall(
         newSequences);
   }
 
-  /** The same without outputs and snapshots. */
+  /** The same without outputs and snapshots; chunks end where these would have been taken. */
   PrefillCall statesOnly() {
-    return new PrefillCall(null, k, v, null, logDecay, options, initial, last, null, 0, sequences);
+    return new PrefillCall(
+        null, k, v, null, logDecay, options, initial, last, null, snapshotEvery, sequences);
   }
 }

@@ -40,31 +40,33 @@ final class SegmentedBackward {
   private void run(Sequence sequence, @Nullable Tensor outDLogDecay) {
     int count = (int) ((sequence.tokens() + Split.SEGMENT - 1) / Split.SEGMENT);
     long[] tokens = new long[count];
-    List<Sequence> parts = new ArrayList<>();
+    List<Sequence> alone = new ArrayList<>();
+    List<Sequence> joined = new ArrayList<>();
+    Tensor initial = entry(call.initial(), sequence.initial());
+    Tensor dLast = entry(call.dLast(), sequence.last());
     for (int i = 0; i < count; i++) {
       long offset = i * Split.SEGMENT;
+      long first = sequence.first() + offset;
       tokens[i] = Math.min(Split.SEGMENT, sequence.tokens() - offset);
-      parts.add(new Sequence(sequence.row(), sequence.first() + offset, tokens[i], i, i));
+      alone.add(new Sequence(sequence.row(), first, tokens[i], i, i));
+      // Zeros that nobody gave are not multiplied by: infinity times them would be NaN.
+      long from = i == 0 && initial == null ? -1 : i;
+      long to = i == count - 1 && dLast == null ? -1 : i;
+      joined.add(new Sequence(sequence.row(), first, tokens[i], from, to));
     }
     try (MemoryScope scope = new MemoryScope()) {
       Tensor local = states(scope, count);
       Tensor entering = states(scope, count);
-      kernels.prefill(call.states(parts, local), 1);
-      combine(local, tokens, entry(call.initial(), sequence.initial()), entering, null, false);
+      kernels.prefill(call.states(alone, local), 1);
+      combine(local, tokens, initial, entering, null, false);
       Tensor leaving = states(scope, count);
-      kernels.backwardWhole(call.statesOnly().over(parts, null, null, local, null));
-      combine(
-          local,
-          tokens,
-          entry(call.dLast(), sequence.last()),
-          leaving,
-          entry(call.outDInitial(), sequence.initial()),
-          true);
+      kernels.backwardWhole(call.statesOnly().over(alone, null, null, local, null));
+      combine(local, tokens, dLast, leaving, entry(call.outDInitial(), sequence.initial()), true);
       if (call.outDq() == null && call.outDk() == null) {
         return;
       }
       Tensor logs = outDLogDecay == null ? null : scope.allocate(DType.F64, count, shape[1]);
-      kernels.backwardWhole(call.over(parts, entering, leaving, null, logs));
+      kernels.backwardWhole(call.over(joined, entering, leaving, null, logs));
       if (logs != null) {
         addFromLast(logs, outDLogDecay);
       }

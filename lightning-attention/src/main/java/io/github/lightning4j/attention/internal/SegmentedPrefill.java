@@ -76,7 +76,7 @@ final class SegmentedPrefill {
     for (int i = 0; i < count; i++) {
       long offset = (first + i) * Split.SEGMENT;
       tokens[i] = Math.min(Split.SEGMENT, sequence.tokens() - offset);
-      alone.add(new Sequence(sequence.row(), sequence.first() + offset, tokens[i], -1, i));
+      alone.add(sequence.part(offset, tokens[i], -1, i, call.snapshotEvery()));
       long from = i == 0 && initial == null ? -1 : i;
       entered.add(sequence.part(offset, tokens[i], from, -1, call.snapshotEvery()));
     }
