@@ -8,6 +8,7 @@
 #include "foreach_isa.h"
 #define L4J_KERNELS "experts_backward_kernels.h"
 #include "foreach_isa.h"
+#include "quant_experts_functions.h"
 
 namespace l4j::moe {
 
@@ -44,7 +45,9 @@ static T* at(int64_t address) {
 // Takes the instruction set wanted (0: the best) and returns the best one of this CPU.
 static int l4j_moe_init(int isa) {
   int best = l4j::best_isa();
-  l4j::moe::table = &l4j::moe::kTables[isa == 0 ? best : std::min(isa, best)];
+  int chosen = isa == 0 ? best : std::min(isa, best);
+  l4j::moe::table = &l4j::moe::kTables[chosen];
+  l4j::moe_quant::table = &l4j::moe_quant::kTables[chosen];
   return best;
 }
 
