@@ -196,10 +196,12 @@ abstract class QuantizedExpertsContract {
         Tensor coefficient = one.normal(DType.BF16, 0.1, 1, 97);
         double[] expected = moe.toDoubles();
         double[] answer = truth(one, weights);
+        double[] x = one.x.toDoubles();
+        double[] direction = coefficient.toDoubles();
         for (int i = 0; i < expected.length; i++) {
           double along = 0;
           for (int h = 0; h < 97; h++) {
-            along += one.x.toDoubles()[i / 97 * 97 + h] * coefficient.toDoubles()[h];
+            along += x[i / 97 * 97 + h] * direction[h];
           }
           double c = 1 / (1 + Math.exp(-along));
           expected[i] = expected[i] * (1 - c) + answer[i] * c;
