@@ -56,7 +56,7 @@ public final class DnnlGemm implements GemmKernel {
 
   /** {@code out[:, from:to) = a w[from:to)^T} over quantized weights. */
   void multiply(Tensor a, QuantizedMatrix w, Tensor out, long from, long to) {
-    SingleThread.ENTERED.get();
+    runOnCallingThread();
     multiplyPanels(
         a,
         out,
