@@ -1,16 +1,5 @@
-// The rate of AMX bf16 tile products, [16, 32] x [32, 16] a step. Linux lets a process use the tile registers
-// only after it has asked once (Documentation/arch/x86/xstate.rst).
-#include <sys/syscall.h>
-#include <unistd.h>
-
+// The rate of AMX bf16 tile products, [16, 32] x [32, 16] a step.
 namespace l4j {
-
-inline bool amx_allowed() {
-  constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
-         syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-}
 
 #pragma GCC push_options
 #pragma GCC target("amx-tile,amx-bf16")

@@ -49,9 +49,8 @@ static T* at(int64_t address) {
 // Takes the instruction set wanted (0: the best) and returns the best one of this CPU.
 static int l4j_core_init(int isa) {
   int best = l4j::best_isa();
-  int chosen = isa == 0 ? best : std::min(isa, best);
-  l4j::core::table = &l4j::core::kTables[chosen];
-  l4j::quant::table = &l4j::quant::kTables[chosen];
+  l4j::core::table = l4j::table_for(l4j::core::kTables, isa, best);
+  l4j::quant::table = l4j::table_for(l4j::quant::kTables, isa, best);
   return best;
 }
 
@@ -109,7 +108,6 @@ static void l4j_gather_rows(int type, int64_t tbl, int64_t row, int64_t ids, int
 }
 
 static int64_t l4j_fma_chains(int64_t rounds) { return l4j::core::table->fma_chains(rounds); }
-static int l4j_amx_allowed() { return l4j::amx_allowed(); }
 static int64_t l4j_amx_chains(int64_t rounds) { return l4j::amx_chains(rounds); }
 static void l4j_read_memory(int64_t p, int64_t n) {
   using namespace l4j::core;

@@ -6,10 +6,13 @@
 #pragma once
 
 #include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 
 namespace l4j {
@@ -22,19 +25,39 @@ struct f16 {
 };
 
 // Codes shared with Java: the enums Isa and DType (order of declaration).
-enum Isa { kNone = 0, kAvx2 = 1, kAvx512 = 2 };
+enum Isa { kNone = 0, kAvx2 = 1, kAvx512 = 2, kAmx = 3 };
 enum DType { kF64 = 0, kF32 = 1, kF16 = 2, kBF16 = 3 };
+
+#ifdef L4J_EMULATED
+// What the test asks for, 2 or 3.
+inline Isa best_isa() { return static_cast<Isa>(std::atoi(std::getenv("LIGHTNING4J_EMULATED_ISA"))); }
+#else
+// Linux lets a process use the tile registers only after it has asked once, for all its threads
+// (Documentation/arch/x86/xstate.rst).
+inline bool tiles_allowed() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
 
 inline Isa best_isa() {
   __builtin_cpu_init();
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c")) {
     return kNone;
   }
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-    return kAvx512;
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+      !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq")) {
+    return kAvx2;
   }
-  return kAvx2;
+  if (__builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") && tiles_allowed()) return kAmx;
+  return kAvx512;
+}
+#endif
+
+// The table for the instruction set wanted (0: the best), of tables in the order of Isa; the last one also serves
+// the sets beyond it.
+template <class Table, int N>
+inline const Table* table_for(const Table (&tables)[N], int wanted, int best) {
+  return &tables[std::min({wanted == 0 ? best : wanted, best, N - 1})];
 }
 
 }  // namespace l4j

@@ -1,6 +1,6 @@
 // A vector of L4J_WIDTH floats, the same code for every instruction set. Included by foreach_isa.h inside
 // the namespace of an instruction set; a library with two kernel files sees it twice, hence the guard per
-// width.
+// width. With L4J_HALVES, 16 floats are two vectors of AVX2.
 #if L4J_WIDTH == 8 && !defined(L4J_SIMD_8) || L4J_WIDTH == 16 && !defined(L4J_SIMD_16)
 #if L4J_WIDTH == 8
 #define L4J_SIMD_8
@@ -14,17 +14,29 @@ typedef float vf __attribute__((vector_size(L4J_WIDTH * 4)));
 typedef int32_t vi __attribute__((vector_size(L4J_WIDTH * 4)));
 typedef float vf_mem __attribute__((vector_size(L4J_WIDTH * 4), aligned(4), may_alias));
 
+#if defined(L4J_HALVES)
+static inline vf join(avx2::vf low, avx2::vf high) {
+  return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+static inline avx2::vf low_half(vf v) { return __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7); }
+static inline avx2::vf high_half(vf v) { return __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15); }
+#endif
+
 static inline vf splat(float x) { return x - vf{}; }
 static inline vf load(const float* p) { return *reinterpret_cast<const vf_mem*>(p); }
 static inline vf load(const bf16* p) {
-#if L4J_WIDTH == 16
+#if defined(L4J_HALVES)
+  return join(avx2::load(p), avx2::load(p + 8));
+#elif L4J_WIDTH == 16
   return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16);
 #else
   return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))), 16);
 #endif
 }
 static inline vf load(const f16* p) {
-#if L4J_WIDTH == 16
+#if defined(L4J_HALVES)
+  return join(avx2::load(p), avx2::load(p + 8));
+#elif L4J_WIDTH == 16
   return (vf)_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 #else
   return (vf)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
@@ -62,6 +74,10 @@ static inline f16 narrowed(f16, float x) { return to_f16(x); }
 
 // Rounds to nearest even; NaN stays NaN.
 static inline void store(bf16* p, vf v) {
+#if defined(L4J_HALVES)
+  avx2::store(p, low_half(v));
+  avx2::store(p + 8, high_half(v));
+#else
   vi bits = (vi)v;
   vi rounded = (bits + (0x7fff + ((bits >> 16) & 1))) >> 16;
   vi quiet = (bits >> 16) | 0x40;
@@ -73,9 +89,13 @@ static inline void store(bf16* p, vf v) {
   __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, low), 0x08);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
 #endif
+#endif
 }
 static inline void store(f16* p, vf v) {
-#if L4J_WIDTH == 16
+#if defined(L4J_HALVES)
+  avx2::store(p, low_half(v));
+  avx2::store(p + 8, high_half(v));
+#elif L4J_WIDTH == 16
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT));
 #else
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
@@ -106,7 +126,9 @@ static inline void store_next(T* p, vf v, int64_t n) {
 
 // Folds the upper half onto the lower until one lane is left.
 static inline float sum(vf v) {
-#if L4J_WIDTH == 16
+#if defined(L4J_HALVES)
+  __m256 half = (__m256)(low_half(v) + high_half(v));
+#elif L4J_WIDTH == 16
   __m256 half = _mm256_add_ps(_mm512_castps512_ps256((__m512)v), _mm512_extractf32x8_ps((__m512)v, 1));
 #else
   __m256 half = (__m256)v;
@@ -146,14 +168,18 @@ static inline vf exp(vf x) {
 }
 // min and max with a constant; NaN stays NaN.
 static inline vf at_most(vf x, float high) {
-#if L4J_WIDTH == 16
+#if defined(L4J_HALVES)
+  return join(avx2::at_most(low_half(x), high), avx2::at_most(high_half(x), high));
+#elif L4J_WIDTH == 16
   return (vf)_mm512_min_ps((__m512)splat(high), (__m512)x);
 #else
   return (vf)_mm256_min_ps((__m256)splat(high), (__m256)x);
 #endif
 }
 static inline vf at_least(vf x, float low) {
-#if L4J_WIDTH == 16
+#if defined(L4J_HALVES)
+  return join(avx2::at_least(low_half(x), low), avx2::at_least(high_half(x), low));
+#elif L4J_WIDTH == 16
   return (vf)_mm512_max_ps((__m512)splat(low), (__m512)x);
 #else
   return (vf)_mm256_max_ps((__m256)splat(low), (__m256)x);

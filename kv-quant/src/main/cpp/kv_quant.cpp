@@ -38,7 +38,7 @@ static const AttentionCall& call_at(int64_t address) { return *reinterpret_cast<
 // Takes the instruction set wanted (0: the best) and returns the best one of this CPU.
 static int l4j_kv_init(int isa) {
   int best = l4j::best_isa();
-  l4j::kv::kernels = &l4j::kv::kTables[isa == 0 ? best : std::min(isa, best)];
+  l4j::kv::kernels = l4j::table_for(l4j::kv::kTables, isa, best);
   return best;
 }
 

@@ -9,9 +9,10 @@ constexpr int kColumns = L4J_WIDTH == 16 ? 4 : 2;
 // n rounded up to whole vectors.
 static inline int64_t padded(int64_t n) { return (n + kWidth - 1) / kWidth * kWidth; }
 
-// The row stride for n elements in scratch memory: an odd number of cache lines, so that a column of vectors
-// spreads over all sets of the cache. (With 512-byte rows, heads of 128, every eighth line fell into one set.)
-constexpr int64_t leading(int64_t n) { return ((n + 15) / 16 | 1) * 16; }
+// The row stride for n elements in scratch memory: room for n rounded up to 32, in an odd number of cache lines, so
+// that a column of vectors spreads over all sets of the cache. (With 512-byte rows, heads of 128, every eighth line
+// fell into one set.)
+constexpr int64_t leading(int64_t n) { return ((n + 31) / 32 * 2 | 1) * 16; }
 
 // The columns of one of `slices` parts of n, a multiple of 32 so that tiles are whole.
 constexpr int64_t slice_width(int64_t n, int64_t slices) {

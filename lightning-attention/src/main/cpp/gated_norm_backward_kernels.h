@@ -23,7 +23,10 @@ static inline void add_doubles(double* to, vf v, int64_t n) {
     for (int64_t i = 0; i < n; ++i) to[i] += v[i];
     return;
   }
-#if L4J_WIDTH == 16
+#if defined(L4J_HALVES)
+  avx2::add_doubles(to, low_half(v), 8);
+  avx2::add_doubles(to + 8, high_half(v), 8);
+#elif L4J_WIDTH == 16
   __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256((__m512)v));
   __m512d high = _mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)v, 1));
   _mm512_storeu_pd(to, _mm512_add_pd(_mm512_loadu_pd(to), low));

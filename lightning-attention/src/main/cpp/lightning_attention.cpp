@@ -5,11 +5,16 @@
 #include "gated_norm_call.h"
 #include "isa.h"
 #include "scratch.h"
+#include "tiles.h"
 #define L4J_KERNELS "chunk_rows.h"
 #include "foreach_isa.h"
 #define L4J_KERNELS "chunk_tiles.h"
 #include "foreach_isa.h"
 #define L4J_KERNELS "lightning_forward_kernels.h"
+#include "foreach_isa.h"
+#define L4J_KERNELS "tile_chunk.h"
+#include "foreach_isa.h"
+#define L4J_KERNELS "lightning_tile_kernels.h"
 #include "foreach_isa.h"
 #define L4J_KERNELS "lightning_decode_kernels.h"
 #include "foreach_isa.h"
@@ -42,6 +47,8 @@ constexpr Table kTables[] = {
      avx2::add_up},
     {avx512::prefill, avx512::decode, avx512::backward, avx512::combine, avx512::gated_norm,
      avx512::gated_norm_backward, avx512::add_up},
+    {avx512::prefill_tiles, avx512::decode, avx512::backward, avx512::combine, avx512::gated_norm,
+     avx512::gated_norm_backward, avx512::add_up},
 };
 
 static const Table* table = nullptr;
@@ -56,7 +63,7 @@ static T* at(int64_t address) {
 // Takes the instruction set wanted (0: the best) and returns the best one of this CPU.
 static int l4j_attention_init(int isa) {
   int best = l4j::best_isa();
-  l4j::attention::table = &l4j::attention::kTables[isa == 0 ? best : std::min(isa, best)];
+  l4j::attention::table = l4j::table_for(l4j::attention::kTables, isa, best);
   return best;
 }
 

@@ -86,25 +86,18 @@ static inline void write_outputs(const PrefillHead& h, const ForwardChunk& x, co
   }
 }
 
-// All tokens of a head through scratch memory.
-static void prefill_head(const PrefillHead& h, ForwardChunk& x) {
-  Powers powers(h.log_decay, std::min(h.T, kChunk));
-  Carried s{x.states[0], x.states[1], x.states[2], nullptr, x.dv};
-  if (h.initial != nullptr) {
-    load_state(h.initial, h.ld, h.Dk, h.Dv, s.spare);
-    s.base = s.spare;
-  }
+// Walks a head: its segments in chunks of `longest` tokens at most, its snapshots, its last state. `chunk` gets the
+// first token of a chunk, their number, and how many of its segment came before; it takes s from the state before the
+// chunk to the one behind it. Rows of states in scratch memory are leading(Dv) apart.
+template <class Chunk>
+static inline void walk(const PrefillHead& h, Carried& s, int64_t longest, Chunk&& chunk) {
   int64_t until = h.until;
   float* snapshot = h.snapshots;
   for (int64_t from = 0; from < h.T; from += h.segment) {
     int64_t to = std::min(from + h.segment, h.T);
     for (int64_t t = from, m; t < to; t += m) {
-      m = std::min({kChunk, to - t, until - t});
-      load_rows(h.k, t, m, h.Dk, h.as_is, x.k);
-      load_rows(h.v, t, m, h.Dv, h.as_is, x.v);
-      if (h.with_out) write_outputs(h, x, s.sum(t == from), t, m, powers);
-      scale_rows(x.k, m, h.Dk, powers.up + m - 1, -1);
-      advance(s, h.Dk, padded(h.Dv), h.log_decay, t == from, t + m - from, x.k, x.dk, x.v, x.dv, m);
+      m = std::min({longest, to - t, until - t});
+      chunk(t, m, t - from);
       if (t + m == until) {
         if (snapshot != nullptr) {
           store_state(s.sum(false), snapshot, h.ld, h.Dk, h.Dv);
@@ -118,11 +111,27 @@ static void prefill_head(const PrefillHead& h, ForwardChunk& x) {
   if (h.final != nullptr) store_or_clear(s.base, h.final, h.ld, h.Dk, h.Dv);
 }
 
-// Units [from, to) of slices x heads x sequences; returns whether there was scratch memory.
-static bool prefill(const PrefillCall& c, const Sequence* sequences, int64_t from, int64_t to) {
+// All tokens of a head through scratch memory.
+static void prefill_head(const PrefillHead& h, ForwardChunk& x) {
+  Powers powers(h.log_decay, std::min(h.T, kChunk));
+  Carried s{x.states[0], x.states[1], x.states[2], nullptr, x.dv};
+  if (h.initial != nullptr) {
+    load_state(h.initial, h.ld, h.Dk, h.Dv, s.spare);
+    s.base = s.spare;
+  }
+  walk(h, s, kChunk, [&](int64_t t, int64_t m, int64_t before) {
+    load_rows(h.k, t, m, h.Dk, h.as_is, x.k);
+    load_rows(h.v, t, m, h.Dv, h.as_is, x.v);
+    if (h.with_out) write_outputs(h, x, s.sum(before == 0), t, m, powers);
+    scale_rows(x.k, m, h.Dk, powers.up + m - 1, -1);
+    advance(s, h.Dk, padded(h.Dv), h.log_decay, before == 0, before + m, x.k, x.dk, x.v, x.dv, m);
+  });
+}
+
+// Calls run(PrefillHead) for units [from, to) of slices x heads x sequences.
+template <class Run>
+static inline void for_heads(const PrefillCall& c, const Sequence* sequences, int64_t from, int64_t to, Run&& run) {
   int64_t width = slice_width(c.dv, c.slices);
-  float* memory = Scratch::of_thread().floats(ForwardChunk::floats(c.dk, width));
-  if (memory == nullptr) return false;
   for (int64_t unit = from; unit < to; ++unit) {
     const Sequence& s = sequences[unit % c.sequences];
     int64_t head = unit / c.sequences / c.slices, column = unit / c.sequences % c.slices * width;
@@ -150,9 +159,17 @@ static bool prefill(const PrefillCall& c, const Sequence* sequences, int64_t fro
                   s.snapshot < 0 ? s.tokens + 1 : s.until_snapshot,
                   c.snapshot_every,
                   c.heads * c.dk * c.dv};
-    if (h.Dv <= 0) continue;
+    if (h.Dv > 0) run(h);
+  }
+}
+
+// Units [from, to); returns whether there was scratch memory.
+static bool prefill(const PrefillCall& c, const Sequence* sequences, int64_t from, int64_t to) {
+  float* memory = Scratch::of_thread().floats(ForwardChunk::floats(c.dk, slice_width(c.dv, c.slices)));
+  if (memory == nullptr) return false;
+  for_heads(c, sequences, from, to, [=](const PrefillHead& h) {
     ForwardChunk x(memory, h.Dk, h.Dv);
     prefill_head(h, x);
-  }
+  });
   return true;
 }

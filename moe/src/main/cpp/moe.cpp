@@ -45,9 +45,8 @@ static T* at(int64_t address) {
 // Takes the instruction set wanted (0: the best) and returns the best one of this CPU.
 static int l4j_moe_init(int isa) {
   int best = l4j::best_isa();
-  int chosen = isa == 0 ? best : std::min(isa, best);
-  l4j::moe::table = &l4j::moe::kTables[chosen];
-  l4j::moe_quant::table = &l4j::moe_quant::kTables[chosen];
+  l4j::moe::table = l4j::table_for(l4j::moe::kTables, isa, best);
+  l4j::moe_quant::table = l4j::table_for(l4j::moe_quant::kTables, isa, best);
   return best;
 }
 

@@ -39,7 +39,9 @@ import org.jspecify.annotations.Nullable;
  * Dk Dv} operations a token and head, whatever T; decode is one read and write of the states.
  *
  * <p><b>Numerics.</b> Products, sums and states are fp32 on the CPU, double in the reference;
- * 16-bit inputs are widened exactly, outputs rounded to nearest even. All factors are powers {@code
+ * 16-bit inputs are widened exactly, outputs rounded to nearest even. Where the CPU has AMX,
+ * prefill of BF16 rounds to bf16 what ends within a chunk of tokens, the scores {@code q_i . k_j}
+ * with their decay and the results of SiLU; states stay fp32. All factors are powers {@code
  * lambda^r, r >= 0}: nothing overflows however fast a head forgets. Results are the same bits for
  * any number of threads, also where a long sequence is split over them. NaN and infinity reach the
  * token they come with and later ones of the same head and sequence, nothing else; they stay in the

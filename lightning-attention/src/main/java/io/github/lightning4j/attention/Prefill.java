@@ -109,7 +109,7 @@ public final class Prefill {
    * Keeps the states on the way, to resume from a shared prefix: those at positions that are
    * multiples of {@code every}.
    *
-   * @param every tokens from one snapshot to the next, at least 1; multiples of 32 cost nothing but
+   * @param every tokens from one snapshot to the next, at least 1; multiples of 64 cost nothing but
    *     the memory
    * @param outStates {@code [count, H, Dk, Dv]} F32, sequence by sequence, with the count that
    *     {@link #snapshotCount} gives for each

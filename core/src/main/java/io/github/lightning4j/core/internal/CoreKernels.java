@@ -91,11 +91,7 @@ public final class CoreKernels {
   @Name("l4j_fma_chains")
   public static native @Cast("int64_t") long fmaChains(long rounds);
 
-  /** Whether CPU and system let this process use AMX tiles of bf16; asks the system for them. */
-  @Name("l4j_amx_allowed")
-  public static native @Cast("bool") boolean amxAllowed();
-
-  /** Tile products, only where {@link #amxAllowed()}; returns the operations done. */
+  /** Tile products, only where the CPU has {@code Isa.AMX}; returns the operations done. */
   @Name("l4j_amx_chains")
   public static native @Cast("int64_t") long amxChains(long rounds);
 

@@ -9,7 +9,12 @@ public enum Isa {
   /** x86-64-v3: AVX2, FMA, F16C. */
   AVX2(1),
   /** AVX-512 F, BW, VL, DQ. */
-  AVX512(2);
+  AVX512(2),
+  /**
+   * AMX tiles of bf16, beyond {@link #AVX512}, where Linux grants their use. Modules without
+   * kernels for it use those of AVX-512.
+   */
+  AMX(3);
 
   /** The system property that forces a weaker set than the machine has. */
   public static final String PROPERTY = "lightning4j.cpu.isa";

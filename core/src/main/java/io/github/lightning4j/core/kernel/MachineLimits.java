@@ -21,8 +21,7 @@ import java.util.function.LongUnaryOperator;
  * @param threads what {@link Threads#count()} was; the {@link Rate#allThreads} are theirs
  * @param fma fp32 multiply-adds in registers with {@code isa}, operations a second; one
  *     multiply-add counts as two
- * @param amx bf16 tile products, operations a second; absent where CPU or system do not allow AMX,
- *     or a weaker instruction set than AVX-512 is in use
+ * @param amx bf16 tile products, operations a second; absent unless {@code isa} is {@link Isa#AMX}
  * @param read reading a buffer much larger than the caches, bytes a second
  * @param copy copying such a buffer past the caches, bytes read plus bytes written a second
  */
@@ -82,10 +81,11 @@ public record MachineLimits(
     if (isa == null) {
       return Optional.empty();
     }
-    boolean tiles = isa == Isa.AVX512 && CoreKernels.amxAllowed();
     Rate fma = arithmetic(CoreKernels::fmaChains, FMA_ROUNDS);
     Optional<Rate> amx =
-        tiles ? Optional.of(arithmetic(CoreKernels::amxChains, AMX_ROUNDS)) : Optional.empty();
+        isa == Isa.AMX
+            ? Optional.of(arithmetic(CoreKernels::amxChains, AMX_ROUNDS))
+            : Optional.empty();
     long bytes = bufferBytes(CoreKernels.cacheBytes());
     try (Memory a = Memory.allocate(bytes);
         Memory b = Memory.allocate(bytes)) {

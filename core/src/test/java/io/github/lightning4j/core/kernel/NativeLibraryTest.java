@@ -65,7 +65,7 @@ final class NativeLibraryTest {
     assertThat(child(new ChildJvm().with("lightning4j.cpu.isa", "sse9")))
         .contains(
             "best: java.lang.IllegalStateException: core is not available: lightning4j.cpu.isa:"
-                + " expected one of [avx2, avx512], got sse9; correct or remove it")
+                + " expected one of [avx2, avx512, amx], got sse9; correct or remove it")
         .contains("preferred: java.lang.IllegalStateException: core is not available")
         .contains("forced: java.lang.IllegalStateException: core on CPU is not available")
         .doesNotContain("NoClassDefFoundError");
@@ -80,12 +80,24 @@ final class NativeLibraryTest {
   }
 
   @Test
+  void takesTheWeakerInstructionSetOnAMachineWithTiles() {
+    assumeLibrary();
+    assumeTrue(CoreKernels.library().isa() == Isa.AMX, "this CPU has no AMX");
+    assertThat(child(new ChildJvm().with("lightning4j.cpu.isa", "avx512")))
+        .contains("isa: avx512")
+        .contains("forced: works");
+  }
+
+  @Test
   void detectsTheFeaturesOfItsInstructionSet() {
     assumeLibrary();
     assertThat(CpuFeatures.detected()).contains("avx2", "fma", "f16c").doesNotHaveDuplicates();
     assertThat(CoreKernels.library().isa()).isNotNull();
-    boolean wide = CoreKernels.library().isa() == Isa.AVX512;
+    boolean wide = CoreKernels.library().isa() != Isa.AVX2;
     assertThat(CpuFeatures.detected().contains("avx512f")).isEqualTo(wide);
+    if (CoreKernels.library().isa() == Isa.AMX) {
+      assertThat(CpuFeatures.detected()).contains("amx-tile", "amx-bf16");
+    }
   }
 
   /** Tells what works, in a child. */
