@@ -2,10 +2,10 @@
 // depend on the vector width: the eight ratios tried are the lanes of a vector, and each sums its squared errors weight
 // by weight. So all instruction sets, and the class ReferenceQuant, give the same codes.
 //
-//   8 bits:  scale = bf16(max |w| / 127),          c = round(w / scale)
-//   4 bits:  lo = r min(w, 0), hi = r max(w, 0),   scale = bf16(hi / 15 - lo / 15), zero = round(-lo / scale),
-//            c = round(w / scale + zero)           for r of 1, 0.95, ... 0.65 with the least
-//                                         squared error; of equal ones the largest r
+//   8 bits:  scale = bf16(max |w| / 127)                 c = round(w / scale)
+//   4 bits:  lo = r min(w, 0), hi = r max(w, 0)          r of 1, 0.95, ... 0.65 with the least squared error,
+//            scale = bf16(hi / 15 - lo / 15)             of equal ones the largest
+//            zero = round(-lo / scale)                   c = round(w / scale + zero)
 //
 // Codes come from the rounded scale, so its rounding costs nothing but range. A scale below 1e-30 becomes 0.
 

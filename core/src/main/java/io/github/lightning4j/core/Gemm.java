@@ -109,9 +109,9 @@ public final class Gemm {
    * with a scale for each 32, 64 or 128 neighbours (as the weights are grouped), products are exact
    * integers within such a block, and blocks are added in fp32. The normalized mean square error
    * against the exact product over the {@linkplain QuantizedMatrix#dequantize dequantized} weights
-   * is at most 1e-8 (4e-10 for normal activations). More rows go, where oneDNN is on the class
-   * path, through weights dequantized to fp32 panel by panel. The reference adds in double. A row
-   * of {@code a} with NaN or infinity gives outputs that are not finite, in that row alone.
+   * is at most 1e-8 (about 5e-10 for normal activations). More rows go, where oneDNN is on the
+   * class path, through weights dequantized to fp32 panel by panel. The reference adds in double. A
+   * row of {@code a} with NaN or infinity gives outputs that are not finite, in that row alone.
    *
    * @param a activations {@code [M, K]}, F32
    * @param w weights {@code [N, K]}

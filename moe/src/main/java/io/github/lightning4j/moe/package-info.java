@@ -11,7 +11,8 @@
  * <p>{@link io.github.lightning4j.moe.DispatchPlan} sorts the token-expert pairs by expert, without
  * dropping any; {@link io.github.lightning4j.moe.MoeWorkspace} keeps scratch memory from call to
  * call; {@link io.github.lightning4j.moe.SharedExpert} mixes in an expert that sees every token;
- * {@link io.github.lightning4j.moe.AuxLoss} keeps the load balanced in training.
+ * {@link io.github.lightning4j.moe.QuantizedExpertWeights} holds experts in 8 or 4 bits; {@link
+ * io.github.lightning4j.moe.AuxLoss} keeps the load balanced in training.
  */
 @NullMarked
 package io.github.lightning4j.moe;
