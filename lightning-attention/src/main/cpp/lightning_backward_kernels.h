@@ -123,7 +123,8 @@ static bool backward_head(const BackwardHead& h, const BackwardChunk& x) {
     r.base = r.spare;
   }
   double total = 0;
-  for (int64_t i = h.segments() - 1; i >= 0; --i) {
+  bool with_adjoints = h.with_dkv || h.grad_initial != nullptr;
+  for (int64_t i = h.segments() - 1; i >= 0 && with_adjoints; --i) {
     float* kept = wants_log ? states_again(h, x, powers, i, memories) : nullptr;
     double lag = scan_adjoints(h, x, powers, r, i, kept);
     if (wants_log) total += memories.lag(i) + lag;

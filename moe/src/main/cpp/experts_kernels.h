@@ -14,7 +14,8 @@
 // are folded. Results depend on the vector width alone.
 //
 // Token-expert pairs stand sorted by expert: pairs[position] = token * slots + slot, and its inverse
-// positions[token * slots + slot]. Buffers of one row a pair (hidden, y) are in sorted order.
+// positions[token * slots + slot], -1 for a dropped pair. Buffers of one row a pair kept (hidden, y) are in
+// sorted order.
 
 constexpr int kStreams = 8;
 constexpr int kTokens = 4;
@@ -166,7 +167,8 @@ static void swiglu(float* gate, const float* up, int64_t from, int64_t to) {
   }
 }
 
-// out[t] = sum_s weight[t, s] y[position of (t, s)], s = 0, 1, ...; without weights they count as 1.
+// out[t] = sum_s weight[t, s] y[position of (t, s)], s = 0, 1, ... over pairs not dropped; without weights they
+// count as 1.
 static void combine(const float* y, const int32_t* positions, int64_t slots, const float* weight, int64_t ldw,
                     int64_t H, float* out, int64_t ldo, int64_t t0, int64_t t1) {
   for (int64_t t = t0; t < t1; ++t) {
@@ -174,7 +176,9 @@ static void combine(const float* y, const int32_t* positions, int64_t slots, con
     for (int64_t h = 0; h < H; h += kWidth) {
       vf total{};
       for (int64_t s = 0; s < slots; ++s) {
-        const float* row = y + positions[t * slots + s] * H + h;
+        int64_t position = positions[t * slots + s];
+        if (position < 0) continue;
+        const float* row = y + position * H + h;
         float w = weight == nullptr ? 1.0f : weight[t * ldw + s];
         total += w * load_next(row, H - h);
       }

@@ -2,6 +2,7 @@
 // size.
 #include "expert.h"
 #include "isa.h"
+#include "routing.h"
 #define L4J_KERNELS "router_kernels.h"
 #include "foreach_isa.h"
 #define L4J_KERNELS "experts_kernels.h"
@@ -15,6 +16,7 @@ namespace l4j::moe {
 struct Table {
   decltype(&avx2::route) route;
   decltype(&avx2::route_backward) route_backward;
+  decltype(&avx2::jitter) jitter;
   decltype(&avx2::gate_up) gate_up;
   decltype(&avx2::down) down;
   decltype(&avx2::gather) gather;
@@ -27,10 +29,10 @@ struct Table {
 
 constexpr Table kTables[] = {
     {},
-    {avx2::route, avx2::route_backward, avx2::gate_up, avx2::down, avx2::gather, avx2::swiglu, avx2::combine,
-     avx2::mix, avx2::scaled_rows, avx2::swiglu_backward},
-    {avx512::route, avx512::route_backward, avx512::gate_up, avx512::down, avx512::gather, avx512::swiglu,
-     avx512::combine, avx512::mix, avx512::scaled_rows, avx512::swiglu_backward},
+    {avx2::route, avx2::route_backward, avx2::jitter, avx2::gate_up, avx2::down, avx2::gather, avx2::swiglu,
+     avx2::combine, avx2::mix, avx2::scaled_rows, avx2::swiglu_backward},
+    {avx512::route, avx512::route_backward, avx512::jitter, avx512::gate_up, avx512::down, avx512::gather,
+     avx512::swiglu, avx512::combine, avx512::mix, avx512::scaled_rows, avx512::swiglu_backward},
 };
 
 static const Table* table = nullptr;
@@ -50,17 +52,26 @@ static int l4j_moe_init(int isa) {
   return best;
 }
 
-static int64_t l4j_moe_route(int64_t logits, int64_t ldl, int64_t E, int64_t k, int64_t index, int64_t ldi,
-                             int64_t weight, int64_t ldw, int64_t t0, int64_t t1) {
+static int64_t l4j_moe_route(int64_t logits, int64_t ldl, int64_t E, int64_t k, int score, int normalized, float scale,
+                             int64_t groups, int64_t top_groups, int64_t group_best, int64_t bias, int64_t scratch,
+                             int64_t index, int64_t ldi, int64_t weight, int64_t ldw, int64_t t0, int64_t t1) {
   using namespace l4j::moe;
-  return table->route(at<float>(logits), ldl, E, k, at<int32_t>(index), ldi, at<float>(weight), ldw, t0, t1);
+  l4j::Routing routing{E, k, score, normalized != 0, scale, groups, top_groups, group_best, at<float>(bias),
+                       at<char>(scratch)};
+  return table->route(routing, at<float>(logits), ldl, at<int32_t>(index), ldi, at<float>(weight), ldw, t0, t1);
 }
-static void l4j_moe_route_backward(int64_t logits, int64_t ldl, int64_t E, int64_t k, int64_t index, int64_t ldi,
-                                   int64_t dweight, int64_t ldw, int64_t dlogits, int64_t ldd, int64_t t0,
-                                   int64_t t1) {
+static void l4j_moe_route_backward(int64_t logits, int64_t ldl, int64_t E, int64_t k, int score, int normalized,
+                                   float scale, int64_t index, int64_t ldi, int64_t dweight, int64_t ldw,
+                                   int64_t dlogits, int64_t ldd, int64_t t0, int64_t t1) {
   using namespace l4j::moe;
-  table->route_backward(at<float>(logits), ldl, E, k, at<int32_t>(index), ldi, at<float>(dweight), ldw,
+  l4j::Routing routing{E, k, score, normalized != 0, scale, 1, 1, 1, nullptr, nullptr};
+  table->route_backward(routing, at<float>(logits), ldl, at<int32_t>(index), ldi, at<float>(dweight), ldw,
                         at<float>(dlogits), ldd, t0, t1);
+}
+static void l4j_moe_jitter(int64_t x, int64_t ldx, int64_t H, float low, float span, int64_t seed, int64_t out,
+                           int64_t ldo, int64_t t0, int64_t t1) {
+  using namespace l4j::moe;
+  table->jitter(at<float>(x), ldx, H, low, span, static_cast<uint64_t>(seed), at<float>(out), ldo, t0, t1);
 }
 static void l4j_moe_gate_up(int wtype, int64_t experts, int64_t x, int64_t ldx, int64_t pairs, int64_t slots,
                             int64_t H, int64_t I, int64_t hidden, int64_t from, int64_t to) {

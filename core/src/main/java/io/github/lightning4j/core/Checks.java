@@ -10,11 +10,13 @@ public final class Checks {
   private Checks() {}
 
   /**
-   * Checks the element type.
+   * Checks the element type, and first that the tensor is open.
    *
    * @throws IllegalArgumentException if it is another
+   * @throws IllegalStateException if the tensor is closed
    */
   public static void dtype(String name, Tensor tensor, DType expected) {
+    open(name, tensor);
     if (tensor.dtype() != expected) {
       throw new IllegalArgumentException(
           name + ": expected dtype " + expected + ", got " + tensor.dtype());
@@ -22,14 +24,22 @@ public final class Checks {
   }
 
   /**
-   * Checks that the element type is one of several.
+   * Checks that the element type is one of several, and first that the tensor is open.
    *
    * @throws IllegalArgumentException if it is not
+   * @throws IllegalStateException if the tensor is closed
    */
   public static void dtype(String name, Tensor tensor, Set<DType> expected) {
+    open(name, tensor);
     if (!expected.contains(tensor.dtype())) {
       throw new IllegalArgumentException(
           name + ": expected dtype in " + expected + ", got " + tensor.dtype());
+    }
+  }
+
+  private static void open(String name, Tensor tensor) {
+    if (tensor.isClosed()) {
+      throw new IllegalStateException(name + ": expected an open tensor, got " + tensor);
     }
   }
 

@@ -21,8 +21,7 @@ import org.bytedeco.javacpp.Pointer;
  * #reshape} and {@link #strided} share that memory, need no closing, and end with their owner. Use
  * after closing and closing twice give {@link IllegalStateException}.
  *
- * <p>Strides are counted in elements. Tensors are immutable in shape and safe to share between
- * threads; their contents are as safe as any memory.
+ * <p>Strides are counted in elements. Shapes are immutable; contents are as safe as any memory.
  */
 public final class Tensor implements AutoCloseable {
   private final Memory memory;
@@ -279,8 +278,8 @@ public final class Tensor implements AutoCloseable {
   }
 
   private Tensor view(long offset, long[] newShape, long[] newStrides) {
-    return new Tensor(
-        memory, byteOffset + offset * dtype.bytes(), dtype, newShape, newStrides, false);
+    long start = byteOffset + offset * dtype.bytes();
+    return new Tensor(memory, start, dtype, newShape, newStrides, false);
   }
 
   private int axis(int dim) {

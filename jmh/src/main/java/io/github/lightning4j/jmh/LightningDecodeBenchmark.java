@@ -16,11 +16,18 @@ import org.openjdk.jmh.annotations.Setup;
  * One token of each of {@code batch} sequences, H heads of D channels, on all threads; beside the
  * same loop in plain Java.
  *
- * <p>Successive calls take successive slots of a pool of {@value #POOL_BYTES} bytes, as the layers
- * of a model do: otherwise a small state would measure the cache.
+ * <p>Successive calls take successive slots of a pool. In {@code MEMORY} it is {@value #POOL_BYTES}
+ * bytes, more than any cache, as the layers of a large model are; in {@code CACHE} it is the states
+ * of one call.
  */
 public class LightningDecodeBenchmark extends OperatorBenchmark {
-  static final long POOL_BYTES = 256L << 20;
+  static final long POOL_BYTES = 1L << 30;
+
+  /** Where the states lie. */
+  public enum Pool {
+    CACHE,
+    MEMORY
+  }
 
   /** What computes the token. */
   public enum Kernel {
@@ -41,6 +48,8 @@ public class LightningDecodeBenchmark extends OperatorBenchmark {
   @Param({"1", "16"})
   int batch;
 
+  @Param Pool pool;
+
   @Param({"f32", "bf16"})
   String dtype;
 
@@ -51,7 +60,8 @@ public class LightningDecodeBenchmark extends OperatorBenchmark {
   @Setup
   public void open() {
     AttentionSize of = AttentionSize.of(size);
-    long slots = POOL_BYTES / ((long) of.heads() * of.headSize() * of.headSize() * 4);
+    long state = (long) of.heads() * of.headSize() * of.headSize() * 4;
+    long slots = pool == Pool.CACHE ? batch : POOL_BYTES / state;
     int[][] rows =
         IntStream.range(0, (int) slots / batch)
             .mapToObj(i -> IntStream.range(i * batch, (i + 1) * batch).toArray())
@@ -68,7 +78,7 @@ public class LightningDecodeBenchmark extends OperatorBenchmark {
     Tensor k = normal(type, token);
     Tensor v = normal(type, token);
     Tensor out = zeros(type, token);
-    Tensor pool = tiled(DType.F32, slots, of.heads(), of.headSize(), of.headSize());
+    Tensor states = tiled(DType.F32, slots, of.heads(), of.headSize(), of.headSize());
     Tensor[] named = new Tensor[rows.length];
     for (int i = 0; i < rows.length; i++) {
       named[i] = zeros(DType.I32, batch);
@@ -77,7 +87,7 @@ public class LightningDecodeBenchmark extends OperatorBenchmark {
       }
     }
     return i -> {
-      attention.decode(q, k, v, decay, Options.DEFAULT, pool, named[i % named.length], out);
+      attention.decode(q, k, v, decay, Options.DEFAULT, states, named[i % named.length], out);
       return out;
     };
   }
@@ -94,9 +104,9 @@ public class LightningDecodeBenchmark extends OperatorBenchmark {
     float[] k = normal(DType.F32, token).toFloats();
     float[] v = normal(DType.F32, token).toFloats();
     float[] out = new float[q.length];
-    float[] pool = new float[(int) slots * of.heads() * of.headSize() * of.headSize()];
+    float[] states = new float[(int) slots * of.heads() * of.headSize() * of.headSize()];
     return i -> {
-      loop.decode(q, k, v, pool, rows[i % rows.length], out);
+      loop.decode(q, k, v, states, rows[i % rows.length], out);
       return out;
     };
   }

@@ -22,6 +22,7 @@ public class LightningPrefillBenchmark extends OperatorBenchmark {
     "8x32x4096",
     "8x32x16384",
     "8x32x65536",
+    "8x32x262144",
     "16x64x256",
     "16x64x1024",
     "16x64x4096",

@@ -8,7 +8,10 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** Outputs must be writable and share no element with an input or with one another. */
+/**
+ * Outputs must be writable, share no element with an input or with one another, and have each of
+ * their own elements to itself.
+ */
 final class Apartness {
   private record Named(String name, Tensor tensor) {}
 
@@ -40,6 +43,11 @@ final class Apartness {
     for (int i = 0; i < outputs.size(); i++) {
       Named out = outputs.get(i);
       Checks.writable(out.name(), out.tensor());
+      checkArgument(
+          Overlap.isInjective(out.tensor()),
+          "%s: expected elements that share no memory, got %s",
+          out.name(),
+          out.tensor());
       for (Named input : inputs) {
         apart(out, input);
       }

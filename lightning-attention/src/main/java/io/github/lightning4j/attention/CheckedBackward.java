@@ -17,6 +17,9 @@ final class CheckedBackward {
         p.norm == null,
         "norm: the backward pass starts at the bare outputs; leave the norm out and take dOut from"
             + " GatedRmsNorm.backward");
+    checkArgument(
+        !CheckedPrefill.sameMemory(p.initialState, p.finalState),
+        "initialState: final states go over it; differentiate with a copy of the initial ones");
     CheckedPrefill forward = new CheckedPrefill(p, doubles);
     Tensor q = p.q;
     Tensor v = p.v;
@@ -35,10 +38,7 @@ final class CheckedBackward {
         "outDk, outDv: expected both or neither, got %s and %s",
         g.outDk,
         g.outDv);
-    Tensor type = null;
-    for (Tensor gradient : new Tensor[] {g.outDq, g.outDk, g.outDv}) {
-      type = type == null ? gradient : type;
-    }
+    Tensor type = g.outDq != null ? g.outDq : g.outDk;
     gradient("outDq", g.outDq, type, q, q.shape(), apart);
     gradient("outDk", g.outDk, type, q, q.shape(), apart);
     gradient("outDv", g.outDv, type, q, v.shape(), apart);
@@ -56,6 +56,9 @@ final class CheckedBackward {
       Checks.sameDevice("outDLogDecay", g.outDLogDecay, "q", q);
       apart.output("outDLogDecay", g.outDLogDecay);
     }
+    checkArgument(
+        g.outDq != null || g.outDk != null || g.outDInitialState != null,
+        "gradients: expected at least one that is wanted: outDq, outDkDv or outDInitialState");
     apart.check();
     return new BackwardCall(
         q,

@@ -11,13 +11,14 @@ import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /** A {@link Prefill} whose arguments have been checked, as sequences over states. */
 final class CheckedPrefill {
   private static final Set<DType> WEIGHTS = EnumSet.of(DType.F32, DType.BF16, DType.F16);
 
   private final Prefill p;
-  private final long[] starts;
+  private final long @Nullable [] starts;
   private final long[] slots;
 
   /** Those to run, and those that slot -1 skips. */
@@ -87,6 +88,7 @@ final class CheckedPrefill {
   /** Checks the outputs too. */
   PrefillCall forward() {
     Tensor q = p.q;
+    checkArgument(p.out != null, "out: expected a tensor, got a pass without outputs");
     Arguments.outputRows("out", p.out, q, p.v.shape());
     Apartness apart =
         new Apartness()
@@ -120,7 +122,7 @@ final class CheckedPrefill {
         sequences);
   }
 
-  private static boolean sameMemory(Tensor a, Tensor b) {
+  static boolean sameMemory(@Nullable Tensor a, @Nullable Tensor b) {
     return a != null && b != null && a.address() == b.address();
   }
 

@@ -62,6 +62,25 @@ public final class Decay {
     return new Decay(logDecay);
   }
 
+  /**
+   * The same rates times a factor, such as {@link Slopes#layerFactor}: deeper layers forget more
+   * slowly.
+   *
+   * @param factor of the slopes, finite, {@code >= 0}
+   * @throws IllegalArgumentException if the factor is negative, infinite or NaN
+   */
+  public Decay scaled(double factor) {
+    checkArgument(
+        factor >= 0 && Double.isFinite(factor),
+        "factor: expected a finite number >= 0, got %s",
+        factor);
+    double[] scaled = logDecay.toDoubles();
+    for (int h = 0; h < scaled.length; h++) {
+      scaled[h] *= factor;
+    }
+    return ofLogDecay(scaled);
+  }
+
   /** The number of heads. */
   public int heads() {
     return (int) logDecay.size(0);

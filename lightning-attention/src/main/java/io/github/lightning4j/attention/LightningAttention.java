@@ -38,14 +38,17 @@ import org.jspecify.annotations.Nullable;
  * <p><b>Cost.</b> Prefill and backward go in chunks of tokens: about {@code 4 Dk Dv} and {@code 10
  * Dk Dv} operations a token and head, whatever T; decode is one read and write of the states.
  *
+ * <p><b>Threads.</b> Instances hold nothing and may be shared. A call splits its work over {@link
+ * io.github.lightning4j.core.Threads}; calls made at the same time share its workers as said there.
+ *
  * <p><b>Numerics.</b> Products, sums and states are fp32 on the CPU, double in the reference;
  * 16-bit inputs are widened exactly, outputs rounded to nearest even. Where the CPU has AMX,
  * prefill of BF16 rounds to bf16 what ends within a chunk of tokens, the scores {@code q_i . k_j}
  * with their decay and the results of SiLU; states stay fp32. All factors are powers {@code
  * lambda^r, r >= 0}: nothing overflows however fast a head forgets. Results are the same bits for
  * any number of threads, also where a long sequence is split over them. NaN and infinity reach the
- * token they come with and later ones of the same head and sequence, nothing else; they stay in the
- * state.
+ * token they come with and later ones of the same head and sequence, nothing else (with a norm, all
+ * heads of these tokens); they stay in the state, where an infinity may become NaN.
  */
 public final class LightningAttention {
   private final LightningKernels kernels;

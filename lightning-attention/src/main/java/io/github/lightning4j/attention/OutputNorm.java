@@ -12,8 +12,8 @@ import org.jspecify.annotations.Nullable;
  * @param weight {@code [H Dv]} F32, BF16 or F16
  * @param eps added to the mean square, {@code >= 0}; 1e-6 in the released models' code, 1e-5 in
  *     vLLM
- * @param gate {@code [B, T, H Dv]} of the outputs' type or F32, before the sigmoid; {@code [B, H
- *     Dv]} for decode; null for none
+ * @param gate {@code [B, T, H Dv]} of q's type or F32, before the sigmoid; {@code [B, H Dv]} for
+ *     decode; null for none
  */
 public record OutputNorm(Tensor weight, float eps, @Nullable Tensor gate) {
   /**

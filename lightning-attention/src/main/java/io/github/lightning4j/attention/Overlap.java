@@ -3,6 +3,8 @@ package io.github.lightning4j.attention;
 import com.google.common.math.LongMath;
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.Tensor;
+import java.util.Comparator;
+import java.util.stream.IntStream;
 
 /**
  * Whether two strided tensors may share a byte.
@@ -24,6 +26,31 @@ final class Overlap {
     }
     long shift = Math.floorMod(b.address() - a.address(), period);
     return shift < run(a) || shift + run(b) > period;
+  }
+
+  /**
+   * Whether every element has memory of its own: in the order of the strides, each dimension steps
+   * over all that the smaller ones span. False also where only this proof fails.
+   */
+  static boolean isInjective(Tensor x) {
+    if (x.isContiguous()) {
+      return true;
+    }
+    int[] dims =
+        IntStream.range(0, x.rank())
+            .filter(d -> x.size(d) > 1)
+            .boxed()
+            .sorted(Comparator.comparingLong(d -> Math.abs(x.stride(d))))
+            .mapToInt(d -> d)
+            .toArray();
+    long span = 1;
+    for (int d : dims) {
+      if (Math.abs(x.stride(d)) < span) {
+        return x.elements() == 0;
+      }
+      span += (x.size(d) - 1) * Math.abs(x.stride(d));
+    }
+    return true;
   }
 
   /** How many trailing dimensions lie without gaps. */

@@ -21,7 +21,7 @@ public final class Prefill {
   final Tensor v;
   final Decay decay;
   final Options options;
-  final Tensor out;
+  final @Nullable Tensor out;
   @Nullable Tensor initialState;
   String initialName = "initialState";
   @Nullable Tensor finalState;
@@ -49,6 +49,24 @@ public final class Prefill {
     this.decay = decay;
     this.options = options;
     this.out = out;
+  }
+
+  /**
+   * A pass that is only differentiated: without outputs.
+   *
+   * @param q as above
+   * @param k as above
+   * @param v as above
+   * @param decay as above
+   * @param options as above
+   */
+  public Prefill(Tensor q, Tensor k, Tensor v, Decay decay, Options options) {
+    this.q = q;
+    this.k = k;
+    this.v = v;
+    this.decay = decay;
+    this.options = options;
+    this.out = null;
   }
 
   /**
@@ -124,8 +142,15 @@ public final class Prefill {
     return this;
   }
 
-  /** How many multiples of {@code every} lie in {@code (position, position + tokens]}. */
+  /**
+   * How many multiples of {@code every} lie in {@code (position, position + tokens]}.
+   *
+   * @throws IllegalArgumentException if {@code every} is less than 1 or another is negative
+   */
   public static long snapshotCount(long position, long tokens, int every) {
+    checkArgument(every >= 1, "every: expected at least 1 token, got %s", every);
+    checkArgument(position >= 0, "position: expected at least 0, got %s", position);
+    checkArgument(tokens >= 0, "tokens: expected at least 0, got %s", tokens);
     return (position + tokens) / every - position / every;
   }
 

@@ -87,7 +87,7 @@ abstract class FusedNormContract {
   }
 
   @ParameterizedTest
-  @CsvSource({"F32, 100", "BF16, 256"})
+  @CsvSource({"F32, 100", "F16, 256"})
   void crossesBlocks(DType out, int every) {
     // Blocks are 1 MiB of outputs in F32: 256 tokens of 16 heads of 64.
     double[] slopes = new double[16];
@@ -116,7 +116,9 @@ abstract class FusedNormContract {
       Closeness.assertNmse("snapshots", taken, expected, 1e-12);
       attention().prefill(p.pass().norm(new OutputNorm(weight, EPS, gate)));
       attention().prefill(p.pass(bare));
-      Rounded.assertClose("without states", p.out, normed(bare, weight, gate), 1e-10, 1);
+      // States that enter a block are multiplied on tiles in two parts of bf16.
+      double limit = out == DType.BF16 ? 1e-8 : 1e-10;
+      Rounded.assertClose("without states", p.out, normed(bare, weight, gate), limit, 1);
     }
   }
 

@@ -109,7 +109,7 @@ final class GradientsArgumentsTest {
         gradients().outDInitialState(dPool),
         "outDInitialState: slots index it as they index the states");
     refused(
-        pass().state(pool).slots(slots),
+        pass().initialState(pool).finalState(dPool).slots(slots),
         gradients().outDInitialState(of(DType.F32, 2, 2, 4, 6)),
         "outDInitialState: expected shape [3, 2, 4, 6], got [2, 2, 4, 6]");
   }
@@ -123,13 +123,20 @@ final class GradientsArgumentsTest {
     refused(pass(), gradients().outDq(dk).outDkDv(dk, dv), "outDk: must not overlap outDq");
     Tensor slots = scope.add(Tensor.of(new int[] {2}, 1));
     refused(
-        pass().state(pool).slots(slots),
+        pass().initialState(pool).slots(slots),
         gradients().outDInitialState(pool),
         "outDInitialState: must not overlap initialState");
     refused(
-        pass().state(pool).slots(slots),
+        pass().initialState(pool).finalState(of(DType.F32, 3, 2, 4, 6)).slots(slots),
         gradients().dFinalState(dPool).outDInitialState(dPool),
         "outDInitialState: must not overlap dFinalState");
+    refused(
+        pass().state(pool).slots(slots),
+        gradients().outDInitialState(dPool),
+        "initialState: final states go over it");
+    refused(pass(), new Gradients(dOut), "gradients: expected at least one that is wanted");
+    Tensor oneRow = dk.strided(0, dk.shape(), new long[] {0, 0, dk.stride(2), 1});
+    refused(pass(), gradients().outDq(oneRow), "outDq: expected elements that share no memory");
   }
 
   @Test

@@ -215,7 +215,7 @@ abstract class PackedSequencesContract {
       Tensor slots = x.p.scope.add(Tensor.of(new int[] {2, -1, 0}, 3));
       attention()
           .backward(
-              x.pass(x.p.out).state(x.initial).slots(slots),
+              x.pass(x.p.out).initialState(x.initial).finalState(x.last).slots(slots),
               new Gradients(x.p.dOut)
                   .dFinalState(x.last)
                   .outDq(room.dq)

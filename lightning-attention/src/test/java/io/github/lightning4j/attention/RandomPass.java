@@ -12,7 +12,10 @@ import java.util.Random;
 
 /** A pass that asks for anything at once: types, packing, slots, snapshots, norm and gate. */
 final class RandomPass implements AutoCloseable {
-  private static final DType[] TYPES = {DType.F32, DType.BF16, DType.F16};
+  private static final DType[] TYPES =
+      NativeKernels.prefillOnTiles()
+          ? new DType[] {DType.F32, DType.F16}
+          : new DType[] {DType.F32, DType.BF16, DType.F16};
 
   final Random random;
   final boolean normed;
@@ -137,7 +140,7 @@ final class RandomPass implements AutoCloseable {
     Tensor initial = pool(31);
     LightningAttention.of(backend)
         .backward(
-            pass(p.out, initial, initial),
+            pass(p.out, initial, pool(33)),
             new Gradients(p.dOut)
                 .dFinalState(pool(32))
                 .outDq(dq)

@@ -10,6 +10,11 @@ final class SixteenBitCpuTest extends SixteenBitContract {
   }
 
   @Override
+  boolean prefillsOnTiles() {
+    return NativeKernels.prefillOnTiles();
+  }
+
+  @Override
   LightningAttention attention() {
     return LightningAttention.of(Backend.CPU);
   }

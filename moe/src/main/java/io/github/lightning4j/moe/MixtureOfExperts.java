@@ -13,7 +13,8 @@ import io.github.lightning4j.moe.internal.MoeLibrary;
 import java.util.List;
 
 /**
- * A mixture of SwiGLU experts without capacity limit: no token is dropped.
+ * A mixture of SwiGLU experts. No token is dropped, unless the caller's {@link DispatchPlan} has a
+ * {@link Capacity}.
  *
  * <pre>out[t] = sum_j weight[t, j] W2_e (silu(W1_e x[t]) * (W3_e x[t])),   e = index[t, j]</pre>
  *
@@ -73,17 +74,45 @@ public final class MixtureOfExperts {
   public void forward(
       Tensor x, Experts weights, Tensor index, Tensor weight, MoeWorkspace workspace, Tensor out) {
     checkTokens("x", x, x, weights);
-    checkRouting(x, weights, index, weight);
-    checkTokens("out", out, x, weights);
-    checkDisjoint("out", out, x, weights, index, weight);
+    checkIndex(x, weights, index);
+    Disjoint.check("out", out, "index", index);
     workspace.plan().build(index, weights.experts());
+    forward(x, weights, workspace.plan(), weight, workspace, out);
+  }
+
+  /**
+   * Computes the mixture over a dispatch that the caller made, with a capacity for example. A
+   * dropped pair adds nothing to its token, and the weights of the others are taken as they are; a
+   * token that lost all of its choices gets zeros.
+   *
+   * @param x as above
+   * @param weights as above
+   * @param plan of these T tokens to these E experts; may be the workspace's own
+   * @param weight as above
+   * @param workspace scratch memory; its plan is not touched
+   * @param out as above
+   * @throws IllegalArgumentException as above, or if the plan is of another number of tokens or
+   *     experts
+   * @throws IllegalStateException as above
+   */
+  public void forward(
+      Tensor x,
+      Experts weights,
+      DispatchPlan plan,
+      Tensor weight,
+      MoeWorkspace workspace,
+      Tensor out) {
+    checkTokens("x", x, x, weights);
+    checkRouting(x, weights, plan, weight);
+    checkTokens("out", out, x, weights);
+    checkDisjoint("out", out, x, weights, weight);
     if (x.size(0) > 0) {
-      kernels.forward(x, weights, workspace.plan(), weight, workspace.scratch(), out);
+      kernels.forward(x, weights, plan, weight, workspace.scratch(), out);
     }
   }
 
   /**
-   * The gradients of {@link #forward}. With d = dOut[t], w = weight[t, j], g = W1 x, u = W3 x, s =
+   * The gradients of {@code forward}. With d = dOut[t], w = weight[t, j], g = W1 x, u = W3 x, s =
    * sigmoid(g), h = g s u, q = W2^T d, for every choice j of every token t:
    *
    * <pre>
@@ -120,22 +149,56 @@ public final class MixtureOfExperts {
       List<Tensor> outDGate,
       List<Tensor> outDUp,
       List<Tensor> outDDown) {
+    checkTokens("x", x, x, weights);
+    checkIndex(x, weights, index);
+    Disjoint.check("outDx", outDx, "index", index);
+    Disjoint.check("outDWeight", outDWeight, "index", index);
+    DispatchPlan plan = new DispatchPlan();
+    plan.build(index, weights.experts());
+    backward(x, weights, plan, weight, dOut, outDx, outDWeight, outDGate, outDUp, outDDown);
+  }
+
+  /**
+   * The gradients of {@link #forward(Tensor, Experts, DispatchPlan, Tensor, MoeWorkspace, Tensor)}:
+   * the sums go over the pairs that the plan keeps; dWeight of a dropped pair is 0.
+   *
+   * @param x as above
+   * @param weights as above
+   * @param plan as given to {@code forward}
+   * @param weight as above
+   * @param dOut as above
+   * @param outDx as above
+   * @param outDWeight as above
+   * @param outDGate as above
+   * @param outDUp as above
+   * @param outDDown as above
+   * @throws IllegalArgumentException as in {@code forward}
+   */
+  public void backward(
+      Tensor x,
+      Experts weights,
+      DispatchPlan plan,
+      Tensor weight,
+      Tensor dOut,
+      Tensor outDx,
+      Tensor outDWeight,
+      List<Tensor> outDGate,
+      List<Tensor> outDUp,
+      List<Tensor> outDDown) {
     ExpertWeights plain = trainable(weights);
     checkTokens("x", x, x, weights);
-    checkRouting(x, weights, index, weight);
+    checkRouting(x, weights, plan, weight);
     checkTokens("dOut", dOut, x, weights);
     checkTokens("outDx", outDx, x, weights);
     Checks.matrix("outDWeight", outDWeight, DType.F32);
     Checks.shape("outDWeight", outDWeight, weight.shape());
-    checkDisjoint("outDx", outDx, x, weights, index, weight);
+    checkDisjoint("outDx", outDx, x, weights, weight);
     Disjoint.check("outDx", outDx, "dOut", dOut);
-    checkDisjoint("outDWeight", outDWeight, x, weights, index, weight);
+    checkDisjoint("outDWeight", outDWeight, x, weights, weight);
     Disjoint.check("outDWeight", outDWeight, "dOut", dOut);
     checkGradients("outDGate", outDGate, plain.gate(), x, dOut);
     checkGradients("outDUp", outDUp, plain.up(), x, dOut);
     checkGradients("outDDown", outDDown, plain.down(), x, dOut);
-    DispatchPlan plan = new DispatchPlan();
-    plan.build(index, weights.experts());
     ExpertGradients out = new ExpertGradients(outDx, outDWeight, outDGate, outDUp, outDDown);
     kernels.backward(x, plain, plan, weight, dOut, out);
   }
@@ -158,7 +221,7 @@ public final class MixtureOfExperts {
         weights.device());
   }
 
-  private static void checkRouting(Tensor x, Experts weights, Tensor index, Tensor weight) {
+  private static void checkIndex(Tensor x, Experts weights, Tensor index) {
     Checks.matrix("index", index, DType.I32);
     Checks.shape("index", index, x.size(0), index.size(1));
     Checks.sameDevice("index", index, "x", x);
@@ -167,15 +230,23 @@ public final class MixtureOfExperts {
         "index: expected 1 <= k <= %s, got k = %s",
         weights.experts(),
         index.size(1));
+  }
+
+  private static void checkRouting(Tensor x, Experts weights, DispatchPlan plan, Tensor weight) {
+    if (plan.tokens() != x.size(0) || plan.experts() != weights.experts()) {
+      throw new IllegalArgumentException(
+          String.format(
+              "plan: expected %s tokens and %s experts, got %s and %s; build it from this batch",
+              x.size(0), weights.experts(), plan.tokens(), plan.experts()));
+    }
     Checks.matrix("weight", weight, DType.F32);
-    Checks.shape("weight", weight, index.shape());
+    Checks.shape("weight", weight, plan.tokens(), plan.slots());
     Checks.sameDevice("weight", weight, "x", x);
   }
 
   private static void checkDisjoint(
-      String name, Tensor out, Tensor x, Experts weights, Tensor index, Tensor weight) {
+      String name, Tensor out, Tensor x, Experts weights, Tensor weight) {
     Disjoint.check(name, out, "x", x);
-    Disjoint.check(name, out, "index", index);
     Disjoint.check(name, out, "weight", weight);
     if (weights instanceof ExpertWeights plain) { // quantized ones own their memory
       for (int e = 0; e < plain.experts(); e++) {

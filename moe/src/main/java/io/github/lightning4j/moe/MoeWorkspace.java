@@ -20,7 +20,8 @@ public final class MoeWorkspace implements AutoCloseable {
   public MoeWorkspace() {}
 
   /**
-   * How the last {@link MixtureOfExperts#forward} dispatched its tokens; the next one changes it.
+   * How the last {@link MixtureOfExperts} forward that was given an index dispatched its tokens;
+   * the next one changes it. May be built by the caller and given to {@code forward} instead.
    *
    * @throws IllegalStateException if closed
    */

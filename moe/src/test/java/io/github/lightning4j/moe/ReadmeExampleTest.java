@@ -6,12 +6,15 @@ import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Gemm;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.moe.balance.LoadStatistics;
+import io.github.lightning4j.moe.balance.ReplicaPlacement;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** The snippet of README.md, run; and the check that it still is the one shown there. */
+/** The snippets of README.md, run; and the check that they still are those shown there. */
 final class ReadmeExampleTest {
   @Test
   void runs() {
@@ -36,17 +39,40 @@ final class ReadmeExampleTest {
       // end of snippet
       assertThat(tokensOfEachExpert).containsExactly(3, 3, 0, 0, 0, 0, 0, 0);
       assertThat(out.toFloats()).containsOnly(0);
+
+      // snippet of capacity
+      DispatchPlan plan = workspace.plan();
+      plan.build(index, experts, Capacity.ofFactor(1.25), weight); // largest weights, first tokens
+      MixtureOfExperts.best().forward(x, weights, plan, weight, workspace, out);
+      double dropped = LoadStatistics.of(plan).fractionDropped();
+      // end of snippet
+      assertThat(dropped).isEqualTo(4.0 / 6); // one token for each of two experts
     }
   }
 
   @Test
-  void isTheOneShown() throws IOException {
+  void placesReplicas() {
+    // snippet of replicas
+    double[] load = {90, 5, 20, 15}; // LoadStatistics.loads() of a window
+    ReplicaPlacement placement = ReplicaPlacement.flat(load, 6, 2); // 6 physical experts on 2 GPUs
+    int[] expertOfPlace = placement.physicalToLogical(); // GPU 0 holds the first three
+    // end of snippet
+    assertThat(expertOfPlace).hasSize(6).contains(0, 1, 2, 3);
+    assertThat(placement.replicas(0)).isEqualTo(3);
+  }
+
+  @Test
+  void areThoseShown() throws IOException {
     Path module = Path.of(System.getProperty("lightning4j.repository"), "moe");
     String source =
         Files.readString(
             module.resolve("src/test/java/io/github/lightning4j/moe/ReadmeExampleTest.java"));
-    int from = source.indexOf("// snippet\n") + "// snippet\n".length();
-    String snippet = source.substring(from, source.indexOf("// end of snippet")).stripIndent();
-    assertThat(Files.readString(module.resolve("README.md"))).contains(snippet.strip());
+    String readme = Files.readString(module.resolve("README.md"));
+    for (String start :
+        List.of("// snippet\n", "// snippet of capacity\n", "// snippet of replicas\n")) {
+      int from = source.indexOf(start) + start.length();
+      String snippet = source.substring(from, source.indexOf("// end of snippet", from));
+      assertThat(readme).contains(snippet.stripIndent().strip());
+    }
   }
 }

@@ -59,7 +59,8 @@ final class JmhResults {
     Pass pass =
         switch (known.group(2)) {
           case "forward" -> Pass.FORWARD;
-          case "decode" -> Pass.DECODE;
+          case "decode" ->
+              params.path("pool").asText().equals("CACHE") ? Pass.CACHED_DECODE : Pass.DECODE;
           default -> Pass.FORWARD_BACKWARD;
         };
     return new Measurement(

@@ -4,7 +4,10 @@ package io.github.lightning4j.jmh.report;
 enum Pass {
   FORWARD("forward"),
   FORWARD_BACKWARD("forward-backward"),
-  DECODE("decode");
+  /** One token a sequence, states in memory. */
+  DECODE("decode"),
+  /** One token a sequence, states in the caches. */
+  CACHED_DECODE("decode in cache");
 
   private final String label;
 
@@ -15,5 +18,9 @@ enum Pass {
   @Override
   public String toString() {
     return label;
+  }
+
+  boolean isDecode() {
+    return this == DECODE || this == CACHED_DECODE;
   }
 }

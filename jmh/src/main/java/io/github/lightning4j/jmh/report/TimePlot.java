@@ -64,7 +64,7 @@ final class TimePlot {
   static Collection<TimePlot> of(List<Measurement> calls) {
     Map<Topic, TimePlot> plots = new LinkedHashMap<>();
     for (Measurement call : calls) {
-      if (call.pass() != Pass.DECODE) {
+      if (!call.pass().isDecode()) {
         plots
             .computeIfAbsent(Topic.of(call), TimePlot::new)
             .curves

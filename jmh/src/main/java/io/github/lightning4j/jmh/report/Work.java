@@ -27,7 +27,7 @@ record Work(double operations, double bytes) {
     double heads = (double) call.batch() * call.size().heads();
     double d = call.size().headSize();
     double t = call.size().tokens();
-    if (call.pass() == Pass.DECODE) {
+    if (call.pass().isDecode()) {
       return new Work(heads * 5 * d * d, heads * 8 * d * d);
     }
     boolean training = call.pass() == Pass.FORWARD_BACKWARD;

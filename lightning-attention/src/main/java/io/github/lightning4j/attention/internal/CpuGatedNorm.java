@@ -4,6 +4,7 @@ import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Memory;
 import io.github.lightning4j.core.OutOfNativeMemoryException;
 import io.github.lightning4j.core.Tensor;
+import java.lang.ref.Reference;
 import java.util.Collections;
 import java.util.EnumSet;
 import java.util.Set;
@@ -38,6 +39,7 @@ final class CpuGatedNorm implements GatedNormKernel {
         from,
         to,
         x.size(1));
+    keep(x, gate, weight, out);
   }
 
   @Override
@@ -64,6 +66,7 @@ final class CpuGatedNorm implements GatedNormKernel {
             from,
             to,
             c.x().size(1));
+    keep(c, dWeight);
     if (!done) {
       throw new OutOfNativeMemoryException(4 * c.x().size(1), Memory.liveBytes());
     }
@@ -72,6 +75,12 @@ final class CpuGatedNorm implements GatedNormKernel {
   @Override
   public void addUp(Tensor parts, Tensor out, long from, long to) {
     AttentionKernels.addUp(parts.address(), parts.size(0), parts.size(1), out.address(), from, to);
+    keep(parts, out);
+  }
+
+  /** Memory must not be freed while only its address is in use. */
+  private static void keep(Object... tensors) {
+    Reference.reachabilityFence(tensors);
   }
 
   private static int type(@Nullable Tensor tensor) {

@@ -5,6 +5,8 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -52,21 +54,31 @@ public final class NormedOutputs {
   /** A prefill, its outputs normed. */
   public void prefill(PrefillCall c) {
     long bytes = 4 * c.heads() * c.dv();
-    long tokens = Math.max(64, BLOCK / bytes / 32 * 32);
+    long tokens = Math.max(64, BLOCK / bytes / Split.CHUNK * Split.CHUNK);
     kernels.prefill(
         c.over(
             c.sequences().stream().filter(s -> s.tokens() == 0).toList(), c.initial(), c.last()));
+    Map<Long, List<Sequence>> ofRow =
+        c.sequences().stream()
+            .filter(s -> s.tokens() > 0)
+            .collect(Collectors.groupingBy(Sequence::row));
     Tensor out = c.out();
-    long longest = Math.min(tokens, out.size(1));
-    try (Tensor block = wide(out, 1, longest, c.heads(), c.dv());
+    long longest = Math.max(1, Math.min(tokens, out.size(1)));
+    long together = out.size(1) <= tokens ? tokens / longest : 1;
+    try (Tensor block = wide(out, Math.min(together, out.size(0)), longest, c.heads(), c.dv());
         Tensor carried =
             out.size(1) <= tokens
                 ? null
                 : Tensor.allocate(stateType(out), 1, c.heads(), c.dk(), c.dv())) {
-      for (long row = 0; row < out.size(0); row++) {
+      for (long row = 0; row < out.size(0); row += together) {
+        List<Sequence> sequences = new ArrayList<>();
+        long rows = Math.min(together, out.size(0) - row);
+        for (long r = row; r < row + rows; r++) {
+          sequences.addAll(ofRow.getOrDefault(r, List.of()));
+        }
         for (long from = 0; from < out.size(1); from += tokens) {
           long count = Math.min(tokens, out.size(1) - from);
-          block(c, row, from, count, block, carried);
+          block(c.over(sequences, c.initial(), c.last()), row, rows, from, count, block, carried);
         }
       }
     }
@@ -81,21 +93,22 @@ public final class NormedOutputs {
     return out.dtype().bytes() >= 4 ? null : Tensor.allocate(DType.F32, shape);
   }
 
-  /** Tokens {@code [from, from + count)} of a row. */
+  /** Tokens {@code [from, from + count)} of some rows. */
   private void block(
       PrefillCall c,
       long row,
+      long rows,
       long from,
       long count,
       @Nullable Tensor block,
       @Nullable Tensor carried) {
-    Tensor out = c.out().narrow(0, row, 1).narrow(1, from, count);
-    Tensor bare = block == null ? out : block.narrow(1, 0, count);
+    Tensor out = c.out().narrow(0, row, rows).narrow(1, from, count);
+    Tensor bare = block == null ? out : block.narrow(0, 0, rows).narrow(1, 0, count);
     PrefillCall part =
         new PrefillCall(
-            c.q().narrow(0, row, 1).narrow(1, from, count),
-            c.k().narrow(0, row, 1).narrow(1, from, count),
-            c.v().narrow(0, row, 1).narrow(1, from, count),
+            c.q().narrow(0, row, rows).narrow(1, from, count),
+            c.k().narrow(0, row, rows).narrow(1, from, count),
+            c.v().narrow(0, row, rows).narrow(1, from, count),
             bare,
             c.logDecay(),
             c.options(),
@@ -108,7 +121,7 @@ public final class NormedOutputs {
     for (Sequence s : c.sequences()) {
       long start = Math.max(s.first(), from);
       long end = Math.min(s.first() + s.tokens(), from + count);
-      if (s.row() != row || start >= end) {
+      if (start >= end) {
         continue;
       }
       boolean begins = start == s.first();
@@ -120,7 +133,7 @@ public final class NormedOutputs {
                   begins ? s.initial() : 0,
                   ends ? s.last() : 0,
                   c.snapshotEvery())
-              .from(0, start - from);
+              .from(s.row() - row, start - from);
       if (begins && ends) {
         whole.add(piece);
       } else {
@@ -129,12 +142,15 @@ public final class NormedOutputs {
       }
     }
     kernels.prefill(part.over(whole, c.initial(), c.last()));
-    norm(rows(bare), gate == null ? null : gate.select(0, row).narrow(0, from, count), rows(out));
+    for (long r = 0; r < rows; r++) {
+      Tensor gates = gate == null ? null : gate.select(0, row + r).narrow(0, from, count);
+      norm(rows(bare.select(0, r)), gates, rows(out.select(0, r)));
+    }
   }
 
-  /** {@code [1, T, H, D]}, heads side by side, as {@code [T, H D]}. */
+  /** {@code [T, H, D]}, heads side by side, as {@code [T, H D]}. */
   private static Tensor rows(Tensor x) {
-    return x.strided(0, new long[] {x.size(1), x.size(2) * x.size(3)}, new long[] {x.stride(1), 1});
+    return x.strided(0, new long[] {x.size(0), x.size(1) * x.size(2)}, new long[] {x.stride(0), 1});
   }
 
   private void norm(Tensor x, @Nullable Tensor gates, Tensor out) {

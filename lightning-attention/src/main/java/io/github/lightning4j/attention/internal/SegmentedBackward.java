@@ -10,7 +10,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A backward pass with fewer heads than threads: long sequences are run segment by segment, all
- * segments at once, after states have been passed forward and adjoints backward through them. Two
+ * segments at once, after states have been passed forward and adjoints backward through them. Three
  * states a segment are kept, a fraction of the inputs.
  */
 final class SegmentedBackward {
@@ -56,15 +56,15 @@ final class SegmentedBackward {
     }
     try (MemoryScope scope = new MemoryScope()) {
       Tensor local = states(scope, count);
-      Tensor entering = states(scope, count);
-      kernels.prefill(call.states(alone, local), 1);
-      combine(local, tokens, initial, entering, null, false);
       Tensor leaving = states(scope, count);
       kernels.backwardWhole(call.statesOnly().over(alone, null, null, local, null));
       combine(local, tokens, dLast, leaving, entry(call.outDInitial(), sequence.initial()), true);
       if (call.outDq() == null && call.outDk() == null) {
         return;
       }
+      Tensor entering = states(scope, count);
+      kernels.prefill(call.states(alone, local), 1);
+      combine(local, tokens, initial, entering, null, false);
       Tensor logs = outDLogDecay == null ? null : scope.allocate(DType.F64, count, shape[1]);
       kernels.backwardWhole(call.over(joined, entering, leaving, null, logs));
       if (logs != null) {

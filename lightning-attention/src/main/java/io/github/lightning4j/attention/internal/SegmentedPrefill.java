@@ -25,10 +25,11 @@ final class SegmentedPrefill {
   }
 
   void run() {
+    List<Sequence> brief =
+        call.sequences().stream().filter(s -> s.tokens() <= Split.SEGMENT).toList();
+    kernels.prefill(call.over(brief, call.initial(), call.last()), slices);
     for (Sequence sequence : call.sequences()) {
-      if (sequence.tokens() <= Split.SEGMENT) {
-        kernels.prefill(call.over(List.of(sequence), call.initial(), call.last()), slices);
-      } else {
+      if (sequence.tokens() > Split.SEGMENT) {
         run(sequence);
       }
     }

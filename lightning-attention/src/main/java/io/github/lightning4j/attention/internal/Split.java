@@ -23,14 +23,18 @@ record Split(int slices, boolean segments) {
   private static final long NARROWEST = 32;
 
   /** Tokens of a chunk. */
-  private static final long CHUNK = 32;
+  static final long CHUNK = 32;
 
   static Split of(List<Sequence> sequences, long heads, long dk, long dv, int threads) {
-    long units = sequences.size() * heads;
-    if (threads == 1 || units >= 4L * threads || units == 0) {
+    long tokens = Sequence.longest(sequences);
+    if (threads == 1 || tokens == 0) {
       return new Split(1, false);
     }
-    long tokens = Sequence.longest(sequences);
+    // As many as keep the threads busy while the longest runs.
+    long units = Math.max(1, Sequence.total(sequences) / tokens) * heads;
+    if (units >= 4L * threads) {
+      return new Split(1, false);
+    }
     long count = (tokens + SEGMENT - 1) / SEGMENT;
     Split best = new Split(1, false);
     double least = Double.MAX_VALUE;

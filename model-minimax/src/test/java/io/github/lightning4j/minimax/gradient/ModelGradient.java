@@ -9,7 +9,7 @@ import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
 import io.github.lightning4j.minimax.MiniMaxConfig.Mix;
 import io.github.lightning4j.minimax.Session;
-import io.github.lightning4j.moe.AuxLoss;
+import io.github.lightning4j.moe.loss.AuxLoss;
 import java.util.ArrayList;
 import java.util.List;
 

@@ -1,6 +1,7 @@
 package io.github.lightning4j.moe.internal;
 
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Gemm;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
@@ -28,10 +29,11 @@ final class CpuBackward {
       ExpertGradients out) {
     try (MemoryScope scope = new MemoryScope();
         GrowingBuffer positions = new GrowingBuffer()) {
-      Tensor pairs = scope.allocate(DType.I32, plan.size());
+      Tensor pairs = scope.allocate(DType.I32, plan.kept());
       plan.putPairs(pairs.pointer().asByteBuffer().asIntBuffer());
-      Tensor dRows = scope.allocate(DType.F32, plan.size(), weights.hidden());
+      Tensor dRows = scope.allocate(DType.F32, plan.kept(), weights.hidden());
       Buffers all = Buffers.allocate(scope, weights, plan.largest());
+      clearDropped(plan, out.dWeight());
       for (int e = 0; e < weights.experts(); e++) {
         Tensor chosen = pairs.narrow(0, plan.offset(e), plan.count(e));
         Buffers own = all.rows(plan.count(e));
@@ -43,6 +45,18 @@ final class CpuBackward {
         scaledRows(own.up(), false, weights.up().get(e), into, true);
       }
       CpuFeedForward.combine(dRows, plan, positions, 0, 0, out.dx());
+    }
+  }
+
+  private static void clearDropped(DispatchPlan plan, Tensor dWeight) {
+    if (plan.kept() == plan.size()) {
+      return;
+    }
+    Elements to = dWeight.accessor();
+    for (int pair = 0; pair < plan.size(); pair++) {
+      if (plan.position(pair) < 0) {
+        to.set(pair / plan.slots() * dWeight.stride(0) + pair % plan.slots(), 0);
+      }
     }
   }
 

@@ -30,11 +30,11 @@ final class CpuFeedForward {
 
   private final Gemm gemm = Gemm.best();
 
-  /** Returns {@code [T k, H]}, valid until the scratch is used again. */
+  /** Returns {@code [pairs kept, H]}, valid until the scratch is used again. */
   Tensor run(Tensor x, Experts weights, DispatchPlan plan, Scratch scratch) {
-    Tensor pairs = scratch.pairs.take(DType.I32, plan.size());
+    Tensor pairs = scratch.pairs.take(DType.I32, plan.kept());
     plan.putPairs(pairs.pointer().asByteBuffer().asIntBuffer());
-    Tensor answers = scratch.answers.take(DType.F32, plan.size(), weights.hidden());
+    Tensor answers = scratch.answers.take(DType.F32, plan.kept(), weights.hidden());
     ExpertTable table = new ExpertTable(weights, plan, STREAMED, scratch.table);
     if (table.size() > 0 && weights instanceof ExpertWeights plain) {
       stream(x, plain, plan, table, pairs, scratch, answers);
@@ -60,7 +60,7 @@ final class CpuFeedForward {
     long h = weights.hidden();
     long i = weights.intermediate();
     int type = weights.dtype().ordinal();
-    Tensor hidden = scratch.hidden.take(DType.F32, plan.size(), i);
+    Tensor hidden = scratch.hidden.take(DType.F32, plan.kept(), i);
     Threads.forRanges(
         table.size() * i,
         rows(2 * h * table.pairs() / table.size()),
@@ -148,7 +148,7 @@ final class CpuFeedForward {
   }
 
   /**
-   * {@code out[t] = sum_j weight[t, j] answers[position of (t, j)]}, j upwards.
+   * {@code out[t] = sum_j weight[t, j] answers[position of (t, j)]}, j upwards over pairs kept.
    *
    * @param weight the address of the weights, 0 where they all count as 1
    */

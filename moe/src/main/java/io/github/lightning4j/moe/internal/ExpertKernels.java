@@ -8,7 +8,7 @@ import io.github.lightning4j.moe.Experts;
 
 /** A mixture of experts over a plan; arguments are checked by the facades. */
 public interface ExpertKernels {
-  /** {@code out[t] = sum_j weight[t, j] expert_j(x[t])}. */
+  /** {@code out[t] = sum_j weight[t, j] expert_j(x[t])} over the pairs the plan keeps. */
   void forward(
       Tensor x, Experts weights, DispatchPlan plan, Tensor weight, Scratch scratch, Tensor out);
 

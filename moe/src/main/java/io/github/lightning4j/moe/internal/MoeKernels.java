@@ -24,6 +24,14 @@ final class MoeKernels {
       long ldl,
       long experts,
       long k,
+      int score,
+      int normalized,
+      float scale,
+      long groups,
+      long topGroups,
+      long groupBest,
+      long bias,
+      long scratch,
       long index,
       long ldi,
       long weight,
@@ -37,12 +45,28 @@ final class MoeKernels {
       long ldl,
       long experts,
       long k,
+      int score,
+      int normalized,
+      float scale,
       long index,
       long ldi,
       long dWeight,
       long ldw,
       long dLogits,
       long ldd,
+      long t0,
+      long t1);
+
+  @Name("l4j_moe_jitter")
+  static native void jitter(
+      long x,
+      long ldx,
+      long h,
+      float low,
+      float span,
+      long seed,
+      long out,
+      long ldo,
       long t0,
       long t1);
 

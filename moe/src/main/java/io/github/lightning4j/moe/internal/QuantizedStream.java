@@ -26,7 +26,7 @@ final class QuantizedStream {
     QuantizedMatrix down = weights.down(0);
     Tensor rows = scratch.codedRows.take(DType.U8, gate.activationBytes(x.size(0)));
     quantize(x, gate, rows, 0, x.size(0));
-    Tensor hidden = scratch.hidden.take(DType.F32, plan.size(), i);
+    Tensor hidden = scratch.hidden.take(DType.F32, plan.kept(), i);
     Threads.forRanges(
         table.size() * i,
         CpuFeedForward.rows(2 * h * table.pairs() / table.size()),
@@ -41,7 +41,7 @@ final class QuantizedStream {
                 hidden.address(),
                 from,
                 to));
-    Tensor coded = scratch.codedHidden.take(DType.U8, down.activationBytes(plan.size()));
+    Tensor coded = scratch.codedHidden.take(DType.U8, down.activationBytes(plan.kept()));
     for (int e = 0; e < weights.experts(); e++) {
       if (plan.count(e) <= CpuFeedForward.STREAMED) {
         quantize(hidden, down, coded, plan.offset(e), plan.count(e));
@@ -52,7 +52,7 @@ final class QuantizedStream {
         CpuFeedForward.rows(i * table.pairs() / table.size()),
         (from, to) ->
             MoeKernels.quantDown(
-                table.address(), coded.address(), plan.size(), h, answers.address(), from, to));
+                table.address(), coded.address(), plan.kept(), h, answers.address(), from, to));
   }
 
   /** Rows {@code [first, first + count)} as integers, for products with a matrix. */

@@ -27,8 +27,11 @@ final class ReferenceExperts implements ExpertKernels {
     double[] share = Rows.get(weight, t);
     double[] total = new double[row.length];
     for (int s = 0; s < share.length; s++) {
-      int expert = plan.expert((int) t * plan.slots() + s);
-      double[] answer = new Expert(weights, expert).answer(row);
+      int pair = (int) t * plan.slots() + s;
+      if (plan.position(pair) < 0) {
+        continue;
+      }
+      double[] answer = new Expert(weights, plan.expert(pair)).answer(row);
       for (int h = 0; h < total.length; h++) {
         total[h] += share[s] * answer[h];
       }

@@ -6,10 +6,10 @@ import java.util.List;
 
 /** The buffers of one call of the experts, kept for the next. */
 public final class Scratch implements AutoCloseable {
-  /** The pairs in order of position, I32 {@code [T k]}. */
+  /** The pairs kept in order of position, I32 {@code [T k]} or fewer. */
   final GrowingBuffer pairs = new GrowingBuffer();
 
-  /** The positions in order of pair, I32 {@code [T k]}. */
+  /** The positions in order of pair, I32 {@code [T k]}; -1 where dropped. */
   final GrowingBuffer positions = new GrowingBuffer();
 
   /** One record for each expert with few tokens; see {@link ExpertTable}. */

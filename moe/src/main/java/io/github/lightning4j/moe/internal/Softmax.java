@@ -34,6 +34,19 @@ public final class Softmax {
     return p;
   }
 
+  /** {@code log sum_i exp(l_i)}. */
+  public static double logSumExp(double[] logits) {
+    double high = Double.NEGATIVE_INFINITY;
+    for (double logit : logits) {
+      high = Math.max(high, logit);
+    }
+    double total = 0;
+    for (double logit : logits) {
+      total += Math.exp(logit - high);
+    }
+    return high + Math.log(total);
+  }
+
   /** The places of the k largest values, largest first; of equals the lowest first. */
   public static int[] largest(double[] values, int k) {
     int[] chosen = new int[k];

@@ -1,4 +1,4 @@
-package io.github.lightning4j.moe;
+package io.github.lightning4j.moe.loss;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-final class AuxLossTest {
+final class HfPooledTest {
   /** Half a unit in the last place of the golden F32 losses, which lie between 2 and 4. */
   private static final double LOSS = 2.4e-7;
 
@@ -26,7 +26,7 @@ final class AuxLossTest {
   @ParameterizedTest
   @ValueSource(strings = {"moe_e4", "moe_e32"})
   void agreesWithTheGoldenData(String name) {
-    try (GoldenCase file = new GoldenCase(AuxLossTest.class, name)) {
+    try (GoldenCase file = new GoldenCase(HfPooledTest.class, name)) {
       check(file, null, "aux_loss", "aux_grad");
     }
   }
@@ -34,7 +34,7 @@ final class AuxLossTest {
   @ParameterizedTest
   @ValueSource(strings = {"moe_e4", "moe_e32"})
   void agreesWithTheGoldenDataUnderAMask(String name) {
-    try (GoldenCase file = new GoldenCase(AuxLossTest.class, name)) {
+    try (GoldenCase file = new GoldenCase(HfPooledTest.class, name)) {
       check(file, file.tensor("aux_mask"), "aux_loss_masked", "aux_grad_masked");
     }
   }

@@ -1,0 +1,16 @@
+package io.github.lightning4j.moe;
+
+import io.github.lightning4j.core.Backend;
+import org.junit.jupiter.api.BeforeEach;
+
+final class RouterJitterCpuTest extends RouterJitterContract {
+  @BeforeEach
+  void needsNativeLibrary() {
+    Native.assume();
+  }
+
+  @Override
+  Router router() {
+    return Router.of(Backend.CPU);
+  }
+}
