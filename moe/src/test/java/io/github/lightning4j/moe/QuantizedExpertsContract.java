@@ -165,6 +165,27 @@ abstract class QuantizedExpertsContract {
   }
 
   @Test
+  void leavesOutWhatAPlanDropped() {
+    for (int tokens : new int[] {9, 80}) {
+      try (Mixture mixture = new Mixture(tokens, 97, 72, 4, 2, DType.BF16);
+          QuantizedExpertWeights weights =
+              QuantizedExpertWeights.quantize(mixture.weights, QuantFormat.int4(64));
+          MoeWorkspace workspace = new MoeWorkspace()) {
+        DispatchPlan plan = new DispatchPlan();
+        plan.build(mixture.index, 4, Capacity.ofFactor(0.8), mixture.weight);
+        assertThat(plan.kept()).isLessThan(plan.size());
+        experts().forward(mixture.x, weights, plan, mixture.weight, workspace, mixture.out);
+        for (int pair = 0; pair < plan.size(); pair++) {
+          if (plan.position(pair) < 0) {
+            mixture.weight.accessor().set(pair, 0);
+          }
+        }
+        Closeness.assertNmse("capacity", mixture.out.toDoubles(), truth(mixture, weights), NMSE);
+      }
+    }
+  }
+
+  @Test
   void keepsNotANumberInItsToken() {
     for (int tokens : new int[] {4, 70}) {
       try (Mixture mixture = new Mixture(tokens, 33, 40, 2, 2, DType.F32);
