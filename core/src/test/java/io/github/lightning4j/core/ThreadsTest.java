@@ -114,7 +114,7 @@ final class ThreadsTest {
 
   private static void pause() {
     try {
-      Thread.sleep(2);
+      Thread.sleep(200);
     } catch (InterruptedException e) {
       throw new IllegalStateException(e);
     }
