@@ -13,6 +13,7 @@
 #define L4J_KERNELS "limits_kernels.h"
 #include "foreach_isa.h"
 #include "amx_limits.h"
+#include "quant_functions.h"
 
 namespace l4j::core {
 
@@ -49,6 +50,7 @@ static T* at(int64_t address) {
 static int l4j_core_init(int isa) {
   int best = l4j::best_isa();
   l4j::core::table = l4j::table_for(l4j::core::kTables, isa, best);
+  l4j::quant::table = l4j::table_for(l4j::quant::kTables, isa, best);
   return best;
 }
 

@@ -9,6 +9,7 @@
 #include "foreach_isa.h"
 #define L4J_KERNELS "experts_backward_kernels.h"
 #include "foreach_isa.h"
+#include "quant_experts_functions.h"
 
 namespace l4j::moe {
 
@@ -47,6 +48,7 @@ static T* at(int64_t address) {
 static int l4j_moe_init(int isa) {
   int best = l4j::best_isa();
   l4j::moe::table = l4j::table_for(l4j::moe::kTables, isa, best);
+  l4j::moe_quant::table = l4j::table_for(l4j::moe_quant::kTables, isa, best);
   return best;
 }
 

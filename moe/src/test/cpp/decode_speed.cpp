@@ -1,6 +1,7 @@
-// How far the decode kernels are from the floor, one read of the weights of the active experts. One thread,
-// bf16, 8 experts of H = 3072, I = 4608 (85 MB each); the best of nine rounds, in which
-// both take turns. From the folder moe:
+// How far the decode kernels are from the floor, one read of the weights of the active experts, in bf16, int8 (groups
+// of 128) and int4 (groups of 32 and 128). One thread, 8 experts of H = 3072, I = 4608 (bf16: 85 MB each, int4 in
+// groups of 128: 22 MB, together beyond the last-level cache); the best of nine rounds, in which kernel and plain read
+// take turns. From the folder moe:
 //   g++ -std=c++17 -O3 -fno-math-errno -fno-trapping-math -w -Isrc/main/cpp -I../core/src/main/cpp
 //       src/test/cpp/decode_speed.cpp -o /tmp/decode_speed && /tmp/decode_speed
 #include <chrono>
@@ -10,7 +11,7 @@
 
 #include "moe.cpp"
 
-constexpr int64_t kH = 3072, kI = 4608, kExperts = 8, kWeights = 3 * kH * kI;
+constexpr int64_t kH = 3072, kI = 4608, kExperts = 8, kWeights = 3 * kH * kI, kMost = 16;
 
 template <class Work>
 static double seconds_of(Work work) {
@@ -30,35 +31,105 @@ __attribute__((target("avx2"))) static int64_t read_all(const void* p, int64_t b
   return sum[0] + sum[1] + sum[2] + sum[3];
 }
 
-int main() {
-  if (l4j_moe_init(0) == 0) return 1;
+static int64_t address(const void* p) { return reinterpret_cast<int64_t>(p); }
+
+// What all formats share: tokens, and what the kernels write.
+struct Batch {
+  std::vector<float> x = std::vector<float>(kMost * kH, 0.5f);
+  std::vector<float> hidden = std::vector<float>(kExperts * kMost * kI);
+  std::vector<float> y = std::vector<float>(kExperts * kMost * kH);
+  std::vector<int32_t> pairs = std::vector<int32_t>(kExperts * kMost);
+
+  void dispatch(std::vector<l4j::Expert>& experts, int count) {
+    for (int64_t e = 0; e < kExperts; ++e) {
+      experts[e].first = e * count;
+      experts[e].count = count;
+      for (int p = 0; p < count; ++p) pairs[e * count + p] = p;
+    }
+  }
+};
+
+template <class Decode>
+static void report(const char* name, int count, const void* weights, int64_t bytes, Decode decode) {
+  volatile int64_t sink = 0;
+  double floor = 1e9, seconds = 1e9;
+  for (int round = 0; round < 9; ++round) {
+    floor = std::min(floor, seconds_of([&] { sink = read_all(weights, bytes); }));
+    seconds = std::min(seconds, seconds_of(decode));
+  }
+  printf("%-8s %2d tokens/expert  %6.1f ms, %5.2f GB/s of weights, plain read %5.2f GB/s: %3.0f%%, %5.1f GFLOP/s\n", name,
+         count, seconds * 1e3, bytes / seconds / 1e9, bytes / floor / 1e9, 100 * floor / seconds,
+         2.0 * kExperts * kWeights * count / seconds / 1e9);
+}
+
+static void measure_bf16(Batch& batch) {
   int64_t bytes = kExperts * kWeights * 2;
   auto* weights = static_cast<uint16_t*>(aligned_alloc(64, bytes));
   for (int64_t i = 0; i < bytes / 2; ++i) weights[i] = 0x3c00 + i % 97;
-  std::vector<float> x(16 * kH, 0.5f), hidden(kExperts * 16 * kI), y(kExperts * 16 * kH);
-  std::vector<int32_t> pairs(kExperts * 16);
-  auto address = [](const void* p) { return reinterpret_cast<int64_t>(p); };
-  volatile int64_t sink = 0;
+  std::vector<l4j::Expert> experts;
+  for (int64_t e = 0; e < kExperts; ++e) {
+    const uint16_t* w = weights + e * kWeights;
+    experts.push_back({w, kH, w + kH * kI, kH, w + 2 * kH * kI, kI});
+  }
   for (int count : {1, 2, 4, 8, 16}) {
-    std::vector<l4j::Expert> experts;
-    for (int64_t e = 0; e < kExperts; ++e) {
-      const uint16_t* w = weights + e * kWeights;
-      experts.push_back({w, kH, w + kH * kI, kH, w + 2 * kH * kI, kI, e * count, count});
-      for (int p = 0; p < count; ++p) pairs[e * count + p] = p;
-    }
-    auto decode = [&] {
-      l4j_moe_gate_up(l4j::kBF16, address(experts.data()), address(x.data()), kH, address(pairs.data()), 1, kH, kI,
-                      address(hidden.data()), 0, kExperts * kI);
-      l4j_moe_down(l4j::kBF16, address(experts.data()), address(hidden.data()), kH, kI, address(y.data()), 0,
-                   kExperts * kH);
-    };
-    double floor = 1e9, seconds = 1e9;
-    for (int round = 0; round < 9; ++round) {
-      floor = std::min(floor, seconds_of([&] { sink = read_all(weights, bytes); }));
-      seconds = std::min(seconds, seconds_of(decode));
-    }
-    printf("%2d tokens/expert  %5.2f GB/s of weights, plain read %5.2f GB/s: %3.0f%%, %5.1f GFLOP/s\n", count,
-           bytes / seconds / 1e9, bytes / floor / 1e9, 100 * floor / seconds, 2.0 * kExperts * kWeights * count / seconds / 1e9);
+    batch.dispatch(experts, count);
+    report("bf16", count, weights, bytes, [&] {
+      l4j_moe_gate_up(l4j::kBF16, address(experts.data()), address(batch.x.data()), kH, address(batch.pairs.data()), 1,
+                      kH, kI, address(batch.hidden.data()), 0, kExperts * kI);
+      l4j_moe_down(l4j::kBF16, address(experts.data()), address(batch.hidden.data()), kH, kI, address(batch.y.data()),
+                   0, kExperts * kH);
+    });
   }
   free(weights);
+}
+
+// The matrix of N rows of K weights at p, which it moves behind it.
+static l4j::QuantMatrix matrix_at(uint8_t*& p, int64_t bits, int64_t block, int64_t N, int64_t K) {
+  l4j::QuantMatrix m = {p, nullptr, nullptr, bits, K, K, block, K / block};
+  m.scales = reinterpret_cast<uint16_t*>(p += N * m.row_bytes());
+  m.zeros = p += N * m.blocks * 2 + 64;
+  p += bits == 4 ? N * m.blocks + 64 : 64;
+  std::memset(m.codes, 0x5a, N * m.row_bytes());
+  for (int64_t i = 0; i < N * m.blocks; ++i) m.scales[i] = 0x3c00 + i % 97;
+  return m;
+}
+
+static void measure_quantized(const char* name, Batch& batch, int64_t bits, int64_t block) {
+  int64_t room = kExperts * (kWeights * bits / 8 + kWeights / block * 3 + 1024) / 64 * 64;
+  auto* memory = static_cast<uint8_t*>(aligned_alloc(64, room));
+  std::memset(memory, 0, room);
+  uint8_t* p = memory;
+  std::vector<l4j::QuantMatrix> matrices;
+  for (int64_t e = 0; e < kExperts; ++e) {
+    matrices.push_back(matrix_at(p, bits, block, kI, kH));
+    matrices.push_back(matrix_at(p, bits, block, kI, kH));
+    matrices.push_back(matrix_at(p, bits, block, kH, kI));
+  }
+  std::vector<l4j::Expert> experts(kExperts);
+  for (int64_t e = 0; e < kExperts; ++e) {
+    experts[e] = {&matrices[3 * e], 0, &matrices[3 * e + 1], 0, &matrices[3 * e + 2], 0};
+  }
+  std::vector<char> rows(kMost * (kH * 2 + kH / block * 8 + 128)), hidden(kExperts * kMost * (kI * 2 + kI / block * 8 + 128));
+  for (int count : {1, 2, 4, 8, 16}) {
+    batch.dispatch(experts, count);
+    report(name, count, memory, p - memory, [&] {
+      l4j_moe_quantize_rows(address(&matrices[0]), address(batch.x.data()), kH, address(rows.data()), count, 0, count);
+      l4j_moe_quant_gate_up(address(experts.data()), address(rows.data()), count, address(batch.pairs.data()), 1, kI,
+                            address(batch.hidden.data()), 0, kExperts * kI);
+      l4j_moe_quantize_rows(address(&matrices[2]), address(batch.hidden.data()), kI, address(hidden.data()),
+                            kExperts * count, 0, kExperts * count);
+      l4j_moe_quant_down(address(experts.data()), address(hidden.data()), kExperts * count, kH,
+                         address(batch.y.data()), 0, kExperts * kH);
+    });
+  }
+  free(memory);
+}
+
+int main() {
+  if (l4j_moe_init(0) == 0) return 1;
+  Batch batch;
+  measure_bf16(batch);
+  measure_quantized("int8/128", batch, 8, 128);
+  measure_quantized("int4/128", batch, 4, 128);
+  measure_quantized("int4/32", batch, 4, 32);
 }

@@ -4,6 +4,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Device;
 import io.github.lightning4j.core.Tensor;
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -19,7 +20,8 @@ import java.util.Set;
  * @param up W3 of each expert, {@code [I, H]}
  * @param down W2 of each expert, {@code [H, I]}
  */
-public record ExpertWeights(List<Tensor> gate, List<Tensor> up, List<Tensor> down) {
+public record ExpertWeights(List<Tensor> gate, List<Tensor> up, List<Tensor> down)
+    implements Experts {
   private static final Set<DType> TYPES = EnumSet.of(DType.F32, DType.BF16, DType.F16);
 
   /**
@@ -79,19 +81,24 @@ public record ExpertWeights(List<Tensor> gate, List<Tensor> up, List<Tensor> dow
     return new ExpertWeights(gates, ups, downs);
   }
 
-  /** The number of experts E. */
+  @Override
   public int experts() {
     return gate.size();
   }
 
-  /** The width H of what goes in and comes out. */
+  @Override
   public long hidden() {
     return gate.get(0).size(1);
   }
 
-  /** The width I between the two layers. */
+  @Override
   public long intermediate() {
     return gate.get(0).size(0);
+  }
+
+  @Override
+  public Device device() {
+    return gate.get(0).device();
   }
 
   /** The element type of all weights. */

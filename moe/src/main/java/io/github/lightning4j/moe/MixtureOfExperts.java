@@ -26,8 +26,11 @@ import java.util.List;
  * reference in double. The k answers of a token are added in the order of its choices, and work is
  * split along outputs, so results do not depend on the number of threads. On the CPU an expert with
  * at most 16 tokens runs in kernels that stream its weights once; one with more runs core's {@link
- * io.github.lightning4j.core.Gemm} on its gathered tokens. NaN and infinity in a token stay in that
- * token. Source: MiniMax-01 (arXiv 2501.08313); dispatch after MegaBlocks (arXiv 2211.15841).
+ * io.github.lightning4j.core.Gemm} on its gathered tokens. With quantized weights the streaming
+ * kernels round tokens and hidden rows to 16-bit integers, block by block, as {@code Gemm} does:
+ * the normalized mean square error against the same experts over dequantized weights is at most
+ * 1e-8. NaN and infinity in a token stay in that token. Source: MiniMax-01 (arXiv 2501.08313);
+ * dispatch after MegaBlocks (arXiv 2211.15841).
  */
 public final class MixtureOfExperts {
   private final ExpertKernels kernels;
@@ -59,7 +62,7 @@ public final class MixtureOfExperts {
    * Computes the mixture.
    *
    * @param x {@code [T, H]} F32
-   * @param weights of E experts
+   * @param weights of E experts, plain or quantized
    * @param index {@code [T, k]} I32, the experts of each token, as {@link Router} gives them
    * @param weight {@code [T, k]} F32, their shares
    * @param workspace scratch memory; holds the {@linkplain MoeWorkspace#plan() dispatch} afterwards
@@ -69,12 +72,7 @@ public final class MixtureOfExperts {
    * @throws IllegalStateException if the workspace or a tensor is closed
    */
   public void forward(
-      Tensor x,
-      ExpertWeights weights,
-      Tensor index,
-      Tensor weight,
-      MoeWorkspace workspace,
-      Tensor out) {
+      Tensor x, Experts weights, Tensor index, Tensor weight, MoeWorkspace workspace, Tensor out) {
     checkTokens("x", x, x, weights);
     checkIndex(x, weights, index);
     Disjoint.check("out", out, "index", index);
@@ -99,7 +97,7 @@ public final class MixtureOfExperts {
    */
   public void forward(
       Tensor x,
-      ExpertWeights weights,
+      Experts weights,
       DispatchPlan plan,
       Tensor weight,
       MoeWorkspace workspace,
@@ -138,11 +136,11 @@ public final class MixtureOfExperts {
    * @param outDGate dW1, {@code [I, H]} F32 for each expert
    * @param outDUp dW3, {@code [I, H]} F32 for each expert
    * @param outDDown dW2, {@code [H, I]} F32 for each expert
-   * @throws IllegalArgumentException as in {@code forward}
+   * @throws IllegalArgumentException as in {@code forward}, or if the weights are quantized
    */
   public void backward(
       Tensor x,
-      ExpertWeights weights,
+      Experts weights,
       Tensor index,
       Tensor weight,
       Tensor dOut,
@@ -161,8 +159,8 @@ public final class MixtureOfExperts {
   }
 
   /**
-   * The gradients of {@link #forward(Tensor, ExpertWeights, DispatchPlan, Tensor, MoeWorkspace,
-   * Tensor)}: the sums go over the pairs that the plan keeps; dWeight of a dropped pair is 0.
+   * The gradients of {@link #forward(Tensor, Experts, DispatchPlan, Tensor, MoeWorkspace, Tensor)}:
+   * the sums go over the pairs that the plan keeps; dWeight of a dropped pair is 0.
    *
    * @param x as above
    * @param weights as above
@@ -178,7 +176,7 @@ public final class MixtureOfExperts {
    */
   public void backward(
       Tensor x,
-      ExpertWeights weights,
+      Experts weights,
       DispatchPlan plan,
       Tensor weight,
       Tensor dOut,
@@ -187,6 +185,7 @@ public final class MixtureOfExperts {
       List<Tensor> outDGate,
       List<Tensor> outDUp,
       List<Tensor> outDDown) {
+    ExpertWeights plain = trainable(weights);
     checkTokens("x", x, x, weights);
     checkRouting(x, weights, plan, weight);
     checkTokens("dOut", dOut, x, weights);
@@ -197,20 +196,32 @@ public final class MixtureOfExperts {
     Disjoint.check("outDx", outDx, "dOut", dOut);
     checkDisjoint("outDWeight", outDWeight, x, weights, weight);
     Disjoint.check("outDWeight", outDWeight, "dOut", dOut);
-    checkGradients("outDGate", outDGate, weights.gate(), x, dOut);
-    checkGradients("outDUp", outDUp, weights.up(), x, dOut);
-    checkGradients("outDDown", outDDown, weights.down(), x, dOut);
+    checkGradients("outDGate", outDGate, plain.gate(), x, dOut);
+    checkGradients("outDUp", outDUp, plain.up(), x, dOut);
+    checkGradients("outDDown", outDDown, plain.down(), x, dOut);
     ExpertGradients out = new ExpertGradients(outDx, outDWeight, outDGate, outDUp, outDDown);
-    kernels.backward(x, weights, plan, weight, dOut, out);
+    kernels.backward(x, plain, plan, weight, dOut, out);
   }
 
-  private static void checkTokens(String name, Tensor tensor, Tensor x, ExpertWeights weights) {
+  private static ExpertWeights trainable(Experts weights) {
+    checkArgument(
+        weights instanceof ExpertWeights,
+        "weights: quantized experts have no gradients; pass the ExpertWeights they were made from");
+    return (ExpertWeights) weights;
+  }
+
+  private static void checkTokens(String name, Tensor tensor, Tensor x, Experts weights) {
     Checks.matrix(name, tensor, DType.F32);
     Checks.shape(name, tensor, x.size(0), weights.hidden());
-    Checks.sameDevice(name, tensor, "weights", weights.gate().get(0));
+    checkArgument(
+        tensor.device().equals(weights.device()),
+        "%s lives on %s but weights on %s; move one of them",
+        name,
+        tensor.device(),
+        weights.device());
   }
 
-  private static void checkIndex(Tensor x, ExpertWeights weights, Tensor index) {
+  private static void checkIndex(Tensor x, Experts weights, Tensor index) {
     Checks.matrix("index", index, DType.I32);
     Checks.shape("index", index, x.size(0), index.size(1));
     Checks.sameDevice("index", index, "x", x);
@@ -221,8 +232,7 @@ public final class MixtureOfExperts {
         index.size(1));
   }
 
-  private static void checkRouting(
-      Tensor x, ExpertWeights weights, DispatchPlan plan, Tensor weight) {
+  private static void checkRouting(Tensor x, Experts weights, DispatchPlan plan, Tensor weight) {
     if (plan.tokens() != x.size(0) || plan.experts() != weights.experts()) {
       throw new IllegalArgumentException(
           String.format(
@@ -235,13 +245,15 @@ public final class MixtureOfExperts {
   }
 
   private static void checkDisjoint(
-      String name, Tensor out, Tensor x, ExpertWeights weights, Tensor weight) {
+      String name, Tensor out, Tensor x, Experts weights, Tensor weight) {
     Disjoint.check(name, out, "x", x);
     Disjoint.check(name, out, "weight", weight);
-    for (int e = 0; e < weights.experts(); e++) {
-      Disjoint.check(name, out, "gate", weights.gate().get(e));
-      Disjoint.check(name, out, "up", weights.up().get(e));
-      Disjoint.check(name, out, "down", weights.down().get(e));
+    if (weights instanceof ExpertWeights plain) { // quantized ones own their memory
+      for (int e = 0; e < plain.experts(); e++) {
+        Disjoint.check(name, out, "gate", plain.gate().get(e));
+        Disjoint.check(name, out, "up", plain.up().get(e));
+        Disjoint.check(name, out, "down", plain.down().get(e));
+      }
     }
   }
 

@@ -1,5 +1,7 @@
 package io.github.lightning4j.moe;
 
+import static com.google.common.base.Preconditions.checkArgument;
+
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
@@ -51,20 +53,47 @@ public final class SharedExpert {
    * @throws IllegalStateException if the workspace or a tensor is closed
    */
   public void combine(Tensor x, SharedWeights shared, MoeWorkspace workspace, Tensor moeInOut) {
-    ExpertWeights expert = shared.asExpert();
+    Disjoint.check("moeInOut", moeInOut, "gate", shared.gate());
+    Disjoint.check("moeInOut", moeInOut, "up", shared.up());
+    Disjoint.check("moeInOut", moeInOut, "down", shared.down());
+    mix(x, shared.asExpert(), shared.coefficient(), workspace, moeInOut);
+  }
+
+  /**
+   * Mixes the answer of a quantized shared expert in.
+   *
+   * @param x {@code [T, H]} F32, what the mixture was given
+   * @param expert a mixture of one
+   * @param coefficient {@code [1, H]} F32, BF16 or F16
+   * @param workspace scratch memory
+   * @param moeInOut {@code [T, H]} F32: the mixture's answer, replaced by the result
+   * @throws IllegalArgumentException if types, shapes or devices do not fit or {@code moeInOut}
+   *     overlaps another argument
+   * @throws IllegalStateException if the workspace, the expert or a tensor is closed
+   */
+  public void combine(
+      Tensor x,
+      QuantizedExpertWeights expert,
+      Tensor coefficient,
+      MoeWorkspace workspace,
+      Tensor moeInOut) {
+    checkArgument(expert.experts() == 1, "expert: expected one expert, got %s", expert.experts());
+    SharedWeights.checkCoefficient(coefficient, expert.hidden());
+    mix(x, expert, coefficient, workspace, moeInOut);
+  }
+
+  private void mix(
+      Tensor x, Experts expert, Tensor coefficient, MoeWorkspace workspace, Tensor moeInOut) {
     Checks.matrix("x", x, DType.F32);
     Checks.shape("x", x, x.size(0), expert.hidden());
-    Checks.sameDevice("x", x, "shared", shared.gate());
+    Checks.sameDevice("x", x, "coefficient", coefficient);
     Checks.matrix("moeInOut", moeInOut, DType.F32);
     Checks.shape("moeInOut", moeInOut, x.shape());
     Checks.sameDevice("moeInOut", moeInOut, "x", x);
     Disjoint.check("moeInOut", moeInOut, "x", x);
-    Disjoint.check("moeInOut", moeInOut, "gate", shared.gate());
-    Disjoint.check("moeInOut", moeInOut, "up", shared.up());
-    Disjoint.check("moeInOut", moeInOut, "down", shared.down());
-    Disjoint.check("moeInOut", moeInOut, "coefficient", shared.coefficient());
+    Disjoint.check("moeInOut", moeInOut, "coefficient", coefficient);
     DispatchPlan plan = workspace.sharedPlan();
     plan.buildShared(Math.toIntExact(x.size(0)));
-    kernels.mixShared(x, shared, expert, plan, workspace.scratch(), moeInOut);
+    kernels.mixShared(x, coefficient, expert, plan, workspace.scratch(), moeInOut);
   }
 }

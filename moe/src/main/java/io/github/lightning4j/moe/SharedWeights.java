@@ -23,9 +23,13 @@ public record SharedWeights(Tensor gate, Tensor up, Tensor down, Tensor coeffici
    */
   public SharedWeights {
     ExpertWeights expert = asExpert(gate, up, down);
-    Checks.matrix("coefficient", coefficient, EnumSet.of(DType.F32, DType.BF16, DType.F16));
-    Checks.shape("coefficient", coefficient, 1, expert.hidden());
+    checkCoefficient(coefficient, expert.hidden());
     Checks.sameDevice("coefficient", coefficient, "gate", gate);
+  }
+
+  static void checkCoefficient(Tensor coefficient, long hidden) {
+    Checks.matrix("coefficient", coefficient, EnumSet.of(DType.F32, DType.BF16, DType.F16));
+    Checks.shape("coefficient", coefficient, 1, hidden);
   }
 
   /** The same as the only expert of a mixture. */

@@ -12,6 +12,7 @@
  * drops none unless it is given a {@link io.github.lightning4j.moe.Capacity}; {@link
  * io.github.lightning4j.moe.MoeWorkspace} keeps scratch memory from call to call; {@link
  * io.github.lightning4j.moe.SharedExpert} mixes in an expert that sees every token; {@link
+ * io.github.lightning4j.moe.QuantizedExpertWeights} holds experts in 8 or 4 bits; {@link
  * io.github.lightning4j.moe.loss.AuxLoss} or {@link io.github.lightning4j.moe.ExpertBias} keeps the
  * load balanced in training.
  */

@@ -73,6 +73,20 @@ public final class CoreKernels {
   static native void gatherRows(
       int type, long table, long row, long ids, long out, long ldo, long t0, long t1);
 
+  @Name("l4j_quantize")
+  static native @Cast("int64_t") long quantize(
+      int wtype, long w, long ldw, long matrix, int whole, long report, long n0, long n1);
+
+  @Name("l4j_dequantize")
+  static native void dequantize(long matrix, long out, long ldo, long n0, long n1);
+
+  @Name("l4j_quantize_rows")
+  static native void quantizeRows(
+      long matrix, long x, long ldx, long out, long m, long from, long to);
+
+  @Name("l4j_quant_gemm")
+  static native void quantGemm(long matrix, long x, long out, long ldo, long m, long n0, long n1);
+
   /** Multiply-adds in registers; returns the operations done. */
   @Name("l4j_fma_chains")
   public static native @Cast("int64_t") long fmaChains(long rounds);

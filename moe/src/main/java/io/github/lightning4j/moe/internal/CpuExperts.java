@@ -4,7 +4,7 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.ExpertWeights;
-import io.github.lightning4j.moe.SharedWeights;
+import io.github.lightning4j.moe.Experts;
 
 /** The kernels of {@code experts_kernels.h} and, for experts with many tokens, core's products. */
 final class CpuExperts implements ExpertKernels {
@@ -16,12 +16,7 @@ final class CpuExperts implements ExpertKernels {
 
   @Override
   public void forward(
-      Tensor x,
-      ExpertWeights weights,
-      DispatchPlan plan,
-      Tensor weight,
-      Scratch scratch,
-      Tensor out) {
+      Tensor x, Experts weights, DispatchPlan plan, Tensor weight, Scratch scratch, Tensor out) {
     Tensor answers = feedForward.run(x, weights, plan, scratch);
     CpuFeedForward.combine(
         answers, plan, scratch.positions, weight.address(), weight.stride(0), out);
@@ -41,13 +36,12 @@ final class CpuExperts implements ExpertKernels {
   @Override
   public void mixShared(
       Tensor x,
-      SharedWeights shared,
-      ExpertWeights expert,
+      Tensor coefficient,
+      Experts expert,
       DispatchPlan plan,
       Scratch scratch,
       Tensor inOut) {
     Tensor answers = feedForward.run(x, expert, plan, scratch);
-    Tensor coefficient = shared.coefficient();
     Threads.forRanges(
         x.size(0),
         SHARED_GRAIN,

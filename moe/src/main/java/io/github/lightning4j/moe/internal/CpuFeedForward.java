@@ -6,14 +6,17 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.ExpertWeights;
+import io.github.lightning4j.moe.Experts;
+import io.github.lightning4j.moe.QuantizedExpertWeights;
 
 /**
  * Sends the rows of a plan through their experts: {@code answers[position] = W2 (silu(W1 x) * (W3
  * x))}.
  *
  * <p>Experts with at most {@value #STREAMED} tokens run together in the streaming kernels of {@code
- * experts_kernels.h}, work being cut along (expert, output row). Each expert with more gathers its
- * tokens and runs three of core's matrix products. The choice depends on the counts alone.
+ * experts_kernels.h} (or {@code quant_experts_kernels.h}), work being cut along (expert, output
+ * row). Each expert with more gathers its tokens and runs three of core's matrix products. The
+ * choice depends on the counts alone.
  */
 final class CpuFeedForward {
   /** Up to this many tokens an expert's weights are streamed; core's Gemm changes there too. */
@@ -28,11 +31,16 @@ final class CpuFeedForward {
   private final Gemm gemm = Gemm.best();
 
   /** Returns {@code [pairs kept, H]}, valid until the scratch is used again. */
-  Tensor run(Tensor x, ExpertWeights weights, DispatchPlan plan, Scratch scratch) {
+  Tensor run(Tensor x, Experts weights, DispatchPlan plan, Scratch scratch) {
     Tensor pairs = scratch.pairs.take(DType.I32, plan.kept());
     plan.putPairs(pairs.pointer().asByteBuffer().asIntBuffer());
     Tensor answers = scratch.answers.take(DType.F32, plan.kept(), weights.hidden());
-    stream(x, weights, plan, pairs, scratch, answers);
+    ExpertTable table = new ExpertTable(weights, plan, STREAMED, scratch.table);
+    if (table.size() > 0 && weights instanceof ExpertWeights plain) {
+      stream(x, plain, plan, table, pairs, scratch, answers);
+    } else if (table.size() > 0 && weights instanceof QuantizedExpertWeights quantized) {
+      QuantizedStream.run(x, quantized, plan, table, pairs, scratch, answers);
+    }
     for (int e = 0; e < weights.experts(); e++) {
       if (plan.count(e) > STREAMED) {
         multiply(x, weights, plan, e, pairs, scratch, answers);
@@ -45,13 +53,10 @@ final class CpuFeedForward {
       Tensor x,
       ExpertWeights weights,
       DispatchPlan plan,
+      ExpertTable table,
       Tensor pairs,
       Scratch scratch,
       Tensor answers) {
-    ExpertTable table = new ExpertTable(weights, plan, STREAMED, scratch.table);
-    if (table.size() == 0) {
-      return;
-    }
     long h = weights.hidden();
     long i = weights.intermediate();
     int type = weights.dtype().ordinal();
@@ -82,7 +87,7 @@ final class CpuFeedForward {
 
   private void multiply(
       Tensor x,
-      ExpertWeights weights,
+      Experts weights,
       DispatchPlan plan,
       int expert,
       Tensor pairs,
@@ -95,11 +100,34 @@ final class CpuFeedForward {
     Tensor gate = scratch.gate.take(DType.F32, count, i);
     Tensor up = scratch.up.take(DType.F32, count, i);
     gather(x, pairs.narrow(0, first, count), plan.slots(), rows);
-    gemm.multiply(rows, weights.gate().get(expert), gate);
-    gemm.multiply(rows, weights.up().get(expert), up);
+    Products products = products(weights, expert);
+    products.gate.multiply(rows, gate);
+    products.up.multiply(rows, up);
     Threads.forRanges(
         count * i, GRAIN, (from, to) -> MoeKernels.swiglu(gate.address(), up.address(), from, to));
-    gemm.multiply(gate, weights.down().get(expert), answers.narrow(0, first, count));
+    products.down.multiply(gate, answers.narrow(0, first, count));
+  }
+
+  /** {@code out = a w^T} with a weight of an expert. */
+  @FunctionalInterface
+  private interface Product {
+    void multiply(Tensor a, Tensor out);
+  }
+
+  private record Products(Product gate, Product up, Product down) {}
+
+  private Products products(Experts weights, int e) {
+    if (weights instanceof QuantizedExpertWeights quantized) {
+      return new Products(
+          (a, out) -> gemm.multiply(a, quantized.gate(e), out),
+          (a, out) -> gemm.multiply(a, quantized.up(e), out),
+          (a, out) -> gemm.multiply(a, quantized.down(e), out));
+    }
+    ExpertWeights plain = (ExpertWeights) weights;
+    return new Products(
+        (a, out) -> gemm.multiply(a, plain.gate().get(e), out),
+        (a, out) -> gemm.multiply(a, plain.up().get(e), out),
+        (a, out) -> gemm.multiply(a, plain.down().get(e), out));
   }
 
   /** {@code rows[i] = x[token of pairs[i]]}. */
@@ -151,7 +179,7 @@ final class CpuFeedForward {
   }
 
   /** Rows of this cost that are worth a thread of their own. */
-  private static long rows(long cost) {
+  static long rows(long cost) {
     long grain = GRAIN / Math.max(1, cost);
     return Math.max(1, grain / GROUP) * GROUP;
   }

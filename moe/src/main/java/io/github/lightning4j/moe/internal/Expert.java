@@ -1,8 +1,11 @@
 package io.github.lightning4j.moe.internal;
 
-import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.quant.QuantizedMatrix;
 import io.github.lightning4j.moe.ExpertWeights;
+import io.github.lightning4j.moe.Experts;
+import io.github.lightning4j.moe.QuantizedExpertWeights;
+import java.util.function.LongFunction;
 
 /** One SwiGLU expert in double: {@code W2 (silu(W1 x) * (W3 x))}. */
 final class Expert {
@@ -10,10 +13,17 @@ final class Expert {
   private final Matrix up;
   private final Matrix down;
 
-  Expert(ExpertWeights weights, int expert) {
-    gate = new Matrix(weights.gate().get(expert));
-    up = new Matrix(weights.up().get(expert));
-    down = new Matrix(weights.down().get(expert));
+  Expert(Experts weights, int expert) {
+    if (weights instanceof QuantizedExpertWeights quantized) {
+      gate = new Matrix(quantized.gate(expert));
+      up = new Matrix(quantized.up(expert));
+      down = new Matrix(quantized.down(expert));
+    } else {
+      ExpertWeights plain = (ExpertWeights) weights;
+      gate = new Matrix(plain.gate().get(expert));
+      up = new Matrix(plain.up().get(expert));
+      down = new Matrix(plain.down().get(expert));
+    }
   }
 
   Matrix gate() {
@@ -44,24 +54,37 @@ final class Expert {
 
   /** A weight matrix, rows = outputs. */
   static final class Matrix {
-    private final Elements elements;
+    private final LongFunction<double[]> row;
     private final int rows;
     private final int columns;
-    private final long stride;
 
     Matrix(Tensor tensor) {
-      elements = tensor.accessor();
+      row = r -> Rows.get(tensor, r);
       rows = (int) tensor.size(0);
       columns = (int) tensor.size(1);
-      stride = tensor.stride(0);
+    }
+
+    Matrix(QuantizedMatrix matrix) {
+      row = r -> doubles(matrix.row(r));
+      rows = (int) matrix.rows();
+      columns = (int) matrix.columns();
+    }
+
+    private static double[] doubles(float[] values) {
+      double[] widened = new double[values.length];
+      for (int i = 0; i < values.length; i++) {
+        widened[i] = values[i];
+      }
+      return widened;
     }
 
     /** {@code M x}. */
     double[] times(double[] x) {
       double[] product = new double[rows];
       for (int r = 0; r < rows; r++) {
+        double[] weights = row.apply(r);
         for (int c = 0; c < columns; c++) {
-          product[r] += elements.get(r * stride + c) * x[c];
+          product[r] += weights[c] * x[c];
         }
       }
       return product;
@@ -71,8 +94,9 @@ final class Expert {
     double[] transposedTimes(double[] y) {
       double[] product = new double[columns];
       for (int r = 0; r < rows; r++) {
+        double[] weights = row.apply(r);
         for (int c = 0; c < columns; c++) {
-          product[c] += elements.get(r * stride + c) * y[r];
+          product[c] += weights[c] * y[r];
         }
       }
       return product;

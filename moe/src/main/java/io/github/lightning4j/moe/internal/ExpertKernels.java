@@ -4,18 +4,13 @@ import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.ExpertWeights;
-import io.github.lightning4j.moe.SharedWeights;
+import io.github.lightning4j.moe.Experts;
 
 /** A mixture of experts over a plan; arguments are checked by the facades. */
 public interface ExpertKernels {
   /** {@code out[t] = sum_j weight[t, j] expert_j(x[t])} over the pairs the plan keeps. */
   void forward(
-      Tensor x,
-      ExpertWeights weights,
-      DispatchPlan plan,
-      Tensor weight,
-      Scratch scratch,
-      Tensor out);
+      Tensor x, Experts weights, DispatchPlan plan, Tensor weight, Scratch scratch, Tensor out);
 
   /** The gradients of {@link #forward}. */
   void backward(
@@ -29,13 +24,13 @@ public interface ExpertKernels {
   /**
    * {@code inOut[t] = inOut[t] (1 - c) + expert(x[t]) c}, {@code c = sigmoid(<x[t], coefficient>)}.
    *
-   * @param expert gate, up and down of {@code shared}
+   * @param expert a mixture of one
    * @param plan every token to this expert
    */
   void mixShared(
       Tensor x,
-      SharedWeights shared,
-      ExpertWeights expert,
+      Tensor coefficient,
+      Experts expert,
       DispatchPlan plan,
       Scratch scratch,
       Tensor inOut);

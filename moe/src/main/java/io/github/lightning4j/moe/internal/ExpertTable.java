@@ -5,8 +5,13 @@ import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.ExpertWeights;
+import io.github.lightning4j.moe.Experts;
+import io.github.lightning4j.moe.QuantizedExpertWeights;
 
-/** The experts that get few tokens, as {@code struct Expert} of {@code expert.h} lays them out. */
+/**
+ * The experts that get few tokens, as {@code struct Expert} of {@code expert.h} lays them out.
+ * Quantized weights have no strides but the addresses of their records.
+ */
 final class ExpertTable {
   /** Longs in a record: three weights with their row strides, first pair, count of pairs. */
   private static final int FIELDS = 8;
@@ -16,7 +21,7 @@ final class ExpertTable {
   private long pairs;
 
   /** Lists the experts with at least one token and at most {@code limit}. */
-  ExpertTable(ExpertWeights weights, DispatchPlan plan, int limit, GrowingBuffer memory) {
+  ExpertTable(Experts weights, DispatchPlan plan, int limit, GrowingBuffer memory) {
     records = memory.take(DType.I64, weights.experts(), FIELDS);
     Elements to = records.accessor();
     for (int e = 0; e < weights.experts(); e++) {
@@ -26,9 +31,15 @@ final class ExpertTable {
       }
       long at = (long) size++ * FIELDS;
       pairs += count;
-      put(to, at, weights.gate().get(e));
-      put(to, at + 2, weights.up().get(e));
-      put(to, at + 4, weights.down().get(e));
+      if (weights instanceof ExpertWeights plain) {
+        put(to, at, plain.gate().get(e));
+        put(to, at + 2, plain.up().get(e));
+        put(to, at + 4, plain.down().get(e));
+      } else if (weights instanceof QuantizedExpertWeights quantized) {
+        to.setLong(at, quantized.gate(e).descriptor());
+        to.setLong(at + 2, quantized.up(e).descriptor());
+        to.setLong(at + 4, quantized.down(e).descriptor());
+      }
       to.setLong(at + 6, plan.offset(e));
       to.setLong(at + 7, count);
     }

@@ -88,6 +88,26 @@ final class MoeKernels {
   static native void down(
       int wtype, long experts, long hidden, long h, long i, long y, long from, long to);
 
+  @Name("l4j_moe_quantize_rows")
+  static native void quantizeRows(
+      long matrix, long x, long ldx, long out, long rows, long from, long to);
+
+  @Name("l4j_moe_quant_gate_up")
+  static native void quantGateUp(
+      long experts,
+      long x,
+      long tokens,
+      long pairs,
+      long slots,
+      long i,
+      long hidden,
+      long from,
+      long to);
+
+  @Name("l4j_moe_quant_down")
+  static native void quantDown(
+      long experts, long hidden, long pairs, long h, long y, long from, long to);
+
   @Name("l4j_moe_gather")
   static native void gather(
       long x, long ldx, long pairs, long slots, long h, long rows, long from, long to);

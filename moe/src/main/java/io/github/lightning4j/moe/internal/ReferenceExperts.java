@@ -4,18 +4,13 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.ExpertWeights;
-import io.github.lightning4j.moe.SharedWeights;
+import io.github.lightning4j.moe.Experts;
 
 /** The formulas of {@link ExpertKernels} token by token, in double. */
 final class ReferenceExperts implements ExpertKernels {
   @Override
   public void forward(
-      Tensor x,
-      ExpertWeights weights,
-      DispatchPlan plan,
-      Tensor weight,
-      Scratch scratch,
-      Tensor out) {
+      Tensor x, Experts weights, DispatchPlan plan, Tensor weight, Scratch scratch, Tensor out) {
     Threads.forRanges(
         x.size(0),
         1,
@@ -27,7 +22,7 @@ final class ReferenceExperts implements ExpertKernels {
   }
 
   private static void token(
-      Tensor x, ExpertWeights weights, DispatchPlan plan, Tensor weight, Tensor out, long t) {
+      Tensor x, Experts weights, DispatchPlan plan, Tensor weight, Tensor out, long t) {
     double[] row = Rows.get(x, t);
     double[] share = Rows.get(weight, t);
     double[] total = new double[row.length];
@@ -58,8 +53,8 @@ final class ReferenceExperts implements ExpertKernels {
   @Override
   public void mixShared(
       Tensor x,
-      SharedWeights shared,
-      ExpertWeights expert,
+      Tensor coefficient,
+      Experts expert,
       DispatchPlan plan,
       Scratch scratch,
       Tensor inOut) {
@@ -71,7 +66,7 @@ final class ReferenceExperts implements ExpertKernels {
             double[] row = Rows.get(x, t);
             double[] mixed = Rows.get(inOut, t);
             double[] answer = new Expert(expert, 0).answer(row);
-            double c = Expert.sigmoid(new Expert.Matrix(shared.coefficient()).times(row)[0]);
+            double c = Expert.sigmoid(new Expert.Matrix(coefficient).times(row)[0]);
             for (int h = 0; h < mixed.length; h++) {
               mixed[h] = mixed[h] * (1 - c) + answer[h] * c;
             }

@@ -30,8 +30,14 @@ public final class Scratch implements AutoCloseable {
   /** Its up-projection {@code [n, I]}. */
   final GrowingBuffer up = new GrowingBuffer();
 
+  /** Tokens as 16-bit integers, where weights are quantized. */
+  final GrowingBuffer codedRows = new GrowingBuffer();
+
+  /** Rows of {@link #hidden} likewise. */
+  final GrowingBuffer codedHidden = new GrowingBuffer();
+
   private final List<GrowingBuffer> all =
-      List.of(pairs, positions, table, hidden, answers, rows, gate, up);
+      List.of(pairs, positions, table, hidden, answers, rows, gate, up, codedRows, codedHidden);
   private boolean closed;
 
   /** Nothing yet. */

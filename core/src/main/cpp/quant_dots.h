@@ -1,0 +1,222 @@
+// Products of rows of quantized weights with rows of 16-bit integer activations, see quant_layout.h:
+//
+//   <w, x> = sum over blocks of w.scale x.scale (sum_i c_i q_i - zero sum_i q_i)
+//
+// The integer sums are exact: 127 * 32767 * 128 < 2^31. Three instructions serve 2 * kWidth weights of 8 bits (widen,
+// multiply-add pairs, add), eight serve 4 * kWidth of 4 bits. The factors w.scale x.scale and the zero-point terms
+// of kWidth blocks are formed at once. Sums in fp32 have one order for every grouping of rows and tokens: lane by
+// lane over the blocks, zero-point terms of kWidth blocks before their products, then the lanes are folded.
+// Multiply-adds are written out, since a compiler may contract each copy of a template differently.
+
+// vs: 2 * kWidth integers of 16 bits.
+#if L4J_WIDTH == 16
+typedef __m512i vs;
+static inline vs load_s16(const int16_t* p) { return _mm512_loadu_si512(p); }
+static inline vs load_s8(const uint8_t* p) {
+  return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+static inline vs load_u8(const uint8_t* p) {
+  return _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+static inline vs low_nibbles(vs x) { return _mm512_and_si512(x, _mm512_set1_epi16(15)); }
+static inline vs high_nibbles(vs x) { return _mm512_srli_epi16(x, 4); }
+static inline vi multiply_pairs(vs a, vs b) { return (vi)_mm512_madd_epi16(a, b); }
+static inline vf to_floats(vi x) { return (vf)_mm512_cvtepi32_ps((__m512i)x); }
+static inline vf multiply_add(vf a, vf b, vf c) { return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+static inline vf negative_multiply_add(vf a, vf b, vf c) {
+  return (vf)_mm512_fnmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+static inline vi load_bytes(const uint8_t* p) {
+  return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+static inline vi load_signed_bytes(const uint8_t* p) {
+  return (vi)_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+#else
+typedef __m256i vs;
+static inline vs load_s16(const int16_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+static inline vs load_s8(const uint8_t* p) {
+  return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+static inline vs load_u8(const uint8_t* p) {
+  return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+static inline vs low_nibbles(vs x) { return _mm256_and_si256(x, _mm256_set1_epi16(15)); }
+static inline vs high_nibbles(vs x) { return _mm256_srli_epi16(x, 4); }
+static inline vi multiply_pairs(vs a, vs b) { return (vi)_mm256_madd_epi16(a, b); }
+static inline vf to_floats(vi x) { return (vf)_mm256_cvtepi32_ps((__m256i)x); }
+static inline vf multiply_add(vf a, vf b, vf c) { return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+static inline vf negative_multiply_add(vf a, vf b, vf c) {
+  return (vf)_mm256_fnmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+static inline vi load_bytes(const uint8_t* p) {
+  return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+}
+static inline vi load_signed_bytes(const uint8_t* p) {
+  return (vi)_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+}
+#endif
+
+static inline vf scales_at(const uint16_t* p) { return load(reinterpret_cast<const bf16*>(p)); }
+
+// The activations that meet the low and the high nibbles of 2 * kWidth bytes.
+static inline void load_split(const int16_t* q, vs& low, vs& high) {
+#if L4J_WIDTH == 16
+  const __m256i* p = reinterpret_cast<const __m256i*>(q);
+  low = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256(p)), _mm256_loadu_si256(p + 2), 1);
+  high = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256(p + 1)), _mm256_loadu_si256(p + 3), 1);
+#else
+  low = load_s16(q);
+  high = load_s16(q + 16);
+#endif
+}
+
+// Integer sums of the weights [k, k + n) of NB rows with MB tokens; n is a multiple of 32.
+template <int BITS, int MB, int NB>
+static inline __attribute__((always_inline)) void block_sums(const uint8_t* const (&w)[NB],
+                                                             const int16_t* const (&q)[MB], int64_t k, int64_t n,
+                                                             vi (&sums)[MB][NB]) {
+  constexpr int64_t kStep = BITS == 8 ? 2 * kWidth : 4 * kWidth;
+  int64_t i = 0;
+  for (; i + kStep <= n; i += kStep) {
+    if constexpr (BITS == 8) {
+      vs x[MB];
+      for (int m = 0; m < MB; ++m) x[m] = load_s16(q[m] + k + i);
+      for (int j = 0; j < NB; ++j) {
+        vs c = load_s8(w[j] + k + i);
+        for (int m = 0; m < MB; ++m) sums[m][j] += multiply_pairs(c, x[m]);
+      }
+    } else {
+      vs low[MB], high[MB];
+      for (int m = 0; m < MB; ++m) load_split(q[m] + k + i, low[m], high[m]);
+      for (int j = 0; j < NB; ++j) {
+        vs c = load_u8(w[j] + (k + i) / 2);
+        vs c0 = low_nibbles(c), c1 = high_nibbles(c);
+        for (int m = 0; m < MB; ++m) sums[m][j] += multiply_pairs(c0, low[m]) + multiply_pairs(c1, high[m]);
+      }
+    }
+  }
+#if L4J_WIDTH == 16
+  if (BITS == 4 && i < n) {  // 32 weights are half a step
+    for (int j = 0; j < NB; ++j) {
+      __m256i c = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(w[j] + (k + i) / 2)));
+      __m256i c0 = _mm256_and_si256(c, _mm256_set1_epi16(15)), c1 = _mm256_srli_epi16(c, 4);
+      for (int m = 0; m < MB; ++m) {
+        const __m256i* p = reinterpret_cast<const __m256i*>(q[m] + k + i);
+        __m256i s = _mm256_add_epi32(_mm256_madd_epi16(c0, _mm256_loadu_si256(p)),
+                                     _mm256_madd_epi16(c1, _mm256_loadu_si256(p + 1)));
+        sums[m][j] += (vi)_mm512_zextsi256_si512(s);
+      }
+    }
+  }
+#endif
+}
+
+// The factors of kWidth blocks from b on; with 4 bits their zero-point terms are taken from the totals.
+template <int BITS, int MB, int NB>
+static inline __attribute__((always_inline)) void block_factors(const uint16_t* const (&scales)[NB],
+                                                                const uint8_t* const (&zeros)[NB],
+                                                                const float* const (&x_scales)[MB],
+                                                                const float* const (&x_offsets)[MB], int64_t b,
+                                                                float (&factors)[MB][NB][kWidth],
+                                                                vf (&totals)[MB][NB]) {
+  for (int j = 0; j < NB; ++j) {
+    vf scale = scales_at(scales[j] + b), zero{};
+    if (BITS == 4) zero = scale * to_floats(load_bytes(zeros[j] + b));
+    for (int m = 0; m < MB; ++m) {
+      store(factors[m][j], scale * load(x_scales[m] + b));
+      if (BITS == 4) totals[m][j] = negative_multiply_add(zero, load(x_offsets[m] + b), totals[m][j]);
+    }
+  }
+}
+
+// Asks for the cache lines that begin in bytes [at, at + n) of a row, p being the address of byte `at`.
+static inline void fetch(const uint8_t* p, int64_t at, int64_t n) {
+  for (int64_t i = -at & 63; i < n; i += 64) _mm_prefetch(reinterpret_cast<const char*>(p + i), _MM_HINT_T0);
+}
+
+// out[m][j] = <row[j] of matrix[j], token[m] of x>; the matrices have one layout, with blocks of 32 if SHORT
+// (unrolled; longer ones lose by it). Rows that
+// many ahead are fetched into the cache: hardware does not look from one short row to the next.
+template <int BITS, bool SHORT, int MB, int NB>
+static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int64_t (&row)[NB], const QuantRows& x,
+                              const int64_t (&token)[MB], int64_t ahead, float (&out)[MB][NB]) {
+  const int64_t kp = matrix[0]->kp, block = SHORT ? 32 : matrix[0]->block, blocks = matrix[0]->blocks;
+  const uint8_t *w[NB], *zeros[NB];
+  const uint16_t* scales[NB];
+  for (int j = 0; j < NB; ++j) {
+    w[j] = matrix[j]->codes + row[j] * (kp * BITS / 8);
+    scales[j] = matrix[j]->scales + row[j] * blocks;
+    zeros[j] = BITS == 4 ? matrix[j]->zeros + row[j] * blocks : nullptr;
+  }
+  const int16_t* q[MB];
+  const float *x_scales[MB], *x_offsets[MB];
+  for (int m = 0; m < MB; ++m) {
+    q[m] = x.q + token[m] * kp;
+    x_scales[m] = x.scales + token[m] * x.ld;
+    x_offsets[m] = x.offsets + token[m] * x.ld;
+  }
+  vf totals[MB][NB];
+  clear(totals);
+  float factors[MB][NB][kWidth];
+  for (int64_t b0 = 0; b0 < blocks; b0 += kWidth) {
+    block_factors<BITS, MB, NB>(scales, zeros, x_scales, x_offsets, b0, factors, totals);
+    for (int64_t b = b0; b < std::min<int64_t>(blocks, b0 + kWidth); ++b) {
+      vi sums[MB][NB] = {};
+      int64_t k = b * block;
+      for (int j = 0; j < NB; ++j) fetch(w[j] + (k + ahead * kp) * BITS / 8, k * BITS / 8, block * BITS / 8);
+      block_sums<BITS, MB, NB>(w, q, k, SHORT ? 32 : std::min(block, kp - k), sums);
+      for (int m = 0; m < MB; ++m) {
+        for (int j = 0; j < NB; ++j) {
+          totals[m][j] = multiply_add(to_floats(sums[m][j]), splat(factors[m][j][b - b0]), totals[m][j]);
+        }
+      }
+    }
+  }
+  for (int m = 0; m < MB; ++m) {
+    for (int j = 0; j < NB; ++j) out[m][j] = sum(totals[m][j]);
+  }
+}
+
+constexpr int kQuantStreams = 4;
+constexpr int kQuantTokens = 4;
+
+// n <= kQuantTokens tokens against kQuantStreams rows, as many at a time as registers hold; `ahead` is how far each
+// of the rows is from the one it will be followed by.
+template <int BITS, bool SHORT>
+static inline void quant_stream(const QuantMatrix* const (&matrix)[kQuantStreams], const int64_t (&row)[kQuantStreams],
+                                const QuantRows& x, const int64_t* token, int64_t n, int64_t ahead,
+                                float (&out)[kQuantTokens][kQuantStreams]) {
+  auto fours = [&](auto tokens) {
+    constexpr int MB = decltype(tokens)::value, NB = MB == 1 ? 4 : 2;
+    int64_t t[MB];
+    for (int m = 0; m < MB; ++m) t[m] = token[m];
+    for (int j = 0; j < kQuantStreams; j += NB) {
+      const QuantMatrix* some[NB];
+      int64_t rows[NB];
+      for (int i = 0; i < NB; ++i) some[i] = matrix[j + i], rows[i] = row[j + i];
+      float d[MB][NB];
+      quant_dots<BITS, SHORT, MB, NB>(some, rows, x, t, ahead, d);
+      for (int m = 0; m < MB; ++m) {
+        for (int i = 0; i < NB; ++i) out[m][j + i] = d[m][i];
+      }
+    }
+  };
+  switch (n) {
+    case 1:
+      return fours(std::integral_constant<int, 1>{});
+    case 2:
+      return fours(std::integral_constant<int, 2>{});
+    case 3:
+      return fours(std::integral_constant<int, 3>{});
+    case 4:
+      return fours(std::integral_constant<int, 4>{});
+  }
+}
+
+// Calls work with the bits of a layout, and whether its blocks are of 32, as constants.
+template <class Work>
+static inline void with_format(const QuantMatrix& w, Work work) {
+  auto with_bits = [&](auto bits) { w.block == 32 ? work(bits, std::true_type{}) : work(bits, std::false_type{}); };
+  w.bits == 8 ? with_bits(std::integral_constant<int, 8>{}) : with_bits(std::integral_constant<int, 4>{});
+}

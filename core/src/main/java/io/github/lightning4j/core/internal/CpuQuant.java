@@ -1,0 +1,74 @@
+package io.github.lightning4j.core.internal;
+
+import io.github.lightning4j.core.Memory;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.Threads;
+import io.github.lightning4j.core.quant.QuantizedMatrix;
+
+/**
+ * The kernels of {@code quantizer_kernels.h}, {@code quant_rows.h} and {@code quant_kernels.h}, and
+ * oneDNN for products of many rows.
+ */
+final class CpuQuant implements QuantKernels {
+  /** Up to this many rows of activations weights are used as they are coded. */
+  private static final int STREAMED = 16;
+
+  /** Multiply-adds below which one thread is faster than two. */
+  private static final long GRAIN = 1 << 17;
+
+  private final DnnlGemm dnnl = new DnnlGemm();
+
+  @Override
+  public long quantize(Tensor w, QuantStore out, Tensor report, long from, long to) {
+    return CoreKernels.quantize(
+        w.dtype().ordinal(),
+        w.address(),
+        w.stride(0),
+        out.descriptor(),
+        out.format().isWholeRow() ? 1 : 0,
+        report.address(),
+        from,
+        to);
+  }
+
+  @Override
+  public void dequantize(QuantizedMatrix w, Tensor out, long from, long to) {
+    CoreKernels.dequantize(
+        w.descriptor(),
+        out.address() + from * out.stride(0) * Float.BYTES,
+        out.stride(0),
+        from,
+        to);
+  }
+
+  @Override
+  public void multiply(Tensor a, QuantizedMatrix w, Tensor out) {
+    long cost = Math.max(1, GRAIN / Math.max(1, a.size(0) * a.size(1)));
+    // Blocks of 48 rows suit both: four at a time here, 16 in oneDNN.
+    long grain = (cost + 47) / 48 * 48;
+    if (a.size(0) > STREAMED && DnnlGemm.availability().isAvailable()) {
+      Threads.forRanges(w.rows(), grain, (from, to) -> dnnl.multiply(a, w, out, from, to));
+      return;
+    }
+    try (Memory rows = Memory.allocate(w.activationBytes(a.size(0)))) {
+      Threads.forRanges(
+          a.size(0),
+          Math.max(1, GRAIN / Math.max(1, a.size(1))),
+          (from, to) ->
+              CoreKernels.quantizeRows(
+                  w.descriptor(), a.address(), a.stride(0), rows.address(), a.size(0), from, to));
+      Threads.forRanges(
+          w.rows(),
+          grain,
+          (from, to) ->
+              CoreKernels.quantGemm(
+                  w.descriptor(),
+                  rows.address(),
+                  out.address(),
+                  out.stride(0),
+                  a.size(0),
+                  from,
+                  to));
+    }
+  }
+}

@@ -1,0 +1,27 @@
+package io.github.lightning4j.core.internal;
+
+import io.github.lightning4j.core.Backend;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.quant.QuantizedMatrix;
+
+/** Making and using quantized matrices; arguments are checked by the facades. */
+public interface QuantKernels {
+  /**
+   * Codes the rows {@code [from, to)}.
+   *
+   * @param report F64 {@code [N, 3]}: largest error, squared error, squared weights of each row
+   * @return the first row with NaN or infinity, where it stops, else -1
+   */
+  long quantize(Tensor w, QuantStore out, Tensor report, long from, long to);
+
+  /** {@code out[n] = the weights of row n}, n in {@code [from, to)}. */
+  void dequantize(QuantizedMatrix w, Tensor out, long from, long to);
+
+  /** {@code out = a w^T}. */
+  void multiply(Tensor a, QuantizedMatrix w, Tensor out);
+
+  /** The implementation for a backend. */
+  static QuantKernels of(Backend backend) {
+    return CoreKernels.library().choose(backend, new ReferenceQuant(), new CpuQuant());
+  }
+}

@@ -1,0 +1,127 @@
+package io.github.lightning4j.moe;
+
+import static com.google.common.base.Preconditions.checkState;
+
+import io.github.lightning4j.core.Device;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.quant.QuantFormat;
+import io.github.lightning4j.core.quant.QuantizationError;
+import io.github.lightning4j.core.quant.QuantizedMatrix;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * The weights of E experts in 8 or 4 bits, in memory of their own. They can be used, not trained:
+ * there are no gradients.
+ *
+ * <p>Immutable and safe to share between threads, until its owner closes it.
+ */
+public final class QuantizedExpertWeights implements Experts, AutoCloseable {
+  private final QuantFormat format;
+  private final List<QuantizedMatrix> gate = new ArrayList<>();
+  private final List<QuantizedMatrix> up = new ArrayList<>();
+  private final List<QuantizedMatrix> down = new ArrayList<>();
+  private boolean closed;
+
+  private QuantizedExpertWeights(QuantFormat format) {
+    this.format = format;
+  }
+
+  /**
+   * Quantizes weights expert by expert. Each weight is read once and nothing else is kept, so
+   * experts of a mapped checkpoint pass through memory without a second copy.
+   *
+   * @param weights only read; may be closed afterwards
+   * @throws IllegalArgumentException if a weight is NaN or infinite, naming matrix, row and column
+   */
+  public static QuantizedExpertWeights quantize(ExpertWeights weights, QuantFormat format) {
+    QuantizedExpertWeights quantized = new QuantizedExpertWeights(format);
+    try {
+      for (int e = 0; e < weights.experts(); e++) {
+        quantized.gate.add(matrix("gate", e, weights.gate().get(e), format));
+        quantized.up.add(matrix("up", e, weights.up().get(e), format));
+        quantized.down.add(matrix("down", e, weights.down().get(e), format));
+      }
+      return quantized;
+    } catch (RuntimeException e) {
+      quantized.close();
+      throw e;
+    }
+  }
+
+  private static QuantizedMatrix matrix(String name, int expert, Tensor w, QuantFormat format) {
+    try {
+      return QuantizedMatrix.quantize(w, format);
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException(name + "[" + expert + "]: " + e.getMessage(), e);
+    }
+  }
+
+  /** How the weights are coded. */
+  public QuantFormat format() {
+    return format;
+  }
+
+  /** W1 of an expert, {@code [I, H]}. */
+  public QuantizedMatrix gate(int expert) {
+    return gate.get(expert);
+  }
+
+  /** W3 of an expert, {@code [I, H]}. */
+  public QuantizedMatrix up(int expert) {
+    return up.get(expert);
+  }
+
+  /** W2 of an expert, {@code [H, I]}. */
+  public QuantizedMatrix down(int expert) {
+    return down.get(expert);
+  }
+
+  /** What quantization changed in the three matrices of an expert together. */
+  public QuantizationError error(int expert) {
+    return gate(expert).error().plus(up(expert).error()).plus(down(expert).error());
+  }
+
+  /** The bytes held outside the heap. */
+  public long bytes() {
+    long bytes = 0;
+    for (int e = 0; e < experts(); e++) {
+      bytes += gate(e).bytes() + up(e).bytes() + down(e).bytes();
+    }
+    return bytes;
+  }
+
+  @Override
+  public int experts() {
+    return gate.size();
+  }
+
+  @Override
+  public long hidden() {
+    return gate(0).columns();
+  }
+
+  @Override
+  public long intermediate() {
+    return gate(0).rows();
+  }
+
+  @Override
+  public Device device() {
+    return Device.CPU;
+  }
+
+  /**
+   * Frees the memory.
+   *
+   * @throws IllegalStateException if closed already
+   */
+  @Override
+  public void close() {
+    checkState(!closed, "quantized experts are closed already");
+    closed = true;
+    gate.forEach(QuantizedMatrix::close);
+    up.forEach(QuantizedMatrix::close);
+    down.forEach(QuantizedMatrix::close);
+  }
+}

@@ -1,0 +1,299 @@
+package io.github.lightning4j.moe;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Memory;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.Threads;
+import io.github.lightning4j.core.quant.QuantFormat;
+import io.github.lightning4j.core.quant.QuantizedMatrix;
+import io.github.lightning4j.core.testkit.Closeness;
+import io.github.lightning4j.core.testkit.FlatMemory;
+import java.util.List;
+import java.util.function.IntFunction;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** What every implementation of {@link MixtureOfExperts#forward} must do with quantized weights. */
+abstract class QuantizedExpertsContract {
+  /** The stated bound against the same experts over dequantized weights. */
+  private static final double NMSE = 1e-8;
+
+  static List<QuantFormat> formats() {
+    return List.of(
+        QuantFormat.int8(),
+        QuantFormat.int8(32),
+        QuantFormat.int8(64),
+        QuantFormat.int8(128),
+        QuantFormat.int4(32),
+        QuantFormat.int4(64),
+        QuantFormat.int4(128));
+  }
+
+  abstract MixtureOfExperts experts();
+
+  abstract SharedExpert sharedExpert();
+
+  private static double[][][] doubles(QuantizedExpertWeights weights) {
+    return new double[][][] {
+      doubles(weights, weights::gate),
+      doubles(weights, weights::up),
+      doubles(weights, weights::down)
+    };
+  }
+
+  private static double[][] doubles(
+      QuantizedExpertWeights weights, IntFunction<QuantizedMatrix> part) {
+    return IntStream.range(0, weights.experts())
+        .mapToObj(
+            e -> {
+              QuantizedMatrix matrix = part.apply(e);
+              try (Tensor back = Tensor.allocate(DType.F32, matrix.rows(), matrix.columns())) {
+                matrix.dequantize(back);
+                return back.toDoubles();
+              }
+            })
+        .toArray(double[][]::new);
+  }
+
+  private static double[] truth(Mixture mixture, QuantizedExpertWeights weights) {
+    return mixture.truth(mixture.x.toDoubles(), mixture.weight.toDoubles(), doubles(weights));
+  }
+
+  private float[] run(Mixture mixture, QuantizedExpertWeights weights, MoeWorkspace workspace) {
+    experts().forward(mixture.x, weights, mixture.index, mixture.weight, workspace, mixture.out);
+    return mixture.out.toFloats();
+  }
+
+  private void check(int tokens, int hidden, int inner, int experts, int k, QuantFormat format) {
+    try (Mixture mixture = new Mixture(tokens, hidden, inner, experts, k, DType.BF16);
+        QuantizedExpertWeights weights = QuantizedExpertWeights.quantize(mixture.weights, format);
+        MoeWorkspace workspace = new MoeWorkspace()) {
+      run(mixture, weights, workspace);
+      String what =
+          String.format("%s T=%d H=%d I=%d E=%d k=%d", format, tokens, hidden, inner, experts, k);
+      Closeness.assertNmse(what, mixture.out.toDoubles(), truth(mixture, weights), NMSE);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("formats")
+  void agreesWithDoublesForEveryNumberOfTokens(QuantFormat format) {
+    for (int tokens : MixtureOfExpertsContract.TOKENS) {
+      check(tokens, 97, 72, 4, 2, format);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("formats")
+  void agreesWithDoublesForEveryWidth(QuantFormat format) {
+    for (int hidden : MixtureOfExpertsContract.WIDTHS) {
+      for (int inner : MixtureOfExpertsContract.WIDTHS) {
+        check(5, hidden, inner, 4, 2, format);
+      }
+    }
+    check(3, 1312, 545, 2, 1, format);
+    check(37, 257, 129, 1, 1, format);
+  }
+
+  @ParameterizedTest
+  @MethodSource("formats")
+  void answersATokenAlikeInAnyCompany(QuantFormat format) {
+    // Up to 16 tokens of an expert are streamed: what a token gets does not depend on the others.
+    try (Mixture many = new Mixture(13, 97, 65, 1, 1, DType.BF16);
+        QuantizedExpertWeights weights = QuantizedExpertWeights.quantize(many.weights, format);
+        MoeWorkspace workspace = new MoeWorkspace();
+        Tensor out = Tensor.allocate(DType.F32, 1, 97)) {
+      run(many, weights, workspace);
+      for (int t = 0; t < 13; t++) {
+        experts()
+            .forward(
+                many.x.narrow(0, t, 1),
+                weights,
+                many.index.narrow(0, t, 1),
+                many.weight.narrow(0, t, 1),
+                workspace,
+                out);
+        assertThat(out.toFloats()).isEqualTo(many.out.narrow(0, t, 1).toFloats());
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("formats")
+  void givesTheSameBitsForAnyNumberOfThreads(QuantFormat format) {
+    int before = Threads.count();
+    try (MoeWorkspace workspace = new MoeWorkspace()) {
+      for (int tokens : new int[] {1, 9, 65}) {
+        try (Mixture mixture = new Mixture(tokens, 195, 213, 4, 2, DType.BF16);
+            QuantizedExpertWeights weights =
+                QuantizedExpertWeights.quantize(mixture.weights, format)) {
+          Threads.use(1);
+          float[] one = run(mixture, weights, workspace);
+          for (int threads : new int[] {2, 4}) {
+            Threads.use(threads);
+            assertThat(run(mixture, weights, workspace))
+                .as("%s tokens, %s threads", tokens, threads)
+                .isEqualTo(one);
+          }
+        }
+      }
+    } finally {
+      Threads.use(before);
+    }
+  }
+
+  @Test
+  void mixesExpertsOfFewAndOfManyTokens() {
+    try (Mixture mixture = new Mixture(40, 97, 72, 4, 2, DType.BF16);
+        QuantizedExpertWeights weights =
+            QuantizedExpertWeights.quantize(mixture.weights, QuantFormat.int4(32));
+        MoeWorkspace workspace = new MoeWorkspace()) {
+      for (int t = 0; t < 40; t++) {
+        mixture.choose(t, 0, t < 37 ? 1 : 3, 0.5);
+        mixture.choose(t, 1, t < 20 ? 2 : 0, 0.25);
+      }
+      run(mixture, weights, workspace);
+      assertThat(workspace.plan().counts()).containsExactly(20, 37, 20, 3);
+      Closeness.assertNmse("mixed", mixture.out.toDoubles(), truth(mixture, weights), NMSE);
+    }
+  }
+
+  @Test
+  void leavesOutWhatAPlanDropped() {
+    for (int tokens : new int[] {9, 80}) {
+      try (Mixture mixture = new Mixture(tokens, 97, 72, 4, 2, DType.BF16);
+          QuantizedExpertWeights weights =
+              QuantizedExpertWeights.quantize(mixture.weights, QuantFormat.int4(64));
+          MoeWorkspace workspace = new MoeWorkspace()) {
+        DispatchPlan plan = new DispatchPlan();
+        plan.build(mixture.index, 4, Capacity.ofFactor(0.8), mixture.weight);
+        assertThat(plan.kept()).isLessThan(plan.size());
+        experts().forward(mixture.x, weights, plan, mixture.weight, workspace, mixture.out);
+        for (int pair = 0; pair < plan.size(); pair++) {
+          if (plan.position(pair) < 0) {
+            mixture.weight.accessor().set(pair, 0);
+          }
+        }
+        Closeness.assertNmse("capacity", mixture.out.toDoubles(), truth(mixture, weights), NMSE);
+      }
+    }
+  }
+
+  @Test
+  void keepsNotANumberInItsToken() {
+    for (int tokens : new int[] {4, 70}) {
+      try (Mixture mixture = new Mixture(tokens, 33, 40, 2, 2, DType.F32);
+          QuantizedExpertWeights weights =
+              QuantizedExpertWeights.quantize(mixture.weights, QuantFormat.int4(32));
+          MoeWorkspace workspace = new MoeWorkspace()) {
+        float[] plain = run(mixture, weights, workspace);
+        mixture.x.accessor().set(2 * 33 + 7, Double.NaN);
+        float[] out = run(mixture, weights, workspace);
+        for (int i = 0; i < out.length; i++) {
+          if (i / 33 == 2) {
+            assertThat(out[i]).isNaN();
+          } else {
+            assertThat(out[i]).isEqualTo(plain[i]);
+          }
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("formats")
+  void servesASharedExpert(QuantFormat format) {
+    for (int tokens : new int[] {1, 5, 40}) {
+      try (Mixture one = new Mixture(tokens, 97, 72, 1, 1, DType.BF16);
+          QuantizedExpertWeights weights = QuantizedExpertWeights.quantize(one.weights, format);
+          MoeWorkspace workspace = new MoeWorkspace()) {
+        Tensor moe = one.normal(DType.F32, 1, tokens, 97);
+        Tensor coefficient = one.normal(DType.BF16, 0.1, 1, 97);
+        double[] expected = moe.toDoubles();
+        double[] answer = truth(one, weights);
+        double[] x = one.x.toDoubles();
+        double[] direction = coefficient.toDoubles();
+        for (int i = 0; i < expected.length; i++) {
+          double along = 0;
+          for (int h = 0; h < 97; h++) {
+            along += x[i / 97 * 97 + h] * direction[h];
+          }
+          double c = 1 / (1 + Math.exp(-along));
+          expected[i] = expected[i] * (1 - c) + answer[i] * c;
+        }
+        sharedExpert().combine(one.x, weights, coefficient, workspace, moe);
+        Closeness.assertNmse(format + " T=" + tokens, moe.toDoubles(), expected, NMSE);
+      }
+    }
+  }
+
+  @Test
+  void allocatesNothingOutsideTheHeapOnceWarm() {
+    try (Mixture small = new Mixture(3, 24, 16, 2, 1, DType.BF16);
+        QuantizedExpertWeights weights =
+            QuantizedExpertWeights.quantize(small.weights, QuantFormat.int8());
+        MoeWorkspace workspace = new MoeWorkspace()) {
+      run(small, weights, workspace);
+      long live = Memory.liveBytes();
+      run(small, weights, workspace);
+      assertThat(Memory.liveBytes()).isEqualTo(live);
+      FlatMemory.assertFlat("forward", 10_000, () -> run(small, weights, workspace));
+    }
+  }
+
+  @Test
+  void refusesWhatDoesNotFit() {
+    try (Mixture mixture = new Mixture(2, 6, 5, 3, 2, DType.F32);
+        MoeWorkspace workspace = new MoeWorkspace()) {
+      QuantizedExpertWeights weights =
+          QuantizedExpertWeights.quantize(mixture.weights, QuantFormat.int8());
+      MixtureGradients g = new MixtureGradients(mixture);
+      assertThatThrownBy(
+              () ->
+                  experts()
+                      .backward(
+                          mixture.x,
+                          weights,
+                          mixture.index,
+                          mixture.weight,
+                          g.dOut,
+                          g.dx,
+                          g.dWeight,
+                          g.dGate,
+                          g.dUp,
+                          g.dDown))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageStartingWith("weights: quantized experts have no gradients");
+      assertThatThrownBy(
+              () ->
+                  experts()
+                      .forward(
+                          mixture.x.narrow(1, 0, 5),
+                          weights,
+                          mixture.index,
+                          mixture.weight,
+                          workspace,
+                          mixture.out))
+          .hasMessage("x: expected shape [2, 6], got [2, 5]");
+      Tensor coefficient = mixture.scope.allocate(DType.F32, 1, 6);
+      assertThatThrownBy(
+              () -> sharedExpert().combine(mixture.x, weights, coefficient, workspace, mixture.out))
+          .hasMessage("expert: expected one expert, got 3");
+      mixture.weights.up().get(1).accessor().set(8, Double.NaN);
+      assertThatThrownBy(() -> QuantizedExpertWeights.quantize(mixture.weights, QuantFormat.int8()))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessage("up[1]: w[1, 2]: expected a finite weight, got NaN");
+      weights.close();
+      assertThatThrownBy(() -> run(mixture, weights, workspace))
+          .isInstanceOf(IllegalStateException.class);
+      assertThatThrownBy(weights::close)
+          .isInstanceOf(IllegalStateException.class)
+          .hasMessage("quantized experts are closed already");
+    }
+  }
+}
