@@ -1,5 +1,6 @@
 package io.github.lightning4j.attention.internal;
 
+import io.github.lightning4j.attention.Options;
 import io.github.lightning4j.core.Tensor;
 import java.lang.ref.Reference;
 import java.util.ArrayList;
@@ -35,6 +36,16 @@ final class Fields {
       tensors.add(x);
     }
     return add(x == null ? 0 : x.address());
+  }
+
+  /** What all calls have after their operands: decay, options, heads, and channels of k and v. */
+  Fields sizes(Tensor logDecay, Options options, long heads, long dk, long dv) {
+    return address(logDecay)
+        .add((double) options.scale())
+        .add(options.silu())
+        .add(heads)
+        .add(dk)
+        .add(dv);
   }
 
   Fields add(double value) {
