@@ -6,11 +6,14 @@ import io.github.lightning4j.core.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /** Memory that is handed out again and again and grows when more is wanted. */
-final class GrowingBuffer implements AutoCloseable {
+public final class GrowingBuffer implements AutoCloseable {
   private @Nullable Memory memory;
 
+  /** Nothing yet. */
+  public GrowingBuffer() {}
+
   /** A contiguous tensor at the start of the memory; ends what was handed out before. */
-  Tensor take(DType dtype, long... shape) {
+  public Tensor take(DType dtype, long... shape) {
     long bytes = dtype.bytes();
     for (long size : shape) {
       bytes = Math.multiplyExact(bytes, size);
@@ -35,7 +38,8 @@ final class GrowingBuffer implements AutoCloseable {
     return grown;
   }
 
-  long bytes() {
+  /** The bytes held outside the heap. */
+  public long bytes() {
     return memory == null ? 0 : memory.bytes();
   }
 
