@@ -3,6 +3,8 @@ package io.github.lightning4j.moe.internal;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Memory;
 import io.github.lightning4j.core.Tensor;
+import java.nio.IntBuffer;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /** Memory that is handed out again and again and grows when more is wanted. */
@@ -19,6 +21,13 @@ public final class GrowingBuffer implements AutoCloseable {
       bytes = Math.multiplyExact(bytes, size);
     }
     return Tensor.view(reserve(bytes), 0, dtype, shape);
+  }
+
+  /** The same with whole numbers (I32) that a writer puts there. */
+  public Tensor fill(Consumer<IntBuffer> writer, long... shape) {
+    Tensor tensor = take(DType.I32, shape);
+    writer.accept(tensor.pointer().asByteBuffer().asIntBuffer());
+    return tensor;
   }
 
   private Memory reserve(long bytes) {

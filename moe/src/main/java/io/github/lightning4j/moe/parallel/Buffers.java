@@ -1,6 +1,5 @@
 package io.github.lightning4j.moe.parallel;
 
-import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.moe.internal.GrowingBuffer;
 import io.github.lightning4j.moe.internal.Scratch;
@@ -53,9 +52,7 @@ final class Buffers implements AutoCloseable {
 
   /** A tensor of whole numbers. */
   static Tensor ints(GrowingBuffer memory, int[] values, long... shape) {
-    Tensor tensor = memory.take(DType.I32, shape);
-    tensor.pointer().asByteBuffer().asIntBuffer().put(values);
-    return tensor;
+    return memory.fill(buffer -> buffer.put(values), shape);
   }
 
   long bytes() {

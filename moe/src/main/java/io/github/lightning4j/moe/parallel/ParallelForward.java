@@ -51,8 +51,7 @@ final class ParallelForward {
     }
     plan.build(slots, local.experts());
     Tensor answers = kernels.answers(rows, local, plan, buffers.scratch);
-    Tensor order = buffers.order.take(DType.I32, plan.size());
-    plan.putPositions(order.pointer().asByteBuffer().asIntBuffer());
+    Tensor order = buffers.order.fill(plan::putPositions, plan.size());
     kernels.gather(answers, order, 1, rows);
   }
 
