@@ -119,7 +119,7 @@ final class MoeBenchCommandTest {
         "--edp 0 | edp: expected >= 1, got 0",
         "--format int3 | --format: expected f32, bf16",
         "--load odd | --load: expected even, skewed or one, got odd",
-        "--token-groups 0 | tokenGroups: expected >= 1, got 0",
+        "--token-groups 0 | tokenGroups: expected 1 to 64, got 0",
         "--capacity -1 | factor: expected a finite number > 0, got -1",
         "--global-router | --global-router: expected --capacity",
         "--repeats 0 | --repeats: expected >= 1, got 0"

@@ -12,16 +12,16 @@ final class Arrivals {
   /**
    * Arrivals by their counts.
    *
-   * @param counts {@code [ranks, experts of this rank]} I32, the rows from each rank
+   * @param counts {@code [ranks, slots]} I32, the rows from each rank
    */
   Arrivals(Tensor counts, TokenGroups order) {
     this.order = order;
-    offsets = new int[order.ranks() * order.perRank() + 1];
+    offsets = new int[order.ranks() * order.slots() + 1];
     Elements from = counts.accessor();
     for (int rank = 0; rank < order.ranks(); rank++) {
-      for (int slot = 0; slot < order.perRank(); slot++) {
+      for (int slot = 0; slot < order.slots(); slot++) {
         int bucket = order.bucket(order.groupOf(slot), rank, slot);
-        offsets[bucket + 1] = (int) from.getLong((long) rank * order.perRank() + slot);
+        offsets[bucket + 1] = (int) from.getLong((long) rank * order.slots() + slot);
       }
     }
     Arrays.parallelPrefix(offsets, Math::addExact);
@@ -33,17 +33,17 @@ final class Arrivals {
   }
 
   /** The expert of each row, by its number on this rank. */
-  int[] slots() {
-    int[] slots = new int[rows()];
+  int[] experts() {
+    int[] experts = new int[rows()];
     for (int group = 0; group < order.groups(); group++) {
       for (int rank = 0; rank < order.ranks(); rank++) {
         for (int slot = order.firstSlot(group); slot < order.firstSlot(group + 1); slot++) {
           int bucket = order.bucket(group, rank, slot);
-          Arrays.fill(slots, offsets[bucket], offsets[bucket + 1], slot);
+          Arrays.fill(experts, offsets[bucket], offsets[bucket + 1], order.expert(slot));
         }
       }
     }
-    return slots;
+    return experts;
   }
 
   /** The rows of a token group from each rank. */

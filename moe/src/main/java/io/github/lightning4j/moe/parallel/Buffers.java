@@ -17,7 +17,7 @@ final class Buffers implements AutoCloseable {
 
   final GrowingBuffer pairs = new GrowingBuffer();
   final GrowingBuffer positions = new GrowingBuffer();
-  final GrowingBuffer slots = new GrowingBuffer();
+  final GrowingBuffer experts = new GrowingBuffer();
   final GrowingBuffer order = new GrowingBuffer();
   final GrowingBuffer countsTo = new GrowingBuffer();
   final GrowingBuffer countsFrom = new GrowingBuffer();
@@ -38,7 +38,7 @@ final class Buffers implements AutoCloseable {
           came,
           pairs,
           positions,
-          slots,
+          experts,
           order,
           countsTo,
           countsFrom,

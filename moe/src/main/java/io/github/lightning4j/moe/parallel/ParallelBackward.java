@@ -52,7 +52,8 @@ final class ParallelBackward {
         exchange.dispatch(0, shares, 1, sentShares, cameShares));
     Tensor dRows = buffers.gradients.take(DType.F32, here, h);
     Tensor dShares = buffers.shareGradients.take(DType.F32, here, 1);
-    plan.build(Buffers.ints(buffers.slots, exchange.arrivals().slots(), here, 1), local.experts());
+    plan.build(
+        Buffers.ints(buffers.experts, exchange.arrivals().experts(), here, 1), local.experts());
     kernels.backward(
         came,
         local,

@@ -25,14 +25,17 @@ import java.util.List;
  *
  * <p>Numerics: what a {@link io.github.lightning4j.moe.MixtureOfExperts} over the tokens of all
  * ranks of one EDP repetition, in the order of ranks, would give. The rows of an expert come
- * together in that order, in one piece whatever the number of token groups, so the same kernels see
- * the same rows; rows travel in fp32; the answers are added at the token's rank in the order of its
- * choices. So with ETP = 1 and one replica of each expert, outputs and gradients have the bits of
- * the single rank on the CPU. Elsewhere they are the same bits from run to run, and agree to
- * rounding: with ETP above 1 the sum over I is cut into ETP parts that are added in the order of
- * ranks; with replicas or a global router an expert's rows are computed in other portions, for
- * which another kernel may be chosen; and the reference rounds each answer to fp32 for its way
- * back, where a single rank adds in double.
+ * together in that order, and in one piece if there are no more token groups than experts on a
+ * rank, so the same kernels see the same rows; rows travel in fp32; the answers are added at the
+ * token's rank in the order of its choices. So with ETP = 1 and one replica of each expert, outputs
+ * and gradients have the bits of the single rank on the CPU.
+ *
+ * <p>Elsewhere they are the same from run to run, and agree to rounding (a normalized mean square
+ * error of about 1e-13, with quantized weights 1e-8): with ETP above 1 the sum over I is cut into
+ * ETP parts, which are added in the order of ranks; with replicas, a global router or more token
+ * groups an expert's rows are computed in other portions, for which another kernel may be chosen;
+ * and the reference rounds each answer to fp32 for its way back, where a single rank adds in
+ * double.
  *
  * <p>Cost: each kept pair is sent and comes back once for each ETP rank, {@code 8 H ETP} bytes. A
  * call allocates nothing outside the heap once its memory has grown to the largest batch, but with

@@ -28,7 +28,7 @@ final class ParallelForward {
     int k = (int) weight.size(1);
     Tensor sent = buffers.sent.take(DType.F32, exchange.routes().rows(), x.size(1));
     Tensor came = buffers.came.take(DType.F32, exchange.arrivals().rows(), x.size(1));
-    Tensor slots = Buffers.ints(buffers.slots, exchange.arrivals().slots(), came.size(0), 1);
+    Tensor experts = Buffers.ints(buffers.experts, exchange.arrivals().experts(), came.size(0), 1);
     PendingTransfer[] going = new PendingTransfer[groups];
     PendingTransfer[] coming = new PendingTransfer[groups];
     for (int group = 0; group < groups; group++) {
@@ -36,7 +36,7 @@ final class ParallelForward {
     }
     for (int group = 0; group < groups; group++) {
       exchange.await(going[group]);
-      answer(exchange.arrivals().part(slots, group), exchange.arrivals().part(came, group));
+      answer(exchange.arrivals().part(experts, group), exchange.arrivals().part(came, group));
       coming[group] = exchange.giveBack(group, came, sent);
     }
     exchange.await(coming);
@@ -45,11 +45,11 @@ final class ParallelForward {
   }
 
   /** Replaces rows by what their experts answer. */
-  private void answer(Tensor slots, Tensor rows) {
+  private void answer(Tensor experts, Tensor rows) {
     if (rows.size(0) == 0) {
       return;
     }
-    plan.build(slots, local.experts());
+    plan.build(experts, local.experts());
     Tensor answers = kernels.answers(rows, local, plan, buffers.scratch);
     Tensor order = buffers.order.fill(plan::putPositions, plan.size());
     kernels.gather(answers, order, 1, rows);

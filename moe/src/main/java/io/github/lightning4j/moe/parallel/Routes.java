@@ -35,7 +35,7 @@ final class Routes {
       Tensor index, int[] repetition, ExpertLayout layout, TokenGroups order, int first) {
     int etp = layout.etp();
     int[] bucketOf = new int[repetition.length * etp];
-    int[] counts = new int[order.ranks() * order.perRank()];
+    int[] counts = new int[order.ranks() * order.slots()];
     int[] offsets = new int[counts.length + 1];
     int[] turns = new int[layout.experts()];
     Arrays.fill(turns, first);
@@ -49,11 +49,11 @@ final class Routes {
               bucketOf[pair * etp + part] = -1;
               continue;
             }
-            int slot = layout.slot(physical);
+            int slot = order.slot(layout.slot(physical), pair / index.size(1), index.size(0));
             int rank = layout.rank(repetition[pair], physical) + part;
             int bucket = order.bucket(order.groupOf(slot), rank, slot);
             bucketOf[pair * etp + part] = bucket;
-            counts[rank * order.perRank() + slot]++;
+            counts[rank * order.slots() + slot]++;
             offsets[bucket + 1]++;
           }
         });
@@ -90,7 +90,7 @@ final class Routes {
     return positions;
   }
 
-  /** The rows for each (rank, expert of that rank). */
+  /** The rows for each (rank, slot of that rank). */
   int[] counts() {
     return counts;
   }

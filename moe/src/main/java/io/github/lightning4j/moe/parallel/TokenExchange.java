@@ -50,8 +50,8 @@ final class TokenExchange {
       Clock clock) {
     long[] one = new long[order.ranks()];
     Arrays.fill(one, 1);
-    Tensor to = Buffers.ints(buffers.countsTo, routes.counts(), order.ranks(), order.perRank());
-    Tensor from = buffers.countsFrom.take(DType.I32, order.ranks(), order.perRank());
+    Tensor to = Buffers.ints(buffers.countsTo, routes.counts(), order.ranks(), order.slots());
+    Tensor from = buffers.countsFrom.take(DType.I32, order.ranks(), order.slots());
     clock.beginWait();
     ranks.allToAll(to, one, from, one);
     clock.endWait();

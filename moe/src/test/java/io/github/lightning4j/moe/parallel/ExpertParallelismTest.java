@@ -68,7 +68,7 @@ final class ExpertParallelismTest {
   void optionsAreChecked() {
     assertThatIllegalArgumentException()
         .isThrownBy(() -> ParallelOptions.DEFAULT.withTokenGroups(0))
-        .withMessage("tokenGroups: expected >= 1, got 0");
+        .withMessage("tokenGroups: expected 1 to 64, got 0");
     assertThatIllegalArgumentException()
         .isThrownBy(() -> new ParallelOptions(1, null, true, null))
         .withMessageContaining("globalRouter: expected a capacity");

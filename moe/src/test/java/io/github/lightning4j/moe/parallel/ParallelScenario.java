@@ -84,7 +84,8 @@ enum ParallelScenario {
             QuantizedExpertWeights all = QuantizedExpertWeights.quantize(layer.weights, format);
             QuantizedExpertWeights mine =
                 QuantizedExpertWeights.quantize(sizes.shard(layer.weights, world.rank()), format)) {
-          ParallelOptions options = ParallelOptions.DEFAULT.withTokenGroups(2);
+          ParallelOptions options =
+              ParallelOptions.DEFAULT.withTokenGroups(Math.min(2, mine.experts()));
           try (ParallelExperts experts =
               ParallelExperts.of(world, sizes, Layer.EXPERTS, mine, options, "q")) {
             Tensor x = layer.part(layer.x, world.rank(), world.size());

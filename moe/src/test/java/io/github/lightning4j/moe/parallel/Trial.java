@@ -127,7 +127,8 @@ record Trial(Communicator world, ExpertParallelism sizes, ParallelOptions option
     ReplicaPlacement placement = options.placement();
     boolean replicas =
         placement != null && placement.physicalToLogical().length > placement.experts();
-    return sizes.etp() == 1 && !options.globalRouter() && !replicas;
+    boolean whole = options.tokenGroups() <= Layer.EXPERTS / sizes.ep();
+    return sizes.etp() == 1 && whole && !options.globalRouter() && !replicas;
   }
 
   private ParallelExperts join(Layer layer) {
