@@ -27,6 +27,7 @@ record Trial(Communicator world, ExpertParallelism sizes, ParallelOptions option
     try (Layer layer = new Layer(TOKENS, dtype, load);
         ParallelExperts experts = join(layer)) {
       Tensor x = mine(layer, layer.x);
+      long held = 0;
       for (int call = 0; call < 2; call++) {
         Tensor out = layer.scope.allocate(DType.F32, x.shape());
         experts.forward(x, mine(layer, layer.index), mine(layer, layer.weight), out);
@@ -39,6 +40,9 @@ record Trial(Communicator world, ExpertParallelism sizes, ParallelOptions option
         } else {
           Layer.assertClose(what, out, ofWhole(layer, all));
         }
+        assertThat(experts.bytes()).isPositive();
+        assertThat(call == 0 || experts.bytes() == held).as("a warm layer has what it needs").isTrue();
+        held = experts.bytes();
       }
       long[] rows = {experts.times().rows()};
       try (Tensor sum = Tensor.of(rows, 1)) {
