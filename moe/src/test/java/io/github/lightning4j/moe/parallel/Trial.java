@@ -41,7 +41,9 @@ record Trial(Communicator world, ExpertParallelism sizes, ParallelOptions option
           Layer.assertClose(what, out, ofWhole(layer, all));
         }
         assertThat(experts.bytes()).isPositive();
-        assertThat(call == 0 || experts.bytes() == held).as("a warm layer has what it needs").isTrue();
+        assertThat(call == 0 || experts.bytes() == held)
+            .as("a warm layer has what it needs")
+            .isTrue();
         held = experts.bytes();
       }
       long[] rows = {experts.times().rows()};
