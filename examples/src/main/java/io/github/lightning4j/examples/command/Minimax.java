@@ -78,6 +78,7 @@ public final class Minimax {
             .addSubcommand(new PerplexityCommand(console))
             .addSubcommand(new InspectCommand(console))
             .addSubcommand(new BenchCommand(console))
+            .addSubcommand(new MoeBenchCommand(console))
             .addSubcommand(new DiagnoseCommand(console))
             .setOut(console.out())
             .setErr(console.err())

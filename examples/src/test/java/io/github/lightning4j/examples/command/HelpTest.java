@@ -15,6 +15,7 @@ final class HelpTest {
     "perplexity, --model --text --window --json",
     "inspect, --model --json",
     "bench, --model --prefill --decode --threads --json",
+    "moe-bench, --hidden --experts --top-k --intermediate --tokens --format --load --ep --etp --edp --token-groups --capacity --threads --json",
     "diagnose, --measure --json"
   })
   void tellsOfEveryOption(String command, String options) {

@@ -161,14 +161,20 @@ final class CpuFeedForward {
       Tensor out) {
     Tensor positions = memory.take(DType.I32, plan.size());
     plan.putPositions(positions.pointer().asByteBuffer().asIntBuffer());
+    combine(answers, positions, plan.slots(), weight, weightStride, out);
+  }
+
+  /** The same with the positions of all pairs at hand. */
+  static void combine(
+      Tensor answers, Tensor positions, int slots, long weight, long weightStride, Tensor out) {
     Threads.forRanges(
-        plan.tokens(),
-        rows(plan.slots() * answers.size(1)),
+        out.size(0),
+        rows(slots * answers.size(1)),
         (from, to) ->
             MoeKernels.combine(
                 answers.address(),
                 positions.address(),
-                plan.slots(),
+                slots,
                 weight,
                 weightStride,
                 answers.size(1),
