@@ -12,6 +12,7 @@ import io.github.lightning4j.moe.comm.Communicator;
 import io.github.lightning4j.moe.parallel.ExpertParallelism;
 import io.github.lightning4j.moe.parallel.ParallelExperts;
 import io.github.lightning4j.moe.parallel.ParallelOptions;
+import io.github.lightning4j.moe.parallel.ParallelWorkspace;
 import io.github.lightning4j.moe.parallel.StepTimes;
 
 /**
@@ -50,7 +51,8 @@ record MoeRun(Spread milliseconds, Spread tokensPerSecond, Spread communication,
               ? new SingleLayer(local, options)
               : new ParallelLayer(
                   ParallelExperts.of(
-                      world, sizes, shape.experts(), local, options, shape.toString()))) {
+                      world, sizes, shape.experts(), local, options, shape.toString()),
+                  new ParallelWorkspace())) {
         for (int repeat = -WARM_UPS; repeat < repeats; repeat++) {
           world.barrier();
           StepTimes times = layer.forward(batch);
@@ -89,16 +91,18 @@ record MoeRun(Spread milliseconds, Spread tokensPerSecond, Spread communication,
     void close();
   }
 
-  private record ParallelLayer(ParallelExperts experts) implements Layer {
+  private record ParallelLayer(ParallelExperts experts, ParallelWorkspace workspace)
+      implements Layer {
     @Override
     public StepTimes forward(Batch batch) {
-      experts.forward(batch.x, batch.index, batch.weight, batch.out);
+      experts.forward(batch.x, batch.index, batch.weight, workspace, batch.out);
       return experts.times();
     }
 
     @Override
     public void close() {
       experts.close();
+      workspace.close();
     }
   }
 

@@ -1,13 +1,17 @@
 package io.github.lightning4j.moe.parallel;
 
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.internal.GrowingBuffer;
 import io.github.lightning4j.moe.internal.Scratch;
 import java.util.List;
 
-/** Memory that a parallel layer keeps from call to call. */
+/** The buffers of one call of a parallel layer, kept for the next. */
 final class Buffers implements AutoCloseable {
   final Scratch scratch = new Scratch();
+
+  /** The rows that came, by expert. */
+  final DispatchPlan plan = new DispatchPlan();
 
   /** Rows that leave; later, in the same places, what comes back for them. */
   final GrowingBuffer sent = new GrowingBuffer();

@@ -2,7 +2,6 @@ package io.github.lightning4j.moe.parallel;
 
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
-import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.ExpertWeights;
 import io.github.lightning4j.moe.comm.PendingTransfer;
 import io.github.lightning4j.moe.internal.ExpertGradients;
@@ -16,7 +15,6 @@ import java.util.List;
 final class ParallelBackward {
   private final ExpertKernels kernels;
   private final Buffers buffers;
-  private final DispatchPlan plan = new DispatchPlan();
 
   ParallelBackward(ExpertKernels kernels, Buffers buffers) {
     this.kernels = kernels;
@@ -52,12 +50,12 @@ final class ParallelBackward {
         exchange.dispatch(0, shares, 1, sentShares, cameShares));
     Tensor dRows = buffers.gradients.take(DType.F32, here, h);
     Tensor dShares = buffers.shareGradients.take(DType.F32, here, 1);
-    plan.build(
+    buffers.plan.build(
         Buffers.ints(buffers.experts, exchange.arrivals().experts(), here, 1), local.experts());
     kernels.backward(
         came,
         local,
-        plan,
+        buffers.plan,
         cameShares,
         cameGradients,
         new ExpertGradients(dRows, dShares, call.outDGate, call.outDUp, call.outDDown));

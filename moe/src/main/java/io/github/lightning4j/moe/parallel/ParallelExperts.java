@@ -37,15 +37,15 @@ import java.util.List;
  * and the reference rounds each answer to fp32 for its way back, where a single rank adds in
  * double.
  *
- * <p>Cost: each kept pair is sent and comes back once for each ETP rank, {@code 8 H ETP} bytes. A
- * call allocates nothing outside the heap once its memory has grown to the largest batch, but with
- * a capacity.
+ * <p>Cost: each kept pair is sent and comes back once for each ETP rank, {@code 8 H ETP} bytes.
+ * With a warm workspace a call allocates nothing outside the heap, but with a capacity.
  *
  * <p>All ranks call the same methods in the same order, each from one thread at a time. If a rank
- * fails, all others get a {@link RankFailedException} naming it; the memory is then kept until the
- * process ends. A rank that refuses its arguments throws before it has sent anything, and must be
- * reported by {@link Communicator#fail} (as the {@code run} methods do), or the others wait for it.
- * Source: MiniMax-01 (arXiv 2501.08313); GShard (arXiv 2006.16668) for the two exchanges.
+ * fails, all others get a {@link RankFailedException} naming it; the memory of the workspace is
+ * then kept until the process ends. A rank that refuses its arguments throws before it has sent
+ * anything, and must be reported by {@link Communicator#fail} (as the {@code run} methods do), or
+ * the others wait for it. Source: MiniMax-01 (arXiv 2501.08313); GShard (arXiv 2006.16668) for the
+ * two exchanges.
  */
 public final class ParallelExperts implements AutoCloseable {
   private final int etp;
@@ -54,11 +54,7 @@ public final class ParallelExperts implements AutoCloseable {
   private final int tokenGroups;
   private final RankGroup ranks;
   private final ExpertKernels kernels = ExpertKernels.of(MoeLibrary.get().preferred());
-  private final Buffers buffers = new Buffers();
-  private final ParallelForward forward;
-  private final ParallelBackward backward = new ParallelBackward(kernels, buffers);
   private StepTimes times = new StepTimes(0, 0, 0);
-  private boolean failed;
   private boolean closed;
 
   private ParallelExperts(
@@ -68,7 +64,6 @@ public final class ParallelExperts implements AutoCloseable {
     this.layout = layout;
     this.shapes = shapes;
     this.tokenGroups = tokenGroups;
-    forward = new ParallelForward(kernels, shapes.local(), buffers);
   }
 
   /**
@@ -123,17 +118,22 @@ public final class ParallelExperts implements AutoCloseable {
    * @param x {@code [T, H]} F32, T of this rank
    * @param index {@code [T, k]} I32, the experts of each token
    * @param weight {@code [T, k]} F32, their shares
+   * @param workspace memory of this rank
    * @param out {@code [T, H]} F32, overwritten
    * @throws IllegalArgumentException if types or shapes do not fit, an index is outside {@code [0,
    *     E)}, or {@code out} overlaps another argument
+   * @throws IllegalStateException if the layer, the workspace or a tensor is closed
    * @throws RankFailedException if a rank has failed
    */
-  public void forward(Tensor x, Tensor index, Tensor weight, Tensor out) {
+  public void forward(
+      Tensor x, Tensor index, Tensor weight, ParallelWorkspace workspace, Tensor out) {
     shapes.checkForward(x, index, weight, out);
+    ParallelForward forward = new ParallelForward(kernels, shapes.local(), workspace.buffers());
     step(
         tokenGroups,
         index,
         weight,
+        workspace,
         (exchange, groups) -> forward.run(x, weight, etp, groups, exchange, out));
   }
 
@@ -147,6 +147,7 @@ public final class ParallelExperts implements AutoCloseable {
    * @param index as given to {@code forward}
    * @param weight as given to {@code forward}
    * @param dOut {@code [T, H]} F32
+   * @param workspace memory of this rank
    * @param outDx {@code [T, H]} F32
    * @param outDWeight {@code [T, k]} F32; 0 for a dropped pair
    * @param outDGate {@code [I / ETP, H]} F32 for each expert of this rank
@@ -161,6 +162,7 @@ public final class ParallelExperts implements AutoCloseable {
       Tensor index,
       Tensor weight,
       Tensor dOut,
+      ParallelWorkspace workspace,
       Tensor outDx,
       Tensor outDWeight,
       List<Tensor> outDGate,
@@ -178,7 +180,13 @@ public final class ParallelExperts implements AutoCloseable {
     shapes.checkGradients("outDDown", outDDown, plain.down());
     ParallelBackward.Call call =
         new ParallelBackward.Call(x, weight, dOut, outDx, outDWeight, outDGate, outDUp, outDDown);
-    step(1, index, weight, (exchange, groups) -> backward.run(call, plain, etp, exchange));
+    ParallelBackward backward = new ParallelBackward(kernels, workspace.buffers());
+    step(
+        1,
+        index,
+        weight,
+        workspace,
+        (exchange, groups) -> backward.run(call, plain, etp, exchange));
   }
 
   /**
@@ -192,7 +200,7 @@ public final class ParallelExperts implements AutoCloseable {
     checkState(!closed, "layer is closed");
     Communicator others = ranks.replicas();
     if (others != null) {
-      guarded(() -> gradients.forEach(others::allReduceSum));
+      gradients.forEach(others::allReduceSum);
     }
   }
 
@@ -201,46 +209,34 @@ public final class ParallelExperts implements AutoCloseable {
     return times;
   }
 
-  /** The bytes held outside the heap, weights not counted. */
-  public long bytes() {
-    return buffers.bytes();
-  }
-
   /** What a call does with its exchange. */
   @FunctionalInterface
   private interface Step {
     void run(TokenExchange exchange, int groups);
   }
 
-  private void step(int wantedGroups, Tensor index, Tensor weight, Step step) {
+  private void step(
+      int groups, Tensor index, Tensor weight, ParallelWorkspace workspace, Step step) {
     checkState(!closed, "layer is closed");
     Clock clock = new Clock();
     Communicator others = ranks.tokens();
-    TokenGroups order = TokenGroups.of(wantedGroups, others.size(), layout.perRank());
+    TokenGroups order = TokenGroups.of(groups, others.size(), layout.perRank());
     int[] repetitions = ranks.repetitions(index, weight, clock);
     Routes routes = Routes.of(index, repetitions, layout, order, others.rank());
-    guarded(
-        () -> {
-          TokenExchange exchange =
-              TokenExchange.begin(others, kernels, routes, order, buffers, clock);
-          step.run(exchange, order.groups());
-          times = clock.stop(exchange.arrivals().rows());
-        });
-  }
-
-  /** What ends early may leave transfers under way, so the ranks must end, and the memory stay. */
-  private void guarded(Runnable communication) {
     try {
-      communication.run();
+      TokenExchange exchange =
+          TokenExchange.begin(others, kernels, routes, order, workspace.buffers(), clock);
+      step.run(exchange, groups);
+      times = clock.stop(exchange.arrivals().rows());
     } catch (RuntimeException | Error e) {
-      failed = true;
-      ranks.tokens().fail(e);
+      workspace.abandon();
+      others.fail(e); // they may wait for what this rank will not send
       throw e;
     }
   }
 
   /**
-   * Leaves the layer and frees its memory; the communicator of all ranks stays open.
+   * Leaves the layer; the communicator of all ranks stays open.
    *
    * @throws IllegalStateException if closed already
    */
@@ -249,8 +245,5 @@ public final class ParallelExperts implements AutoCloseable {
     checkState(!closed, "layer is closed already");
     closed = true;
     ranks.close();
-    if (!failed) { // else a network card may still write
-      buffers.close();
-    }
   }
 }

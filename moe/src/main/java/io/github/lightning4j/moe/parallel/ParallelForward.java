@@ -3,7 +3,6 @@ package io.github.lightning4j.moe.parallel;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Tensor;
-import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.Experts;
 import io.github.lightning4j.moe.comm.PendingTransfer;
 import io.github.lightning4j.moe.internal.ExpertKernels;
@@ -16,7 +15,6 @@ final class ParallelForward {
   private final ExpertKernels kernels;
   private final Experts local;
   private final Buffers buffers;
-  private final DispatchPlan plan = new DispatchPlan();
 
   ParallelForward(ExpertKernels kernels, Experts local, Buffers buffers) {
     this.kernels = kernels;
@@ -49,9 +47,9 @@ final class ParallelForward {
     if (rows.size(0) == 0) {
       return;
     }
-    plan.build(experts, local.experts());
-    Tensor answers = kernels.answers(rows, local, plan, buffers.scratch);
-    Tensor order = buffers.order.fill(plan::putPositions, plan.size());
+    buffers.plan.build(experts, local.experts());
+    Tensor answers = kernels.answers(rows, local, buffers.plan, buffers.scratch);
+    Tensor order = buffers.order.fill(buffers.plan::putPositions, buffers.plan.size());
     kernels.gather(answers, order, 1, rows);
   }
 

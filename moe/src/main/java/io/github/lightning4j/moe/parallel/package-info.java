@@ -6,7 +6,8 @@
  * io.github.lightning4j.moe.parallel.ParallelExperts} is the layer, over any {@link
  * io.github.lightning4j.moe.comm.Communicator}; {@link
  * io.github.lightning4j.moe.parallel.ParallelOptions} has capacity, global router, token groups and
- * the placement of replicas.
+ * the placement of replicas; {@link io.github.lightning4j.moe.parallel.ParallelWorkspace} the
+ * memory.
  */
 @NullMarked
 package io.github.lightning4j.moe.parallel;

@@ -55,6 +55,8 @@ final class Gradients {
   }
 
   void run(ParallelExperts experts, Tensor x, Tensor index, Tensor weight, Tensor dOut) {
-    experts.backward(x, index, weight, dOut, dx, dWeight, dGate, dUp, dDown);
+    try (ParallelWorkspace workspace = new ParallelWorkspace()) {
+      experts.backward(x, index, weight, dOut, workspace, dx, dWeight, dGate, dUp, dDown);
+    }
   }
 }

@@ -52,6 +52,7 @@ final class MpiParallelExpertsTest extends ParallelExpertsContract {
           world -> {
             ExpertParallelism sizes = ExpertParallelism.of(world.size());
             try (Layer layer = new Layer(400, DType.F32, Load.EVEN);
+                ParallelWorkspace workspace = new ParallelWorkspace();
                 ParallelExperts experts =
                     ParallelExperts.of(
                         world,
@@ -69,7 +70,7 @@ final class MpiParallelExpertsTest extends ParallelExpertsContract {
                   long pid = ProcessHandle.current().pid();
                   new ProcessBuilder("kill", "-KILL", "" + pid).start();
                 }
-                experts.forward(x, index, weight, out);
+                experts.forward(x, index, weight, workspace, out);
               }
             } catch (RankFailedException e) {
               MpiJob.say("rank " + world.rank() + " says: " + e.getMessage());

@@ -86,14 +86,16 @@ enum ParallelScenario {
                 QuantizedExpertWeights.quantize(sizes.shard(layer.weights, world.rank()), format)) {
           ParallelOptions options =
               ParallelOptions.DEFAULT.withTokenGroups(Math.min(2, mine.experts()));
-          try (ParallelExperts experts =
-              ParallelExperts.of(world, sizes, Layer.EXPERTS, mine, options, "q")) {
+          try (ParallelWorkspace workspace = new ParallelWorkspace();
+              ParallelExperts experts =
+                  ParallelExperts.of(world, sizes, Layer.EXPERTS, mine, options, "q")) {
             Tensor x = layer.part(layer.x, world.rank(), world.size());
             Tensor out = layer.scope.allocate(DType.F32, x.shape());
             experts.forward(
                 x,
                 layer.part(layer.index, world.rank(), world.size()),
                 layer.part(layer.weight, world.rank(), world.size()),
+                workspace,
                 out);
             Tensor expected = layer.part(layer.answer(all), world.rank(), world.size());
             Layer.assertSame(format.toString(), out, expected);

@@ -27,12 +27,14 @@ final class ReadmeParallelTest {
             ExpertWeights local = sizes.shard(weights, world.rank()); // views of 4 half experts
             ParallelOptions options = ParallelOptions.DEFAULT.withTokenGroups(2);
             String checkpoint = "sha256:..."; // of the checkpoint; ranks that differ are refused
-            try (ParallelExperts experts =
-                ParallelExperts.of(world, sizes, 8, local, options, checkpoint)) {
+            try (ParallelWorkspace workspace = new ParallelWorkspace(); // one for all layers
+                ParallelExperts experts =
+                    ParallelExperts.of(world, sizes, 8, local, options, checkpoint)) {
               Tensor x = mine(layer.x, world.rank()); // this rank's tokens, as many as it has
               Tensor out = mine(allOut, world.rank());
               Tensor index = mine(layer.index, world.rank());
-              experts.forward(x, index, mine(layer.weight, world.rank()), out);
+              Tensor weight = mine(layer.weight, world.rank());
+              experts.forward(x, index, weight, workspace, out);
             }
           };
       ThreadCommunicator.run(4, task);

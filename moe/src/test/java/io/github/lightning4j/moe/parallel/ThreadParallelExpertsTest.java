@@ -67,6 +67,67 @@ final class ThreadParallelExpertsTest extends ParallelExpertsContract {
   }
 
   @Test
+  void rankThatRefusesItsTokensEndsTheOthers() {
+    assertThatIllegalArgumentException()
+        .isThrownBy(
+            () ->
+                ThreadCommunicator.run(
+                    4,
+                    world -> {
+                      try (Layer layer = new Layer(50, DType.F32, Load.EVEN);
+                          ParallelExperts experts = join(world, layer)) {
+                        if (world.rank() == 3) {
+                          layer.index.accessor().setLong(2 * layer.tokens - 1, -1);
+                        }
+                        forward(world, layer, experts);
+                      }
+                    }))
+        .withMessageContaining("expected 0 <= expert < 8, got -1")
+        .satisfies(
+            e ->
+                assertThat(e.getSuppressed())
+                    .hasSize(3)
+                    .allSatisfy(
+                        other ->
+                            assertThat(other)
+                                .isInstanceOf(RankFailedException.class)
+                                .hasMessageContaining("rank 3 of 4 failed")));
+  }
+
+  @Test
+  void oneWorkspaceServesSeveralLayers() {
+    ThreadCommunicator.run(
+        2,
+        world -> {
+          try (Layer layer = new Layer(40, DType.F32, Load.SKEWED);
+              ParallelWorkspace workspace = new ParallelWorkspace();
+              ParallelExperts first = join(world, layer);
+              ParallelExperts second = join(world, layer)) {
+            Tensor x = layer.part(layer.x, world.rank(), 2);
+            Tensor index = layer.part(layer.index, world.rank(), 2);
+            Tensor weight = layer.part(layer.weight, world.rank(), 2);
+            Tensor out = layer.scope.allocate(DType.F32, x.shape());
+            first.forward(x, index, weight, workspace, out);
+            long bytes = workspace.bytes();
+            second.forward(x, index, weight, workspace, out);
+            assertThat(workspace.bytes()).isEqualTo(bytes);
+            Layer.assertSame(
+                "second", out, layer.part(layer.answer(layer.weights), world.rank(), 2));
+          }
+        });
+  }
+
+  @Test
+  void closedWorkspaceIsRefused() {
+    ParallelWorkspace workspace = new ParallelWorkspace();
+    workspace.close();
+    assertThatIllegalStateException().isThrownBy(workspace::close).withMessageContaining("already");
+    assertThatIllegalStateException()
+        .isThrownBy(workspace::buffers)
+        .withMessage("workspace is closed");
+  }
+
+  @Test
   void memoryStaysFlat() {
     FlatMemory.assertFlat(
         "parallel experts",
@@ -88,23 +149,29 @@ final class ThreadParallelExpertsTest extends ParallelExpertsContract {
         1,
         world -> {
           try (Layer layer = new Layer(6, DType.F32, Load.EVEN);
+              ParallelWorkspace workspace = new ParallelWorkspace();
               Tensor out = Tensor.allocate(DType.F32, 6, Layer.HIDDEN)) {
             ParallelExperts experts = join(world, layer);
             assertThatIllegalArgumentException()
-                .isThrownBy(() -> experts.forward(layer.x, layer.index, layer.weight, layer.x))
+                .isThrownBy(
+                    () -> experts.forward(layer.x, layer.index, layer.weight, workspace, layer.x))
                 .withMessageContaining("out: must not overlap");
             assertThatIllegalArgumentException()
                 .isThrownBy(
-                    () -> experts.forward(layer.x.narrow(1, 0, 8), layer.index, layer.weight, out))
+                    () ->
+                        experts.forward(
+                            layer.x.narrow(1, 0, 8), layer.index, layer.weight, workspace, out))
                 .withMessageContaining("x: expected shape [6, 40], got [6, 8]");
             layer.index.accessor().setLong(3, Layer.EXPERTS);
             assertThatIllegalArgumentException()
-                .isThrownBy(() -> experts.forward(layer.x, layer.index, layer.weight, out))
+                .isThrownBy(
+                    () -> experts.forward(layer.x, layer.index, layer.weight, workspace, out))
                 .withMessageContaining("index[1, 1]: expected 0 <= expert < 8, got 8");
             experts.close();
             assertThatIllegalStateException().isThrownBy(experts::close);
             assertThatIllegalStateException()
-                .isThrownBy(() -> experts.forward(layer.x, layer.index, layer.weight, out))
+                .isThrownBy(
+                    () -> experts.forward(layer.x, layer.index, layer.weight, workspace, out))
                 .withMessage("layer is closed");
           }
         });
@@ -123,10 +190,13 @@ final class ThreadParallelExpertsTest extends ParallelExpertsContract {
 
   private static void forward(Communicator world, Layer layer, ParallelExperts experts) {
     Tensor x = layer.part(layer.x, world.rank(), world.size());
-    experts.forward(
-        x,
-        layer.part(layer.index, world.rank(), world.size()),
-        layer.part(layer.weight, world.rank(), world.size()),
-        layer.scope.allocate(DType.F32, x.shape()));
+    try (ParallelWorkspace workspace = new ParallelWorkspace()) {
+      experts.forward(
+          x,
+          layer.part(layer.index, world.rank(), world.size()),
+          layer.part(layer.weight, world.rank(), world.size()),
+          workspace,
+          layer.scope.allocate(DType.F32, x.shape()));
+    }
   }
 }

@@ -25,12 +25,13 @@ record Trial(Communicator world, ExpertParallelism sizes, ParallelOptions option
 
   void forward(Load load, DType dtype) {
     try (Layer layer = new Layer(TOKENS, dtype, load);
+        ParallelWorkspace workspace = new ParallelWorkspace();
         ParallelExperts experts = join(layer)) {
       Tensor x = mine(layer, layer.x);
       long held = 0;
       for (int call = 0; call < 2; call++) {
         Tensor out = layer.scope.allocate(DType.F32, x.shape());
-        experts.forward(x, mine(layer, layer.index), mine(layer, layer.weight), out);
+        experts.forward(x, mine(layer, layer.index), mine(layer, layer.weight), workspace, out);
         Tensor all =
             layer.answer(
                 layer.weights, whole(layer, layer.x), plan(layer), whole(layer, layer.weight));
@@ -40,11 +41,11 @@ record Trial(Communicator world, ExpertParallelism sizes, ParallelOptions option
         } else {
           Layer.assertClose(what, out, ofWhole(layer, all));
         }
-        assertThat(experts.bytes()).isPositive();
-        assertThat(call == 0 || experts.bytes() == held)
-            .as("a warm layer has what it needs")
+        assertThat(workspace.bytes()).isPositive();
+        assertThat(call == 0 || workspace.bytes() == held)
+            .as("a warm workspace has what it needs")
             .isTrue();
-        held = experts.bytes();
+        held = workspace.bytes();
       }
       long[] rows = {experts.times().rows()};
       try (Tensor sum = Tensor.of(rows, 1)) {
