@@ -45,11 +45,13 @@ public record AffineGrid(Clip clip, ZeroFormat zero) implements Grid {
     return range.width() > 0 && wanted >= zero.least(bits) && wanted <= zero.greatest(bits);
   }
 
-  /** The least step whose codes, with the outermost zero point, cover a range away from zero. */
+  /** The least step with which a zero point that can be stored brings a range within reach. */
   private double leastStep(Range range, int bits) {
-    return range.min() > 0
-        ? range.max() / (levels(bits) - zero.least(bits))
-        : -range.min() / zero.greatest(bits);
+    double below = -zero.least(bits);
+    if (range.min() > 0) {
+      return below > 0 ? range.min() / below : range.max() / levels(bits);
+    }
+    return -range.min() / zero.greatest(bits);
   }
 
   byte code(float x, float scale, float zeroPoint, int bits) {

@@ -57,8 +57,11 @@ public enum ScaleFormat {
       return Float16.toFloat((short) encoded);
     }
   },
-  /** IEEE binary32, for comparison with simulations that do not round it. Four bytes. */
-  FP32(4, 0x00800000, 0x7f7fffff) {
+  /**
+   * IEEE binary32, for comparison with simulations that do not round it: 2^-126 to 2^118, so that
+   * no product of a scale overflows. Four bytes, the lower first.
+   */
+  FP32(4, 0x00800000, 0x7a800000) {
     @Override
     int nearest(double scale) {
       return Float.floatToRawIntBits((float) scale);
