@@ -33,13 +33,19 @@ public record KvPolicy(
   public KvPolicy {
     checkArgument(!name.isBlank(), "name: expected one, got a blank");
     if (keyAxis == KeyAxis.CHANNEL) {
-      int group = layers.usual().key().group();
-      checkArgument(
-          tokens.flush() % group == 0,
-          "tokens: expected a flush of whole groups of %s tokens with keys by channel, got %s",
-          group,
-          tokens.flush());
+      checkFlush(layers.usual(), tokens);
+      checkFlush(layers.boundary(), tokens);
+      layers.single().values().forEach(format -> checkFlush(format, tokens));
     }
+  }
+
+  private static void checkFlush(KvFormat format, TokenPolicy tokens) {
+    int group = format.key().group();
+    checkArgument(
+        tokens.flush() % group == 0,
+        "tokens: expected a flush of whole groups of %s tokens with keys by channel, got %s",
+        group,
+        tokens.flush());
   }
 
   /** The formats of a layer; see {@link LayerFormats#of}. */

@@ -4,6 +4,8 @@ import static com.google.common.base.Preconditions.checkArgument;
 
 import io.github.lightning4j.kvquant.internal.HadamardMatrix;
 import io.github.lightning4j.kvquant.internal.SymmetricMatrix;
+import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A dense change of basis and its inverse, both {@code [dim, dim]} row by row, in double.
@@ -123,5 +125,17 @@ public record DensePair(int dim, double[] forward, double[] inverse) {
         dim,
         dim,
         matrix.length);
+  }
+
+  @Override
+  public boolean equals(@Nullable Object other) {
+    return other instanceof DensePair that
+        && Arrays.equals(forward, that.forward)
+        && Arrays.equals(inverse, that.inverse);
+  }
+
+  @Override
+  public int hashCode() {
+    return Arrays.hashCode(forward);
   }
 }

@@ -43,8 +43,7 @@ public final class KeyMean implements AutoCloseable {
    */
   public static KeyMean of(float[] mean, Backend backend) {
     for (int i = 0; i < mean.length; i++) {
-      float value = mean[i];
-      checkArgument(Float.isFinite(value), "mean[%s]: expected a finite one, got %s", i, value);
+      checkArgument(Float.isFinite(mean[i]), "mean[%s]: expected a finite one", i);
     }
     return new KeyMean(mean, backend);
   }
