@@ -79,6 +79,7 @@ public final class Minimax {
             .addSubcommand(new InspectCommand(console))
             .addSubcommand(new BenchCommand(console))
             .addSubcommand(new DiagnoseCommand(console))
+            .addSubcommand(new RlCommand(console))
             .setOut(console.out())
             .setErr(console.err())
             .setUsageHelpWidth(100)

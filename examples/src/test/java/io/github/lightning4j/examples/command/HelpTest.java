@@ -15,7 +15,8 @@ final class HelpTest {
     "perplexity, --model --text --window --json",
     "inspect, --model --json",
     "bench, --model --prefill --decode --threads --json",
-    "diagnose, --measure --json"
+    "diagnose, --measure --json",
+    "rl, --seeds --rollouts --plot --json"
   })
   void tellsOfEveryOption(String command, String options) {
     CommandRun run = CommandRun.done(command, "--help");
