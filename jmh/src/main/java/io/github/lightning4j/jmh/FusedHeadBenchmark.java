@@ -42,8 +42,11 @@ public class FusedHeadBenchmark extends OperatorBenchmark {
       targets.accessor().setLong(t, random.nextInt(words));
     }
     double temperature = Math.sqrt(width); // normal logits
-    input = new HeadInput(tiled(type, tokens, width), tiled(type, words, width), targets, temperature);
-    output = new HeadOutput(zeros(DType.F32, tokens), zeros(DType.F32, tokens), zeros(DType.F32, tokens));
+    input =
+        new HeadInput(tiled(type, tokens, width), tiled(type, words, width), targets, temperature);
+    output =
+        new HeadOutput(
+            zeros(DType.F32, tokens), zeros(DType.F32, tokens), zeros(DType.F32, tokens));
     gradients =
         HeadGradients.of(normal(DType.F32, tokens))
             .toDHidden(zeros(DType.F32, tokens, width))

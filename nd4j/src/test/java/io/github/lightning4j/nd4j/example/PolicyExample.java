@@ -78,9 +78,7 @@ final class PolicyExample {
     Rollout rollout = sample();
     for (int i = 0; i < UPDATES; i++) {
       INDArray dLogProb = Nd4j.create(flat(evaluate(rollout).gradient()));
-      graph.fit(
-          new MultiDataSet(
-              new INDArray[] {x(), chosen(rollout), dLogProb}, new INDArray[0]));
+      graph.fit(new MultiDataSet(new INDArray[] {x(), chosen(rollout), dLogProb}, new INDArray[0]));
     }
     return Arrays.stream(rollout.rewards()).average().orElseThrow();
   }
@@ -99,7 +97,8 @@ final class PolicyExample {
   // end of snippet
 
   Rollout sample() {
-    double[][] logProbs = graph.output(Map.of("x", x()), "logProbs").get("logProbs").toDoubleMatrix();
+    double[][] logProbs =
+        graph.output(Map.of("x", x()), "logProbs").get("logProbs").toDoubleMatrix();
     int n = PROMPTS * ANSWERS;
     Rollout rollout =
         new Rollout(new int[n][TOKENS], new double[n][TOKENS], new double[n], new int[n]);

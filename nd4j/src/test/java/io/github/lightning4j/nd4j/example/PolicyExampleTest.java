@@ -23,8 +23,7 @@ final class PolicyExampleTest {
     }
     INDArray w = policy.graph().getVariable("w").getArr();
     w.addi(Nd4j.randn(w.dataType(), w.shape()).muli(0.05)); // off-policy
-    INDArray dLogProb =
-        Nd4j.create(PolicyExample.flat(policy.evaluate(rollout).gradient()));
+    INDArray dLogProb = Nd4j.create(PolicyExample.flat(policy.evaluate(rollout).gradient()));
     Map<String, INDArray> fed =
         Map.of(
             "x", PolicyExample.x(), "chosen", PolicyExample.chosen(rollout), "dLogProb", dLogProb);
