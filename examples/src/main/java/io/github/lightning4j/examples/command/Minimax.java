@@ -80,6 +80,7 @@ public final class Minimax {
             .addSubcommand(new BenchCommand(console))
             .addSubcommand(new MoeBenchCommand(console))
             .addSubcommand(new DiagnoseCommand(console))
+            .addSubcommand(new RlCommand(console))
             .setOut(console.out())
             .setErr(console.err())
             .setUsageHelpWidth(100)

@@ -16,7 +16,8 @@ final class HelpTest {
     "inspect, --model --json",
     "bench, --model --prefill --decode --threads --json",
     "moe-bench, --hidden --experts --top-k --intermediate --tokens --format --load --ep --etp --edp --token-groups --capacity --threads --json",
-    "diagnose, --measure --json"
+    "diagnose, --measure --json",
+    "rl, --seeds --rollouts --plot --json"
   })
   void tellsOfEveryOption(String command, String options) {
     CommandRun run = CommandRun.done(command, "--help");
