@@ -111,6 +111,10 @@ public final class CoreKernels {
   @Name("l4j_map_file")
   public static native @Cast("int64_t") long mapFile(@Cast("const char*") String path, long bytes);
 
+  /** Gives back the memory that whole pages of a mapped file take. */
+  @Name("l4j_release_pages")
+  public static native int releasePages(long address, long bytes);
+
   /** Ends a mapping. */
   @Name("l4j_unmap")
   public static native int unmap(long address, long bytes);

@@ -32,13 +32,9 @@ final class CpuQuant implements QuantKernels {
   }
 
   @Override
-  public void dequantize(QuantizedMatrix w, Tensor out, long from, long to) {
+  public void dequantize(QuantizedMatrix w, Tensor out, long first) {
     CoreKernels.dequantize(
-        w.descriptor(),
-        out.address() + from * out.stride(0) * Float.BYTES,
-        out.stride(0),
-        from,
-        to);
+        w.descriptor(), out.address(), out.stride(0), first, first + out.size(0));
   }
 
   @Override

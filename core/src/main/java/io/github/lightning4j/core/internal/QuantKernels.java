@@ -14,8 +14,8 @@ public interface QuantKernels {
    */
   long quantize(Tensor w, QuantStore out, Tensor report, long from, long to);
 
-  /** {@code out[n] = the weights of row n}, n in {@code [from, to)}. */
-  void dequantize(QuantizedMatrix w, Tensor out, long from, long to);
+  /** {@code out[n] = the weights of row first + n}, for all rows of out. */
+  void dequantize(QuantizedMatrix w, Tensor out, long first);
 
   /** {@code out = a w^T}. */
   void multiply(Tensor a, QuantizedMatrix w, Tensor out);

@@ -118,10 +118,10 @@ final class ReferenceQuant implements QuantKernels {
   }
 
   @Override
-  public void dequantize(QuantizedMatrix w, Tensor out, long from, long to) {
+  public void dequantize(QuantizedMatrix w, Tensor out, long first) {
     Elements weights = out.accessor();
-    for (long n = from; n < to; n++) {
-      float[] row = w.row(n);
+    for (long n = 0; n < out.size(0); n++) {
+      float[] row = w.row(first + n);
       for (int k = 0; k < row.length; k++) {
         weights.set(n * out.stride(0) + k, row[k]);
       }

@@ -66,12 +66,12 @@ final class LightningLayer implements AttentionLayer {
     Tensor qkv = workspace.floats(Slot.QUERY, rows, 3L * sizes.width());
     Tensor heads = workspace.floats(Slot.HEADS, rows, sizes.width());
     Tensor gate = workspace.floats(Slot.GATE, rows, sizes.width());
-    operators.gemm().multiply(normed, weights.qkv(), qkv);
-    operators.gemm().multiply(normed, weights.gate(), gate);
+    weights.qkv().multiply(operators, normed, qkv);
+    weights.gate().multiply(operators, normed, gate);
     for (TokenBatch.Segment segment : batch.segments()) {
       attend(qkv, gate, segment, heads);
     }
-    operators.gemm().multiply(heads, weights.out(), out);
+    weights.out().multiply(operators, heads, out);
   }
 
   /** The normed and gated outputs of a segment: one token by decode, more by prefill. */

@@ -55,9 +55,9 @@ final class SoftmaxLayer implements AttentionLayer {
     Tensor key = workspace.floats(Slot.KEY, rows, sizes.kvWidth());
     Tensor value = workspace.floats(Slot.VALUE, rows, sizes.kvWidth());
     Tensor heads = workspace.floats(Slot.HEADS, rows, sizes.width());
-    operators.gemm().multiply(normed, weights.q(), query);
-    operators.gemm().multiply(normed, weights.k(), key);
-    operators.gemm().multiply(normed, weights.v(), value);
+    weights.q().multiply(operators, normed, query);
+    weights.k().multiply(operators, normed, key);
+    weights.v().multiply(operators, normed, value);
     for (TokenBatch.Segment segment : batch.segments()) {
       Tensor q = heads(query, segment, sizes.heads());
       Tensor k = heads(key, segment, sizes.kvHeads());
@@ -67,7 +67,7 @@ final class SoftmaxLayer implements AttentionLayer {
       cache.append(k, heads(value, segment, sizes.kvHeads()));
       operators.softmax().attend(q, cache, scale, heads(heads, segment, sizes.heads()));
     }
-    operators.gemm().multiply(heads, weights.out(), out);
+    weights.out().multiply(operators, heads, out);
   }
 
   private Tensor heads(Tensor rows, TokenBatch.Segment segment, int heads) {
