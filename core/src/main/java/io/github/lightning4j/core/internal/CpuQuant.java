@@ -1,6 +1,7 @@
 package io.github.lightning4j.core.internal;
 
 import io.github.lightning4j.core.Memory;
+import io.github.lightning4j.core.OutOfNativeMemoryException;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.quant.QuantizedMatrix;
@@ -46,25 +47,22 @@ final class CpuQuant implements QuantKernels {
       Threads.forRanges(w.rows(), grain, (from, to) -> dnnl.multiply(a, w, out, from, to));
       return;
     }
-    try (Memory rows = Memory.allocate(w.activationBytes(a.size(0)))) {
-      Threads.forRanges(
-          a.size(0),
-          Math.max(1, GRAIN / Math.max(1, a.size(1))),
-          (from, to) ->
-              CoreKernels.quantizeRows(
-                  w.descriptor(), a.address(), a.stride(0), rows.address(), a.size(0), from, to));
-      Threads.forRanges(
-          w.rows(),
-          grain,
-          (from, to) ->
-              CoreKernels.quantGemm(
-                  w.descriptor(),
-                  rows.address(),
-                  out.address(),
-                  out.stride(0),
-                  a.size(0),
-                  from,
-                  to));
+    Threads.forRanges(w.rows(), grain, (from, to) -> stream(a, w, out, from, to));
+  }
+
+  private static void stream(Tensor a, QuantizedMatrix w, Tensor out, long from, long to) {
+    int done =
+        CoreKernels.quantGemm(
+            w.descriptor(),
+            a.address(),
+            a.stride(0),
+            out.address(),
+            out.stride(0),
+            a.size(0),
+            from,
+            to);
+    if (done == 0) {
+      throw new OutOfNativeMemoryException(w.activationBytes(a.size(0)), Memory.liveBytes());
     }
   }
 }
