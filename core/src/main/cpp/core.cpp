@@ -54,6 +54,13 @@ static int l4j_core_init(int isa) {
   return best;
 }
 
+static void l4j_prefer_large_pages(int64_t address, int64_t bytes) {
+  int64_t page = sysconf(_SC_PAGESIZE), first = (address + page - 1) / page * page;
+#ifdef MADV_HUGEPAGE
+  madvise(l4j::core::at<void>(first), address + bytes - first, MADV_HUGEPAGE);
+#endif
+}
+
 static const char* l4j_cpu_features() {
   static char text[256];
   __builtin_cpu_init();

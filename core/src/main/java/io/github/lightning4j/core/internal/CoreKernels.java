@@ -24,6 +24,10 @@ public final class CoreKernels {
   @Name("l4j_cpu_features")
   public static native @Cast("const char*") String cpuFeatures();
 
+  /** Asks for large pages for memory that has not been touched yet; a hint that may be ignored. */
+  @Name("l4j_prefer_large_pages")
+  public static native void preferLargePages(long address, long bytes);
+
   @Name("l4j_gemm")
   static native void gemm(
       int wtype,
