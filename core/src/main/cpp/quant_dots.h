@@ -130,12 +130,14 @@ static inline __attribute__((always_inline)) void block_factors(const uint16_t* 
   }
 }
 
-// out[m][j] = <row[j] of matrix[j], token[m] of x>; the matrices have one layout, with blocks of BLOCK weights. Rows
-// that many ahead are fetched into the cache: hardware does not look from one short row to the next.
-template <int BITS, int BLOCK, int MB, int NB>
+// out[m][j] = <row[j] of matrix[j], token[m] of x>; the matrices have one layout, with blocks of BLOCK weights. PER rows
+// of each matrix are neighbours: streams j, j + NB / PER, ... Those that many rows ahead of them are fetched into the
+// cache line after line, as they lie in memory: hardware does not look from one short row to the next, and is led
+// astray by several at once.
+template <int BITS, int BLOCK, int PER, int MB, int NB>
 static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int64_t (&row)[NB], const QuantRows& x,
                               const int64_t (&token)[MB], int64_t ahead, float (&out)[MB][NB]) {
-  constexpr int64_t kLine = 64, kBytes = BLOCK * BITS / 8;
+  constexpr int64_t kLine = 64, kBytes = PER * BLOCK * BITS / 8;
   const int64_t kp = matrix[0]->kp, blocks = matrix[0]->blocks, far = ahead * kp * BITS / 8;
   const uint8_t *w[NB], *zeros[NB];
   const uint16_t* scales[NB];
@@ -159,7 +161,7 @@ static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int6
     int64_t end = std::min<int64_t>(blocks, b0 + kWidth);
     for (int64_t b = b0; b < end; ++b) {
       if (kBytes >= kLine || b % (kLine / kBytes) == 0) {
-        for (int j = 0; j < NB; ++j) {
+        for (int j = 0; j < NB / PER; ++j) {
           auto next = reinterpret_cast<const char*>(w[j] + b * kBytes + far);
           for (int64_t i = 0; i < kBytes; i += kLine) _mm_prefetch(next + i, _MM_HINT_T0);
         }
@@ -190,8 +192,9 @@ constexpr int kQuantStreams = 4;
 constexpr int kQuantTokens = 4;
 
 // n <= kQuantTokens tokens against kQuantStreams rows, as many at a time as registers hold; `ahead` is how far each
-// of the rows is from the one it will be followed by.
-template <int BITS, int BLOCK>
+// of the rows is from the one it will be followed by, PER how many of them are neighbours, from stream to stream of
+// their matrix.
+template <int BITS, int BLOCK, int PER>
 static inline void quant_stream(const QuantMatrix* const (&matrix)[kQuantStreams], const int64_t (&row)[kQuantStreams],
                                 const QuantRows& x, const int64_t* token, int64_t n, int64_t ahead,
                                 float (&out)[kQuantTokens][kQuantStreams]) {
@@ -204,7 +207,7 @@ static inline void quant_stream(const QuantMatrix* const (&matrix)[kQuantStreams
       int64_t rows[NB];
       for (int i = 0; i < NB; ++i) some[i] = matrix[j + i], rows[i] = row[j + i];
       float d[MB][NB];
-      quant_dots<BITS, BLOCK, MB, NB>(some, rows, x, t, ahead, d);
+      quant_dots<BITS, BLOCK, PER * NB / kQuantStreams, MB, NB>(some, rows, x, t, ahead, d);
       for (int m = 0; m < MB; ++m) {
         for (int i = 0; i < NB; ++i) out[m][j + i] = d[m][i];
       }

@@ -12,7 +12,7 @@ static void quant_gemm_typed(const QuantMatrix& w, const QuantRows& x, float* ou
       int64_t tokens = std::min<int64_t>(kQuantTokens, M - m);
       int64_t token[kQuantTokens] = {m, m + 1, m + 2, m + 3};
       float d[kQuantTokens][kQuantStreams];
-      quant_stream<BITS, BLOCK>(matrix, row, x, token, tokens, kQuantStreams, d);
+      quant_stream<BITS, BLOCK, kQuantStreams>(matrix, row, x, token, tokens, kQuantStreams, d);
       for (int64_t i = 0; i < tokens; ++i) std::memcpy(out + (m + i) * ldo + n, d[i], rows * sizeof(float));
     }
   }

@@ -21,7 +21,7 @@ static void quant_gate_up_rows(const Expert& e, const QuantRows& x, const int32_
       int64_t n = std::min<int64_t>(kQuantTokens, e.count - p), token[kQuantTokens];
       for (int64_t j = 0; j < n; ++j) token[j] = pairs[e.first + p + j] / slots;
       float d[kQuantTokens][kQuantStreams];
-      quant_stream<BITS, BLOCK>(matrix, row, x, token, n, kRows, d);
+      quant_stream<BITS, BLOCK, kRows>(matrix, row, x, token, n, kRows, d);
       for (int64_t j = 0; j < n; ++j) {
         vf g{}, u{};
         for (int64_t r = 0; r < kRows; ++r) g[r] = d[j][2 * r], u[r] = d[j][2 * r + 1];
@@ -43,7 +43,7 @@ static void quant_down_rows(const Expert& e, const QuantRows& hidden, int64_t H,
       int64_t n = std::min<int64_t>(kQuantTokens, e.count - p), at = e.first + p;
       int64_t token[kQuantTokens] = {at, at + 1, at + 2, at + 3};
       float d[kQuantTokens][kQuantStreams];
-      quant_stream<BITS, BLOCK>(matrix, row, hidden, token, n, kQuantStreams, d);
+      quant_stream<BITS, BLOCK, kQuantStreams>(matrix, row, hidden, token, n, kQuantStreams, d);
       for (int64_t j = 0; j < n; ++j) std::memcpy(y + (at + j) * H + h, d[j], rows * sizeof(float));
     }
   }

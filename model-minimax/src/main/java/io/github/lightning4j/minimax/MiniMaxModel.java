@@ -85,6 +85,12 @@ public final class MiniMaxModel implements AutoCloseable {
     return checkpoint.formats();
   }
 
+  /** What a token costs by the weights alone. */
+  public StepCost stepCost() {
+    checkOpen();
+    return StepCost.of(config(), checkpoint.weights());
+  }
+
   /** How it was loaded. */
   public LoadOptions options() {
     return options;

@@ -17,8 +17,8 @@ public final class WeightFormat {
   /** 8 bits, a scale for each 128 weights of a row. */
   public static final WeightFormat INT8 = quantized(QuantFormat.int8(128));
 
-  /** 4 bits, a scale and a zero point for each 32 weights of a row. */
-  public static final WeightFormat INT4 = quantized(QuantFormat.int4(32));
+  /** 4 bits, a scale and a zero point for each 64 weights of a row. */
+  public static final WeightFormat INT4 = quantized(QuantFormat.int4(64));
 
   /** The name where one scale serves a whole row. */
   private static final String ROWS = "int8/row";
@@ -38,7 +38,7 @@ public final class WeightFormat {
 
   /**
    * The format of a name: {@code bf16}, {@code int8}, {@code int4}, {@code stored}, or a format
-   * with another group, such as {@code int4/64}.
+   * with another group, such as {@code int4/32}.
    *
    * @throws IllegalArgumentException if there is none of that name
    */
@@ -57,7 +57,7 @@ public final class WeightFormat {
       default:
         checkArgument(
             name.matches("int[48]/\\d+"),
-            "weights: expected one of bf16, int8, int4 (also with a group, as in int4/64), got '%s'",
+            "weights: expected one of bf16, int8, int4 (also with a group, as in int4/32), got '%s'",
             name);
         return quantized(QuantFormat.parse(name));
     }

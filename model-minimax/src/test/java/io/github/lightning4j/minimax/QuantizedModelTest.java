@@ -52,7 +52,7 @@ final class QuantizedModelTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"int8", "int4", "int4/64,head=int8/row,embedding=bf16", "experts=int4"})
+  @ValueSource(strings = {"int8", "int4", "int4/32,head=int8/row,embedding=bf16", "experts=int4"})
   void aSavedCheckpointGivesTheSameBits(String formats) throws IOException {
     Path saved = temp.resolve("saved");
     float[][] expected;
@@ -148,13 +148,13 @@ final class QuantizedModelTest {
     Path tied = fixture("e32_block256_tied/hf");
     assertThatThrownBy(() -> MiniMaxModel.load(tied, as("int4,head=int8")))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessageContaining("one format for both, got int8/128 and int4/32");
+        .hasMessageContaining("one format for both, got int8/128 and int4/64");
     MiniMaxModel.load(tied, as("int4")).close();
     Path saved = temp.resolve("saved");
     save(saved, "int4");
     assertThatThrownBy(() -> MiniMaxModel.load(saved, as("int8")))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessageContaining("is quantized as int4/32 and cannot become int8/128");
+        .hasMessageContaining("is quantized as int4/64 and cannot become int8/128");
     assertThatThrownBy(() -> save(saved, "int4"))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("expected a new or an empty folder");

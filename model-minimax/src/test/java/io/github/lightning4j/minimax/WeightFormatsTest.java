@@ -14,7 +14,7 @@ final class WeightFormatsTest {
   void oneFormatServesAllRoles() {
     assertThat(WeightFormats.parse("int8")).isEqualTo(WeightFormats.of(WeightFormat.INT8));
     assertThat(WeightFormats.parse("bf16")).isEqualTo(WeightFormats.of(WeightFormat.BF16));
-    assertThat(WeightFormat.INT4.coding()).contains(QuantFormat.int4(32));
+    assertThat(WeightFormat.INT4.coding()).contains(QuantFormat.int4(64));
     assertThat(WeightFormat.BF16.coding()).isEmpty();
   }
 
@@ -56,9 +56,9 @@ final class WeightFormatsTest {
       delimiter = '|',
       textBlock =
           """
-          int3                | expected one of bf16, int8, int4 (also with a group, as in int4/64), got 'int3'
+          int3                | expected one of bf16, int8, int4 (also with a group, as in int4/32), got 'int3'
           ''                  | got ''
-          int4,               | got ''
+          int4,               | a format for all roles is told twice in 'int4,'
           INT4                | got 'INT4'
           int4/33             | group: expected 32, 64 or 128
           int4,int8           | a format for all roles is told twice in 'int4,int8'

@@ -63,10 +63,38 @@ public final class QuantizedMatrix implements AutoCloseable {
    * @throws IllegalStateException if it is not available, with the reason
    */
   public static QuantizedMatrix quantize(Tensor w, QuantFormat format, Backend backend) {
+    checkWeights(w);
+    return filled(new QuantStore(format, w.size(0), w.size(1)), w, QuantKernels.of(backend));
+  }
+
+  /**
+   * As {@link #quantize(Tensor, QuantFormat)}, into memory of the caller's, so that the matrices of
+   * a model may lie in one piece.
+   *
+   * @param outImage U8 {@code [imageBytes(format, N, K)]}, contiguous, all zero; must outlive the
+   *     matrix
+   * @throws IllegalArgumentException as above, or if the image is of another type or size
+   */
+  public static QuantizedMatrix quantize(Tensor w, QuantFormat format, Tensor outImage) {
+    checkWeights(w);
+    checkImage("outImage", outImage, imageBytes(format, w.size(0), w.size(1)));
+    Checks.writable("outImage", outImage);
+    QuantStore store = new QuantStore(format, w.size(0), w.size(1), outImage);
+    return filled(store, w, QuantKernels.of(CoreKernels.library().preferred()));
+  }
+
+  private static void checkWeights(Tensor w) {
     Checks.matrix("w", w, WEIGHTS);
     checkArgument(w.elements() > 0, "w: expected a matrix with elements, got %s", w);
-    QuantKernels kernels = QuantKernels.of(backend);
-    QuantStore store = new QuantStore(format, w.size(0), w.size(1));
+  }
+
+  private static void checkImage(String name, Tensor image, long bytes) {
+    Checks.dtype(name, image, DType.U8);
+    Checks.shape(name, image, bytes);
+    Checks.contiguous(name, image);
+  }
+
+  private static QuantizedMatrix filled(QuantStore store, Tensor w, QuantKernels kernels) {
     try {
       return new QuantizedMatrix(store, fill(store, w, kernels), kernels);
     } catch (RuntimeException e) {
@@ -89,9 +117,7 @@ public final class QuantizedMatrix implements AutoCloseable {
   public static QuantizedMatrix ofImage(QuantFormat format, long rows, long columns, Tensor image) {
     checkArgument(
         rows > 0 && columns > 0, "expected a matrix with elements, got [%s, %s]", rows, columns);
-    Checks.dtype("image", image, DType.U8);
-    Checks.shape("image", image, imageBytes(format, rows, columns));
-    Checks.contiguous("image", image);
+    checkImage("image", image, imageBytes(format, rows, columns));
     QuantKernels kernels = QuantKernels.of(CoreKernels.library().preferred());
     return new QuantizedMatrix(new QuantStore(format, rows, columns, image), null, kernels);
   }

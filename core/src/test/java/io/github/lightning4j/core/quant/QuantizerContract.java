@@ -116,8 +116,8 @@ abstract class QuantizerContract {
   void imagesGiveTheSameMatrix(QuantFormat format) {
     for (int columns : Cases.AWKWARD) {
       try (MemoryScope scope = new MemoryScope()) {
-        QuantizedMatrix made =
-            scope.add(quantize(scope.add(Cases.normal(columns, DType.F32, 3, columns)), format));
+        Tensor w = scope.add(Cases.normal(columns, DType.F32, 3, columns));
+        QuantizedMatrix made = scope.add(quantize(w, format));
         long bytes = QuantizedMatrix.imageBytes(format, 3, columns);
         assertThat(bytes % 64).isZero();
         assertThat(made.bytes()).isEqualTo(bytes + 64);
@@ -129,6 +129,9 @@ abstract class QuantizerContract {
         for (int row = 0; row < 3; row++) {
           assertThat(read.row(row)).isEqualTo(made.row(row));
         }
+        Tensor filled = scope.allocate(DType.U8, bytes);
+        scope.add(QuantizedMatrix.quantize(w, format, filled));
+        assertThat(filled.toLongs()).isEqualTo(kept.toLongs());
         Tensor last = scope.allocate(DType.F32, 2, columns);
         read.dequantizeRows(1, last);
         assertThat(last.select(0, 0).toFloats()).isEqualTo(made.row(1));

@@ -40,6 +40,12 @@ final class ModelOptions {
   private Optional<String> weights = Optional.empty();
 
   @Option(
+      names = "--prefill-chunk",
+      paramLabel = "N",
+      description = "Tokens of a prompt to read at once; bounds scratch memory.")
+  private Optional<Integer> prefillChunk = Optional.empty();
+
+  @Option(
       names = "--check-weights",
       description = "Read all weights first and refuse NaN and infinity.")
   private boolean checkWeights;
@@ -69,6 +75,7 @@ final class ModelOptions {
           LoadOptions.DEFAULT
               .withCheckWeights(checkWeights)
               .withWeights(weights.map(WeightFormats::parse).orElse(WeightFormats.STORED))
+              .withPrefillChunk(prefillChunk.orElse(LoadOptions.DEFAULT.prefillChunk()))
               .withProgress(bar));
     }
   }

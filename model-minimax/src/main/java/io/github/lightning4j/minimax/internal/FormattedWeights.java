@@ -26,19 +26,22 @@ final class FormattedWeights {
   private final WeightFormats formats;
   private final boolean coded;
   private final MemoryScope made;
+  private final WeightArena arena;
   private final Map<String, Tensor> held = new LinkedHashMap<>();
 
   /**
    * Weights of a checkpoint.
    *
    * @param coded whether the checkpoint holds images of quantized matrices in these formats
-   * @param made owns the memory of what is made
+   * @param made owns what is made
+   * @param arena has room for it
    */
   FormattedWeights(PlannedTensors source, WeightFormats formats, boolean coded, MemoryScope made) {
     this.source = source;
     this.formats = formats;
     this.coded = coded;
     this.made = made;
+    this.arena = arena;
   }
 
   /** Whether plain weights of a type have to be rounded for a format. */
@@ -143,9 +146,10 @@ final class FormattedWeights {
   /** Codes a matrix that lies in the tensor {@code from}. */
   private QuantizedMatrix quantize(String name, String from, Tensor view, QuantFormat coding) {
     try {
-      QuantizedMatrix matrix = made.add(QuantizedMatrix.quantize(view, coding));
-      held.put(name, matrix.image());
-      return matrix;
+      long bytes = QuantizedMatrix.imageBytes(coding, view.size(0), view.size(1));
+      Tensor image = arena.take(DType.U8, bytes);
+      held.put(name, image);
+      return made.add(QuantizedMatrix.quantize(view, coding, image));
     } catch (IllegalArgumentException e) {
       throw source.fault(name + " cannot be quantized: ", e.getMessage());
     } finally {
@@ -156,7 +160,7 @@ final class FormattedWeights {
   private Tensor rounded(String name, String from, Tensor view) {
     Tensor tensor = view;
     if (rounds(formats.of(source.entry(from).role()), view.dtype())) {
-      tensor = made.allocate(DType.BF16, view.shape());
+      tensor = arena.take(DType.BF16, view.shape());
       tensor.copyFrom(view);
       source.release(from);
     }

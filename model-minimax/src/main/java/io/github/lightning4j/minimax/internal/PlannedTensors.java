@@ -8,10 +8,10 @@ import io.github.lightning4j.core.quant.QuantizedMatrix;
 import io.github.lightning4j.core.safetensors.Safetensors;
 import io.github.lightning4j.core.safetensors.TensorInfo;
 import io.github.lightning4j.minimax.MiniMaxConfig;
+import io.github.lightning4j.minimax.WeightFormat;
 import io.github.lightning4j.minimax.WeightFormats;
 import java.util.Arrays;
 import java.util.EnumSet;
-import java.util.Map;
 import java.util.Set;
 
 /** The tensors of a plan in a checkpoint: finds each, checks type and shape, refuses strangers. */
@@ -103,19 +103,21 @@ final class PlannedTensors {
   /** The bytes of new memory that weights in these formats take. */
   long newBytes(WeightFormats formats) {
     long bytes = 0;
-    for (Map.Entry<String, WeightPlan.Entry> planned : plan.entries().entrySet()) {
-      WeightPlan.Entry entry = planned.getValue();
-      long[] shape = entry.shape();
-      var format = formats.of(entry.role());
-      if (format.coding().isPresent()) {
-        long columns = shape[shape.length - 1];
-        long rows = entry.parameters() / columns;
-        bytes += QuantizedMatrix.imageBytes(format.coding().get(), rows, columns);
-      } else if (FormattedWeights.rounds(format, info(planned.getKey()).dtype())) {
-        bytes += entry.parameters() * DType.BF16.bytes();
-      }
+    for (String name : plan.entries().keySet()) {
+      bytes += newBytes(name, formats.of(entry(name).role()));
     }
     return bytes;
+  }
+
+  private long newBytes(String name, WeightFormat format) {
+    long columns = entry(name).shape()[entry(name).shape().length - 1];
+    long matrices = plan.matrices(name);
+    long rows = entry(name).parameters() / columns / matrices;
+    if (format.coding().isPresent()) {
+      return matrices * QuantizedMatrix.imageBytes(format.coding().get(), rows, columns);
+    }
+    boolean rounds = FormattedWeights.rounds(format, info(name).dtype());
+    return rounds ? matrices * WeightArena.bytes(DType.BF16, rows, columns) : 0;
   }
 
   private TensorInfo info(String name) {

@@ -56,14 +56,14 @@ public final class WeightBinder {
       MemoryScope made,
       ProgressListener progress) {
     PlannedTensors planned = new PlannedTensors(config, source);
-    if (!coded) {
-      OutOfNativeMemoryException.check(
-          "weights as " + formats,
-          planned.newBytes(formats),
-          available,
-          "use a smaller format, or a checkpoint that minimax quantize wrote, which is mapped");
-    }
-    FormattedWeights weights = new FormattedWeights(planned, formats, coded, made);
+    long bytes = coded ? 0 : planned.newBytes(formats);
+    OutOfNativeMemoryException.check(
+        "weights as " + formats,
+        bytes,
+        available,
+        "use a smaller format, or a checkpoint that minimax quantize wrote, which is mapped");
+    WeightArena arena = made.add(new WeightArena(bytes));
+    FormattedWeights weights = new FormattedWeights(planned, formats, coded, made, arena);
     WeightBinder binder = new WeightBinder(config, planned.plan().isFused(), weights);
     return new Bound(binder.model(progress), weights.held());
   }
