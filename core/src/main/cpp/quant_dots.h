@@ -130,15 +130,18 @@ static inline __attribute__((always_inline)) void block_factors(const uint16_t* 
   }
 }
 
-// out[m][j] = <row[j] of matrix[j], token[m] of x>; the matrices have one layout, with blocks of BLOCK weights. PER rows
-// of each matrix are neighbours: streams j, j + NB / PER, ... Those that many rows ahead of them are fetched into the
-// cache line after line, as they lie in memory: hardware does not look from one short row to the next, and is led
-// astray by several at once.
-template <int BITS, int BLOCK, int PER, int MB, int NB>
+// Asks for the cache lines that begin in bytes [at, at + n) of a row, p being the address of byte `at`.
+static inline void fetch(const uint8_t* p, int64_t at, int64_t n) {
+  for (int64_t i = -at & 63; i < n; i += 64) _mm_prefetch(reinterpret_cast<const char*>(p + i), _MM_HINT_T0);
+}
+
+// out[m][j] = <row[j] of matrix[j], token[m] of x>; the matrices have one layout, with blocks of 32 if SHORT
+// (unrolled; longer ones lose by it). Rows that
+// many ahead are fetched into the cache: hardware does not look from one short row to the next.
+template <int BITS, bool SHORT, int MB, int NB>
 static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int64_t (&row)[NB], const QuantRows& x,
                               const int64_t (&token)[MB], int64_t ahead, float (&out)[MB][NB]) {
-  constexpr int64_t kLine = 64, kBytes = PER * BLOCK * BITS / 8;
-  const int64_t kp = matrix[0]->kp, blocks = matrix[0]->blocks, far = ahead * kp * BITS / 8;
+  const int64_t kp = matrix[0]->kp, block = SHORT ? 32 : matrix[0]->block, blocks = matrix[0]->blocks;
   const uint8_t *w[NB], *zeros[NB];
   const uint16_t* scales[NB];
   for (int j = 0; j < NB; ++j) {
@@ -158,24 +161,11 @@ static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int6
   float factors[MB][NB][kWidth];
   for (int64_t b0 = 0; b0 < blocks; b0 += kWidth) {
     block_factors<BITS, MB, NB>(scales, zeros, x_scales, x_offsets, b0, factors, totals);
-    int64_t end = std::min<int64_t>(blocks, b0 + kWidth);
-    for (int64_t b = b0; b < end; ++b) {
-      if (kBytes >= kLine || b % (kLine / kBytes) == 0) {
-        for (int j = 0; j < NB / PER; ++j) {
-          auto next = reinterpret_cast<const char*>(w[j] + b * kBytes + far);
-          for (int64_t i = 0; i < kBytes; i += kLine) _mm_prefetch(next + i, _MM_HINT_T0);
-        }
-      }
-      vi sums[MB][NB];
-      for (int m = 0; m < MB; ++m) {
-        for (int j = 0; j < NB; ++j) sums[m][j] = vi{};
-      }
-      int64_t k = b * BLOCK;
-      if (k + BLOCK <= kp) {
-        block_sums<BITS, MB, NB>(w, q, k, BLOCK, sums);
-      } else {
-        block_sums<BITS, MB, NB>(w, q, k, kp - k, sums);
-      }
+    for (int64_t b = b0; b < std::min<int64_t>(blocks, b0 + kWidth); ++b) {
+      vi sums[MB][NB] = {};
+      int64_t k = b * block;
+      for (int j = 0; j < NB; ++j) fetch(w[j] + (k + ahead * kp) * BITS / 8, k * BITS / 8, block * BITS / 8);
+      block_sums<BITS, MB, NB>(w, q, k, SHORT ? 32 : std::min(block, kp - k), sums);
       for (int m = 0; m < MB; ++m) {
         for (int j = 0; j < NB; ++j) {
           totals[m][j] = multiply_add(to_floats(sums[m][j]), splat(factors[m][j][b - b0]), totals[m][j]);
@@ -192,9 +182,8 @@ constexpr int kQuantStreams = 4;
 constexpr int kQuantTokens = 4;
 
 // n <= kQuantTokens tokens against kQuantStreams rows, as many at a time as registers hold; `ahead` is how far each
-// of the rows is from the one it will be followed by, PER how many of them are neighbours, from stream to stream of
-// their matrix.
-template <int BITS, int BLOCK, int PER>
+// of the rows is from the one it will be followed by.
+template <int BITS, bool SHORT>
 static inline void quant_stream(const QuantMatrix* const (&matrix)[kQuantStreams], const int64_t (&row)[kQuantStreams],
                                 const QuantRows& x, const int64_t* token, int64_t n, int64_t ahead,
                                 float (&out)[kQuantTokens][kQuantStreams]) {
@@ -207,7 +196,7 @@ static inline void quant_stream(const QuantMatrix* const (&matrix)[kQuantStreams
       int64_t rows[NB];
       for (int i = 0; i < NB; ++i) some[i] = matrix[j + i], rows[i] = row[j + i];
       float d[MB][NB];
-      quant_dots<BITS, BLOCK, PER * NB / kQuantStreams, MB, NB>(some, rows, x, t, ahead, d);
+      quant_dots<BITS, SHORT, MB, NB>(some, rows, x, t, ahead, d);
       for (int m = 0; m < MB; ++m) {
         for (int i = 0; i < NB; ++i) out[m][j + i] = d[m][i];
       }
@@ -225,18 +214,9 @@ static inline void quant_stream(const QuantMatrix* const (&matrix)[kQuantStreams
   }
 }
 
-// Calls work with the bits of a layout and the length of its blocks as constants.
+// Calls work with the bits of a layout, and whether its blocks are of 32, as constants.
 template <class Work>
 static inline void with_format(const QuantMatrix& w, Work work) {
-  auto with_bits = [&](auto bits) {
-    switch (w.block) {
-      case 32:
-        return work(bits, std::integral_constant<int, 32>{});
-      case 64:
-        return work(bits, std::integral_constant<int, 64>{});
-      case 128:
-        return work(bits, std::integral_constant<int, 128>{});
-    }
-  };
+  auto with_bits = [&](auto bits) { w.block == 32 ? work(bits, std::true_type{}) : work(bits, std::false_type{}); };
   w.bits == 8 ? with_bits(std::integral_constant<int, 8>{}) : with_bits(std::integral_constant<int, 4>{});
 }

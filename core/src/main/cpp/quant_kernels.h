@@ -1,7 +1,7 @@
 // A matrix product over quantized weights for few rows of activations, and the way back to fp32 for many.
 
 // out[m, n0:n1) for all M rows of quantized activations; each row of w is fetched once, four rows at a time.
-template <int BITS, int BLOCK>
+template <int BITS, bool SHORT>
 static void quant_gemm_typed(const QuantMatrix& w, const QuantRows& x, float* out, int64_t ldo, int64_t M, int64_t n0,
                             int64_t n1) {
   const QuantMatrix* matrix[kQuantStreams] = {&w, &w, &w, &w};
@@ -12,7 +12,7 @@ static void quant_gemm_typed(const QuantMatrix& w, const QuantRows& x, float* ou
       int64_t tokens = std::min<int64_t>(kQuantTokens, M - m);
       int64_t token[kQuantTokens] = {m, m + 1, m + 2, m + 3};
       float d[kQuantTokens][kQuantStreams];
-      quant_stream<BITS, BLOCK, kQuantStreams>(matrix, row, x, token, tokens, kQuantStreams, d);
+      quant_stream<BITS, SHORT>(matrix, row, x, token, tokens, kQuantStreams, d);
       for (int64_t i = 0; i < tokens; ++i) std::memcpy(out + (m + i) * ldo + n, d[i], rows * sizeof(float));
     }
   }
@@ -20,7 +20,7 @@ static void quant_gemm_typed(const QuantMatrix& w, const QuantRows& x, float* ou
 
 static void quant_gemm(const QuantMatrix& w, const QuantRows& x, float* out, int64_t ldo, int64_t M, int64_t n0,
                        int64_t n1) {
-  with_format(w, [&](auto bits, auto block) { quant_gemm_typed<bits(), block()>(w, x, out, ldo, M, n0, n1); });
+  with_format(w, [&](auto bits, auto is_short) { quant_gemm_typed<bits(), is_short()>(w, x, out, ldo, M, n0, n1); });
 }
 
 // The weights [k, k + 32) of a row as fp32; exact, for a scale has 8 bits of mantissa and a code at most 7.

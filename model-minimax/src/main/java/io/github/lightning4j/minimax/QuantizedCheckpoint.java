@@ -84,6 +84,8 @@ final class QuantizedCheckpoint {
         checkArgument(isEmptyFolder(to), "out: expected a new or an empty folder, got %s", to);
       }
       Files.createDirectories(to);
+      Map<String, String> metadata = Map.of(VERSION_KEY, VERSION, WEIGHTS_KEY, formats.toString());
+      SafetensorsWriter.write(to.resolve("model.safetensors"), held, metadata);
       for (String name : COMPANIONS) {
         if (Files.exists(from.resolve(name))) {
           Files.copy(from.resolve(name), to.resolve(name));
@@ -92,8 +94,6 @@ final class QuantizedCheckpoint {
     } catch (IOException e) {
       throw new UncheckedIOException(to + ": cannot be written (" + e + ")", e);
     }
-    Map<String, String> metadata = Map.of(VERSION_KEY, VERSION, WEIGHTS_KEY, formats.toString());
-    SafetensorsWriter.write(to.resolve("model.safetensors"), held, metadata);
   }
 
   private static boolean isEmptyFolder(Path path) throws IOException {
