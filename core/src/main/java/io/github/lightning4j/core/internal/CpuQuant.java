@@ -3,7 +3,6 @@ package io.github.lightning4j.core.internal;
 import io.github.lightning4j.core.Memory;
 import io.github.lightning4j.core.OutOfNativeMemoryException;
 import io.github.lightning4j.core.Tensor;
-import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.quant.QuantizedMatrix;
 
 /**
@@ -13,9 +12,6 @@ import io.github.lightning4j.core.quant.QuantizedMatrix;
 final class CpuQuant implements QuantKernels {
   /** Up to this many rows of activations weights are used as they are coded. */
   private static final int STREAMED = 16;
-
-  /** Multiply-adds below which one thread is faster than two. */
-  private static final long GRAIN = 1 << 17;
 
   private final DnnlGemm dnnl = new DnnlGemm();
 
@@ -39,18 +35,11 @@ final class CpuQuant implements QuantKernels {
   }
 
   @Override
-  public void multiply(Tensor a, QuantizedMatrix w, Tensor out) {
-    long cost = Math.max(1, GRAIN / Math.max(1, a.size(0) * a.size(1)));
-    // Blocks of 48 rows suit both: four at a time here, 16 in oneDNN.
-    long grain = (cost + 47) / 48 * 48;
+  public void multiply(Tensor a, QuantizedMatrix w, Tensor out, long from, long to) {
     if (a.size(0) > STREAMED && DnnlGemm.availability().isAvailable()) {
-      Threads.forRanges(w.rows(), grain, (from, to) -> dnnl.multiply(a, w, out, from, to));
+      dnnl.multiply(a, w, out, from, to);
       return;
     }
-    Threads.forRanges(w.rows(), grain, (from, to) -> stream(a, w, out, from, to));
-  }
-
-  private static void stream(Tensor a, QuantizedMatrix w, Tensor out, long from, long to) {
     int done =
         CoreKernels.quantGemm(
             w.descriptor(),

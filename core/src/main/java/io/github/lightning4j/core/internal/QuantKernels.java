@@ -17,8 +17,8 @@ public interface QuantKernels {
   /** {@code out[n] = the weights of row first + n}, for all rows of out. */
   void dequantize(QuantizedMatrix w, Tensor out, long first);
 
-  /** {@code out = a w^T}. */
-  void multiply(Tensor a, QuantizedMatrix w, Tensor out);
+  /** Computes the columns {@code [from, to)} of {@code out = a w^T}. */
+  void multiply(Tensor a, QuantizedMatrix w, Tensor out, long from, long to);
 
   /** The implementation for a backend. */
   static QuantKernels of(Backend backend) {
