@@ -77,6 +77,7 @@ public final class Minimax {
             .addSubcommand(new LogitsCommand(console))
             .addSubcommand(new PerplexityCommand(console))
             .addSubcommand(new InspectCommand(console))
+            .addSubcommand(new QuantizeCommand(console))
             .addSubcommand(new BenchCommand(console))
             .addSubcommand(new MoeBenchCommand(console))
             .addSubcommand(new DiagnoseCommand(console))
