@@ -89,9 +89,19 @@ final class Generation {
     return count < options.maxNewTokens() && room > 0 || finish(FinishReason.LENGTH);
   }
 
+  /** Ends it before its time. */
+  void cancel() {
+    finish(FinishReason.CANCELLED);
+  }
+
   /** The token taken last. */
   int last() {
     return ids[count - 1];
+  }
+
+  /** Tokens taken so far. */
+  int count() {
+    return count;
   }
 
   GenerationResult result(int promptTokens, long prefillNanos, long decodeNanos) {

@@ -16,6 +16,22 @@ public interface GenerationListener {
   /** A token was generated; stop tokens are not told. */
   default void onToken(int id) {}
 
+  /**
+   * Some tokens were guessed, see {@link GenerationOptions#promptLookup}.
+   *
+   * @param guessed tokens read with the one that was certain
+   * @param accepted how many of them were right
+   */
+  default void onGuess(int guessed, int accepted) {}
+
+  /**
+   * Asked before each chunk of the prompt and after each token: whether to end here. The result
+   * tells what there is; a session of the caller's has read whole chunks, and may be used on.
+   */
+  default boolean isCancelled() {
+    return false;
+  }
+
   /** More text is certain: whole characters, none of a stop string or a special token. */
   default void onText(String text) {}
 }

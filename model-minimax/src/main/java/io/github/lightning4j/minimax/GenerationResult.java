@@ -26,7 +26,9 @@ public record GenerationResult(
     /** A stop token, a stop string, or the end of the sentence. */
     STOP,
     /** The number of tokens asked for, or the end of the context. */
-    LENGTH
+    LENGTH,
+    /** It was cancelled; what came before stands. */
+    CANCELLED
   }
 
   /** The ids as an array. */

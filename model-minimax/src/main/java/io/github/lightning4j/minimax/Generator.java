@@ -3,10 +3,12 @@ package io.github.lightning4j.minimax;
 import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
-import io.github.lightning4j.core.MemoryScope;
+import com.google.common.base.Throwables;
 import io.github.lightning4j.minimax.text.Tokenizer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -26,6 +28,7 @@ import org.jspecify.annotations.Nullable;
 public final class Generator {
   private final MiniMaxModel model;
   private final @Nullable Tokenizer tokenizer;
+  private final @Nullable PrefixCache prefixes;
 
   /** A generator of tokens only; calls that take or give text fail. */
   public Generator(MiniMaxModel model) {
@@ -38,8 +41,29 @@ public final class Generator {
    * @param tokenizer of the model's vocabulary; stays the caller's
    */
   public Generator(MiniMaxModel model, @Nullable Tokenizer tokenizer) {
+    this(model, tokenizer, null);
+  }
+
+  private Generator(
+      MiniMaxModel model, @Nullable Tokenizer tokenizer, @Nullable PrefixCache prefixes) {
     this.model = model;
     this.tokenizer = tokenizer;
+    this.prefixes = prefixes;
+  }
+
+  /**
+   * A generator whose own sessions begin with what the cache knows of their prompts, and leave what
+   * they read for others.
+   *
+   * @param cache of this model; stays the caller's
+   * @throws IllegalArgumentException if it is of another model
+   */
+  public Generator withPrefixCache(PrefixCache cache) {
+    checkArgument(
+        cache.model() == model,
+        "cache: expected one of this generator's model, %s",
+        model.folder());
+    return new Generator(model, tokenizer, cache);
   }
 
   /** Continues a text. */
@@ -68,83 +92,94 @@ public final class Generator {
    */
   public GenerationResult generate(
       int[] prompt, GenerationOptions options, GenerationListener listener) {
-    try (Session session = model.newSession()) {
-      return generate(session, prompt, options, listener);
+    try (Sequence sequence = sequence(prompt, options, listener)) {
+      return run(sequence);
     }
   }
 
   /**
    * Continues tokens in a session that may have a past; it has then seen the prompt and every
-   * generated token but the last.
+   * generated token but the last, whether generation ended, was cancelled, or failed in the
+   * listener. With {@link GenerationOptions#promptLookup} the listener cannot use the session.
    */
   public GenerationResult generate(
       Session session, int[] prompt, GenerationOptions options, GenerationListener listener) {
     checkText(options);
-    long start = System.nanoTime();
-    session.prefill(prompt, listener::onPrefill);
-    Generation generation = new Generation(model.config(), tokenizer, prompt, options, listener);
-    long prefilled = System.nanoTime();
-    while (generation.advance(session.logits(), room(session))) {
-      session.decode(generation.last());
+    session.checkTokens(prompt);
+    Sequence sequence =
+        new Sequence(
+            model.config(),
+            tokenizer,
+            prompt,
+            options,
+            listener,
+            ids -> new SequenceStart(session, 0, null));
+    try {
+      return run(sequence);
+    } finally {
+      sequence.closeDrafts();
     }
-    return generation.result(prompt.length, prefilled - start, System.nanoTime() - prefilled);
+  }
+
+  private GenerationResult run(Sequence sequence) {
+    do {
+      if (sequence.isCancelled()) {
+        sequence.cancel();
+        break;
+      }
+      SessionGroup.run(List.of(sequence.next(model.options().prefillChunk())));
+    } while (sequence.accept());
+    return sequence.result();
   }
 
   /**
    * Continues several prompts at once: each step reads the weights once for all that still run.
    * Every result equals that of the prompt alone, up to rounding.
    *
-   * @return one result a prompt; their times are those of the whole batch
+   * @return one result a prompt
    */
   public List<GenerationResult> generateBatch(List<int[]> prompts, GenerationOptions options) {
-    checkText(options);
-    try (MemoryScope scope = new MemoryScope()) {
-      long start = System.nanoTime();
-      List<Session> sessions = new ArrayList<>();
-      List<Generation> generations = new ArrayList<>();
+    List<CompletableFuture<GenerationResult>> outcomes = new ArrayList<>();
+    int size = Math.max(1, prompts.size());
+    try (Batch batch =
+        new Batch(new BatchLimits(size, Math.max(size, model.options().prefillChunk())))) {
       for (int[] prompt : prompts) {
-        Session session = scope.add(model.newSession());
-        session.prefill(prompt);
-        sessions.add(session);
-        generations.add(
-            new Generation(model.config(), tokenizer, prompt, options, GenerationListener.NONE));
+        CompletableFuture<GenerationResult> outcome = new CompletableFuture<>();
+        batch.add(new Batch.Member(sequence(prompt, options, GenerationListener.NONE), outcome));
+        outcomes.add(outcome);
       }
-      long prefilled = System.nanoTime();
-      decodeTogether(sessions, generations);
-      long decoded = System.nanoTime();
-      List<GenerationResult> results = new ArrayList<>();
-      for (int i = 0; i < prompts.size(); i++) {
-        results.add(
-            generations
-                .get(i)
-                .result(prompts.get(i).length, prefilled - start, decoded - prefilled));
+      while (!batch.isEmpty()) {
+        batch.step();
       }
-      return results;
+    }
+    try {
+      return outcomes.stream().map(CompletableFuture::join).toList();
+    } catch (CompletionException e) {
+      Throwables.throwIfUnchecked(e.getCause());
+      throw e;
     }
   }
 
-  private void decodeTogether(List<Session> sessions, List<Generation> generations) {
-    List<Session> running = new ArrayList<>(sessions);
-    List<Generation> open = new ArrayList<>(generations);
-    while (true) {
-      for (int i = running.size() - 1; i >= 0; i--) {
-        if (!open.get(i).advance(running.get(i).logits(), room(running.get(i)))) {
-          running.remove(i);
-          open.remove(i);
-        }
-      }
-      if (running.isEmpty()) {
-        return;
-      }
-      Session.decode(running, open.stream().mapToInt(Generation::last).toArray());
-    }
+  /**
+   * A queue that generates many answers at once, which join and leave between steps; the caller
+   * closes it.
+   */
+  public GenerationQueue queue(BatchLimits limits) {
+    return new GenerationQueue(this, limits);
   }
 
-  private long room(Session session) {
-    return model.config().maxPositions() - session.position();
+  /** A sequence with a session of its own, which knows prefixes read before. */
+  Sequence sequence(int[] prompt, GenerationOptions options, GenerationListener listener) {
+    checkText(options);
+    Session.checkTokens(model.config(), 0, prompt);
+    return new Sequence(model.config(), tokenizer, prompt, options, listener, this::begin);
   }
 
-  private int[] encode(String prompt) {
+  private SequenceStart begin(int[] ids) {
+    return prefixes == null ? new SequenceStart(model.newSession(), 0, null) : prefixes.begin(ids);
+  }
+
+  int[] encode(String prompt) {
     checkState(tokenizer != null, "text needs a tokenizer; this generator was made without one");
     return tokenizer.encode(prompt);
   }

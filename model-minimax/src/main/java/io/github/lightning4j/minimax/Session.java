@@ -6,9 +6,11 @@ import static com.google.common.base.Preconditions.checkState;
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.minimax.internal.Drafts;
 import io.github.lightning4j.minimax.internal.SequenceState;
 import io.github.lightning4j.minimax.internal.TokenBatch;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicReference;
@@ -78,18 +80,28 @@ public final class Session implements AutoCloseable {
     return prefill(ids, ProgressListener.NONE);
   }
 
-  /** As {@link #prefill(int...)}, telling how many tokens are done after every chunk. */
+  /**
+   * As {@link #prefill(int...)}, telling how many tokens are done after every chunk. An exception
+   * thrown by {@code progress} ends the call there: the session has read the chunks told of, as
+   * {@link #position} says, and may be used on.
+   */
   public float[] prefill(int[] ids, ProgressListener progress) {
     checkTokens(ids);
     int chunk = model.options().prefillChunk();
-    return exclusively(
-        () -> {
-          for (int from = 0; from < ids.length; from += chunk) {
-            int[] part = Arrays.copyOfRange(ids, from, Math.min(ids.length, from + chunk));
-            step(TokenBatch.of(state, part), List.of(this));
-            progress.progress(from + (long) part.length, ids.length);
-          }
-        });
+    enter();
+    boolean whole = false;
+    try {
+      for (int from = 0; from < ids.length; from += chunk) {
+        int[] part = Arrays.copyOfRange(ids, from, Math.min(ids.length, from + chunk));
+        whole = false;
+        step(TokenBatch.of(state, part), List.of(logits));
+        whole = true;
+        progress.progress(from + (long) part.length, ids.length);
+      }
+    } finally {
+      leave(whole);
+    }
+    return logits;
   }
 
   /**
@@ -132,7 +144,30 @@ public final class Session implements AutoCloseable {
    * @param ids one for each
    */
   public static void decode(List<Session> sessions, int[] ids) {
-    SessionGroup.decode(sessions, ids);
+    prefill(sessions, Arrays.stream(ids).mapToObj(id -> new int[] {id}).toList());
+  }
+
+  /**
+   * The next tokens of several sessions of one model in one pass, any number for each: chunks of
+   * prompts and single tokens may stand side by side, and the weights are read once for all. With
+   * at most 16 tokens in all, a session with one token gets the same bits as alone; otherwise
+   * results are the same up to rounding.
+   *
+   * @param sessions different sessions
+   * @param ids at least one token for each
+   * @throws IllegalArgumentException as {@link #prefill(int...)}; no session has changed then
+   */
+  public static void prefill(List<Session> sessions, List<int[]> ids) {
+    checkArgument(
+        sessions.size() == ids.size() && !ids.isEmpty(),
+        "ids: expected tokens for each of %s sessions, got %s",
+        sessions.size(),
+        ids.size());
+    List<SessionGroup.Turn> turns = new ArrayList<>();
+    for (int i = 0; i < ids.size(); i++) {
+      turns.add(new SessionGroup.Turn(sessions.get(i), ids.get(i), null));
+    }
+    SessionGroup.run(turns);
   }
 
   /** An independent copy; full pages of the caches are shared. */
@@ -151,8 +186,13 @@ public final class Session implements AutoCloseable {
   }
 
   void checkTokens(int[] ids) {
+    checkTokens(model.config(), state.position(), ids);
+  }
+
+  /** Whether tokens can be read behind {@code position} others. */
+  static void checkTokens(MiniMaxConfig config, long position, int[] ids) {
     checkArgument(ids.length > 0, "ids: expected at least one token, got an empty prompt");
-    int vocabulary = model.config().vocabSize();
+    int vocabulary = config.vocabSize();
     for (int i = 0; i < ids.length; i++) {
       checkArgument(
           ids[i] >= 0 && ids[i] < vocabulary,
@@ -161,19 +201,33 @@ public final class Session implements AutoCloseable {
           vocabulary,
           ids[i]);
     }
-    long context = model.config().maxPositions();
+    long context = config.maxPositions();
     checkArgument(
-        state.position() + ids.length <= context,
+        position + ids.length <= context,
         "ids: %s tokens after %s do not fit the context of %s",
         ids.length,
-        state.position(),
+        position,
         context);
   }
 
-  /** Runs a batch and hands the last logits to each session. */
-  static void step(TokenBatch batch, List<Session> sessions) {
-    List<float[]> logits = sessions.stream().map(Session::logits).toList();
-    sessions.get(0).model.run(run -> run.pass().lastLogits(batch, run.workspace(), logits));
+  /** Runs a batch; the logits of its wanted rows go where the caller says. */
+  void step(TokenBatch batch, List<float[]> outLogits) {
+    model.run(run -> run.pass().lastLogits(batch, run.workspace(), outLogits));
+  }
+
+  /**
+   * Ends what {@link SessionGroup#run} began with drafted tokens: the session has then read the
+   * first {@code accepted} of them, and is free again.
+   */
+  void commit(Drafts drafts, int accepted) {
+    boolean whole = false;
+    try {
+      model.run(run -> run.pass().commit(state, drafts, accepted));
+      System.arraycopy(drafts.logits(accepted - 1), 0, logits, 0, logits.length);
+      whole = true;
+    } finally {
+      leave(whole);
+    }
   }
 
   SequenceState state() {
@@ -202,7 +256,7 @@ public final class Session implements AutoCloseable {
     }
   }
 
-  private float[] exclusively(Runnable work) {
+  private void exclusively(Runnable work) {
     enter();
     boolean whole = false;
     try {
@@ -211,7 +265,6 @@ public final class Session implements AutoCloseable {
     } finally {
       leave(whole);
     }
-    return logits;
   }
 
   /**

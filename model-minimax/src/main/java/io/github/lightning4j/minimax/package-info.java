@@ -6,7 +6,9 @@
  * {@link io.github.lightning4j.minimax.Checkpoint} maps the weights in any of their three layouts;
  * {@link io.github.lightning4j.minimax.MiniMaxModel} holds them, immutable and shared by all
  * threads; a {@link io.github.lightning4j.minimax.Session} holds all that changes with one
- * sequence; a {@link io.github.lightning4j.minimax.Generator} samples, streams and stops.
+ * sequence; a {@link io.github.lightning4j.minimax.Generator} samples, streams and stops; a {@link
+ * io.github.lightning4j.minimax.GenerationQueue} does so for many at once, and a {@link
+ * io.github.lightning4j.minimax.PrefixCache} spares what was read before.
  */
 @NullMarked
 package io.github.lightning4j.minimax;

@@ -23,7 +23,8 @@ import picocli.CommandLine.Option;
     sortOptions = false,
     description = {
       "Measure tokens a second, reading prompts and writing behind them.",
-      "Tokens are random with a fixed seed; one sequence; medians, and ranges, over the repeats"
+      "Tokens are random with a fixed seed; one sequence, or several beside it with --batch;"
+          + " medians, and ranges, over the repeats"
           + " after a warm-up. Shares are of what the machine reads and multiplies at most, measured"
           + " here too."
     })
@@ -48,6 +49,14 @@ final class BenchCommand implements Runnable {
   private int steps;
 
   @Option(
+      names = "--batch",
+      paramLabel = "N",
+      defaultValue = "1",
+      description =
+          "Sequences to decode together as well, each behind a prompt of its own (${DEFAULT-VALUE}).")
+  private int sequences;
+
+  @Option(
       names = "--repeats",
       paramLabel = "N",
       defaultValue = "3",
@@ -67,11 +76,12 @@ final class BenchCommand implements Runnable {
       checkArgument(context >= 1, "--prefill: expected >= 1, got %s", context);
     }
     checkArgument(steps >= 1, "--decode: expected >= 1, got %s", steps);
+    checkArgument(sequences >= 1, "--batch: expected >= 1, got %s", sequences);
     checkArgument(repeats >= 1, "--repeats: expected >= 1, got %s", repeats);
     try (MiniMaxModel open = model.load(console.unwatched(json))) {
       List<SpeedRun> runs = new ArrayList<>();
       for (int context : contexts) {
-        runs.add(SpeedRun.measure(open, context, steps, repeats));
+        runs.add(SpeedRun.measure(open, context, steps, repeats, sequences));
       }
       // The buffers of the limits are none of the model's memory.
       OptionalLong peakMemory = PeakMemory.bytes();
@@ -93,6 +103,12 @@ final class BenchCommand implements Runnable {
       ObjectNode entry = list.addObject().put("context", run.context());
       add(entry, "prefill", run.prefill());
       add(entry, "decode", run.decode());
+      run.batch()
+          .ifPresent(
+              batch -> {
+                entry.put("batch", batch.sequences());
+                add(entry, "batchDecode", batch.decode());
+              });
       share.ifPresent(
           of ->
               entry
@@ -120,6 +136,7 @@ final class BenchCommand implements Runnable {
               "%8d  %42s  %42s%n",
               run.context(), text(run.prefill(), prefill), text(run.decode(), decode));
     }
+    runs.forEach(this::printBatch);
     share.ifPresent(
         of ->
             console
@@ -133,6 +150,21 @@ final class BenchCommand implements Runnable {
                     of.cost().decodeBytes() / 1e6));
     peakMemory.ifPresent(bytes -> console.out().printf("peak memory %,d bytes%n", bytes));
     console.out().println("threads " + Threads.count());
+  }
+
+  private void printBatch(SpeedRun run) {
+    run.batch()
+        .ifPresent(
+            batch ->
+                console
+                    .out()
+                    .printf(
+                        Locale.ROOT,
+                        "%8d  %d sequences together %s tokens/s, %.2f times one%n",
+                        run.context(),
+                        batch.sequences(),
+                        text(batch.decode(), Double.NaN),
+                        batch.decode().median() / run.decode().median()));
   }
 
   private static String text(Spread spread, double share) {

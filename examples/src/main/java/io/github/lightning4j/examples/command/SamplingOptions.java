@@ -68,6 +68,15 @@ final class SamplingOptions {
       description = "Close a <think> block after N tokens.")
   private Optional<Integer> thinkingBudget = Optional.empty();
 
+  @Option(
+      names = "--prompt-lookup",
+      paramLabel = "N",
+      defaultValue = "0",
+      description =
+          "Guess up to N tokens at once from the text so far; the same text, sooner where it repeats"
+              + " itself (${DEFAULT-VALUE}).")
+  private int promptLookup;
+
   /**
    * The options.
    *
@@ -83,6 +92,7 @@ final class SamplingOptions {
             .minP(minP)
             .repetitionPenalty(repetitionPenalty)
             .seed(seed)
+            .promptLookup(promptLookup)
             .stopStrings(stops);
     thinkingBudget.ifPresent(builder::thinkingBudget);
     return builder.build();

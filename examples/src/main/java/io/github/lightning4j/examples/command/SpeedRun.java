@@ -2,6 +2,7 @@ package io.github.lightning4j.examples.command;
 
 import io.github.lightning4j.minimax.MiniMaxModel;
 import io.github.lightning4j.minimax.Session;
+import java.util.Optional;
 import java.util.Random;
 
 /**
@@ -10,8 +11,9 @@ import java.util.Random;
  * @param context tokens of the prompt
  * @param prefill prompt tokens a second
  * @param decode tokens a second behind that prompt, one sequence
+ * @param batch several sequences together, where that was asked for
  */
-record SpeedRun(int context, Spread prefill, Spread decode) {
+record SpeedRun(int context, Spread prefill, Spread decode, Optional<BatchRun> batch) {
   private static final long SEED = 20251121;
 
   /**
@@ -19,8 +21,9 @@ record SpeedRun(int context, Spread prefill, Spread decode) {
    *
    * @param steps tokens to decode
    * @param repeats measurements, after one that does not count
+   * @param sequences to decode together beside the one; 1: none
    */
-  static SpeedRun measure(MiniMaxModel model, int context, int steps, int repeats) {
+  static SpeedRun measure(MiniMaxModel model, int context, int steps, int repeats, int sequences) {
     Random random = new Random(SEED);
     int[] prompt = random.ints(context, 0, model.config().vocabSize()).toArray();
     int[] next = random.ints(steps, 0, model.config().vocabSize()).toArray();
@@ -41,6 +44,10 @@ record SpeedRun(int context, Spread prefill, Spread decode) {
         }
       }
     }
-    return new SpeedRun(context, Spread.of(prefill), Spread.of(decode));
+    Optional<BatchRun> batch =
+        sequences == 1
+            ? Optional.empty()
+            : Optional.of(BatchRun.measure(model, sequences, context, steps, repeats));
+    return new SpeedRun(context, Spread.of(prefill), Spread.of(decode), batch);
   }
 }

@@ -206,6 +206,14 @@ final class GenerateCommandTest {
     assertThat(result.get("finishReason").asText()).isEqualTo("stop");
   }
 
+  @Test
+  void guessesChangeNoText() {
+    List<Long> ids = ids(CommandRun.done("generate", "--json", "--max-new-tokens", 60).json());
+    JsonNode guessed =
+        CommandRun.done("generate", "--json", "--max-new-tokens", 60, "--prompt-lookup", 8).json();
+    assertThat(ids(guessed)).isEqualTo(ids).hasSize(60);
+  }
+
   private static List<Long> ids(JsonNode node) {
     List<Long> ids = new ArrayList<>();
     (node.isArray() ? node : node.get("ids")).forEach(id -> ids.add(id.asLong()));

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.lightning4j.core.Gemm;
 import io.github.lightning4j.core.Threads;
+import java.util.Arrays;
 import java.util.Iterator;
 import org.junit.jupiter.api.Test;
 
@@ -70,6 +71,32 @@ final class MeasuringCommandsTest {
             1);
     assertThat(run.out().lines().skip(1).findFirst().orElseThrow())
         .matches("\\s+5 .*\\(.* to .*\\).*\\(.* to .*\\)");
+  }
+
+  @Test
+  void benchTellsOfSeveralSequencesBesideOne() {
+    Object[] args = {
+      "bench",
+      "--model",
+      Repository.fixture("alt_gqa_b32").resolve("hf"),
+      "--prefill",
+      5,
+      "--decode",
+      2,
+      "--repeats",
+      2,
+      "--batch",
+      3,
+      "--json"
+    };
+    JsonNode run = CommandRun.done(args).json().get("runs").get(0);
+    assertThat(run.get("batch").asInt()).isEqualTo(3);
+    assertThat(run.get("batchDecodeTokensPerSecond").asDouble())
+        .isBetween(
+            run.get("batchDecodeRange").get(0).asDouble(),
+            run.get("batchDecodeRange").get(1).asDouble());
+    assertThat(CommandRun.done(Arrays.copyOf(args, args.length - 1)).out())
+        .containsPattern("5  3 sequences together .*\\(.* to .*\\) tokens/s, .* times one");
   }
 
   @Test

@@ -11,4 +11,7 @@ interface AttentionLayer {
    * @param out {@code [R, H]}
    */
   void forward(TokenBatch batch, Workspace workspace, Tensor normed, Tensor out);
+
+  /** Moves the state on by the first {@code accepted} of the drafted tokens it last saw. */
+  void commit(SequenceState state, Drafts drafts, int accepted);
 }

@@ -60,6 +60,11 @@ final class DecoderLayer {
     join(stream, normed, branch, mlpMix);
   }
 
+  /** Moves the attention's state on by the first of its drafted tokens. */
+  void commit(SequenceState state, Drafts drafts, int accepted) {
+    attention.commit(state, drafts, accepted);
+  }
+
   private void join(Tensor stream, Tensor normed, Tensor branch, Mix mix) {
     Tensor residual = postNorm ? normed : stream;
     operators.rows().scaledSum(residual, (float) mix.alpha(), branch, (float) mix.beta(), stream);

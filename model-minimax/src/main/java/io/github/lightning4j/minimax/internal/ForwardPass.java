@@ -5,6 +5,7 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.minimax.ForwardObserver;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.internal.Workspace.Slot;
+import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -41,29 +42,45 @@ public final class ForwardPass implements AutoCloseable {
   }
 
   /**
-   * Runs the batch and gives the logits of the last row of each sequence.
+   * Runs the batch and gives the logits of the last row of each sequence, or of all its rows where
+   * it is drafted.
    *
-   * @param outLogits an array of V for each sequence
+   * @param outLogits an array of V for each of these rows
    */
   public void lastLogits(TokenBatch batch, Workspace workspace, List<float[]> outLogits) {
     Tensor stream = stream(batch, workspace, ForwardObserver.NONE);
-    int sequences = batch.segments().size();
-    Tensor last = workspace.floats(Slot.LAST_ROWS, sequences, config.hiddenSize());
-    for (int i = 0; i < sequences; i++) {
-      TokenBatch.Segment segment = batch.segments().get(i);
-      last.select(0, i).copyFrom(stream.select(0, segment.firstRow() + segment.rows() - 1));
+    int wanted = outLogits.size();
+    Tensor last = workspace.floats(Slot.LAST_ROWS, wanted, config.hiddenSize());
+    int row = 0;
+    for (TokenBatch.Segment segment : batch.segments()) {
+      long count = segment.logitRows();
+      long first = segment.firstRow() + segment.rows() - count;
+      last.narrow(0, row, count).copyFrom(stream.narrow(0, first, count));
+      row += (int) count;
     }
-    Tensor logits = workspace.floats(Slot.LAST_LOGITS, sequences, config.vocabSize());
+    Tensor logits = workspace.floats(Slot.LAST_LOGITS, wanted, config.vocabSize());
     head(last, last, ForwardObserver.NONE, logits);
-    for (int i = 0; i < sequences; i++) {
+    for (int i = 0; i < wanted; i++) {
       logits.select(0, i).pointer().asByteBuffer().asFloatBuffer().get(outLogits.get(i));
     }
+  }
+
+  /**
+   * Moves a sequence on by the first tokens of its last, drafted segment: the state is then, bit
+   * for bit, what it is after they were decoded one by one.
+   *
+   * @param accepted how many of the drafted tokens count
+   */
+  public void commit(SequenceState state, Drafts drafts, int accepted) {
+    layers.forEach(layer -> layer.commit(state, drafts, accepted));
+    state.advance(accepted);
   }
 
   private Tensor stream(TokenBatch batch, Workspace workspace, ForwardObserver observer) {
     long rows = batch.rows();
     Tensor ids = workspace.get(Slot.IDS, DType.I32, rows);
-    ids.pointer().asByteBuffer().asIntBuffer().put(batch.ids());
+    IntBuffer to = ids.pointer().asByteBuffer().asIntBuffer();
+    batch.ids().forEach(to::put);
     Tensor stream = workspace.floats(Slot.STREAM, rows, config.hiddenSize());
     weights.embedding().lookUp(operators, ids, stream);
     for (int i = 0; i < layers.size(); i++) {
@@ -71,7 +88,11 @@ public final class ForwardPass implements AutoCloseable {
       layers.get(i).forward(batch, workspace, observer, stream);
     }
     observer.hidden(layers.size(), stream);
-    batch.segments().forEach(segment -> segment.state().advance(segment.rows()));
+    for (TokenBatch.Segment segment : batch.segments()) {
+      if (segment.drafts() == null) {
+        segment.state().advance(segment.rows());
+      }
+    }
     return stream;
   }
 

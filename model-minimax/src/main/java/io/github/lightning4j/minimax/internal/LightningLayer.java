@@ -25,6 +25,8 @@ import java.nio.ByteOrder;
 final class LightningLayer implements AttentionLayer {
   private static final Options SILU = Options.DEFAULT.withSilu(true);
 
+  private static final float EPS = (float) MiniMaxConfig.INNER_NORM_EPS;
+
   /** A session's state is a pool of one. */
   private static final Tensor ONLY_SLOT =
       Tensor.wrap(ByteBuffer.allocateDirect(4).order(ByteOrder.nativeOrder()), DType.I32, 1);
@@ -69,56 +71,88 @@ final class LightningLayer implements AttentionLayer {
     Tensor heads = workspace.floats(Slot.HEADS, rows, sizes.width());
     Tensor gate = workspace.floats(Slot.GATE, rows, sizes.width());
     projections.multiply(operators, normed, qkv, gate);
-    for (TokenBatch.Segment segment : batch.segments()) {
-      attend(qkv, gate, segment, heads);
-    }
+    batch.forEachSegment(segment -> attend(qkv, gate, segment, heads));
     weights.out().multiply(operators, heads, out);
   }
 
   /** The normed and gated outputs of a segment: one token by decode, more by prefill. */
   private void attend(Tensor qkv, Tensor gate, TokenBatch.Segment segment, Tensor heads) {
-    Tensor q = part(qkv, segment, 0);
-    Tensor k = part(qkv, segment, 1);
-    Tensor v = part(qkv, segment, 2);
-    long tokens = segment.rows();
-    Tensor gates = gate.narrow(0, segment.firstRow(), tokens);
-    Tensor outs =
-        heads
-            .narrow(0, segment.firstRow(), tokens)
-            .reshape(1, tokens, sizes.heads(), sizes.headDim());
     Tensor state = segment.state().lightning(index);
-    float eps = (float) MiniMaxConfig.INNER_NORM_EPS;
-    if (tokens == 1) {
-      operators
-          .lightning()
-          .decode(
-              q.select(1, 0),
-              k.select(1, 0),
-              v.select(1, 0),
-              decay,
-              SILU,
-              state,
-              ONLY_SLOT,
-              new OutputNorm(weights.norm(), eps, gates),
-              outs.select(1, 0));
+    Drafts drafts = segment.drafts();
+    if (drafts != null) {
+      Tensor rows = qkv.narrow(0, segment.firstRow(), segment.rows());
+      drafts.projections(index, segment.rows()).copyFrom(rows);
+      drafts.state().copyFrom(state);
+      // Token by token, as decode would: a chunk of them rounds otherwise.
+      for (long t = 0; t < segment.rows(); t++) {
+        decode(qkv, gate, segment.firstRow() + t, drafts.state(), heads);
+      }
+    } else if (segment.rows() == 1) {
+      decode(qkv, gate, segment.firstRow(), state, heads);
     } else {
-      Tensor rows = gates.reshape(1, tokens, gates.size(1));
-      operators
-          .lightning()
-          .prefill(
-              new Prefill(q, k, v, decay, SILU, outs)
-                  .state(state)
-                  .norm(new OutputNorm(weights.norm(), eps, rows)));
+      prefill(qkv, gate, segment, heads);
     }
   }
 
-  /** q, k or v of a segment, {@code [1, T, heads, d]}, in place in the fused projection. */
-  private Tensor part(Tensor qkv, TokenBatch.Segment segment, int part) {
+  private void decode(Tensor qkv, Tensor gate, long row, Tensor state, Tensor heads) {
+    operators
+        .lightning()
+        .decode(
+            part(qkv, row, 1, 0).select(1, 0),
+            part(qkv, row, 1, 1).select(1, 0),
+            part(qkv, row, 1, 2).select(1, 0),
+            decay,
+            SILU,
+            state,
+            ONLY_SLOT,
+            new OutputNorm(weights.norm(), EPS, gate.narrow(0, row, 1)),
+            heads.narrow(0, row, 1).reshape(1, sizes.heads(), sizes.headDim()));
+  }
+
+  private void prefill(Tensor qkv, Tensor gate, TokenBatch.Segment segment, Tensor heads) {
+    long first = segment.firstRow();
+    long tokens = segment.rows();
+    Tensor gates = gate.narrow(0, first, tokens).reshape(1, tokens, gate.size(1));
+    Tensor outs = heads.narrow(0, first, tokens).reshape(1, tokens, sizes.heads(), sizes.headDim());
+    operators
+        .lightning()
+        .prefill(
+            new Prefill(
+                    part(qkv, first, tokens, 0),
+                    part(qkv, first, tokens, 1),
+                    part(qkv, first, tokens, 2),
+                    decay,
+                    SILU,
+                    outs)
+                .state(segment.state().lightning(index))
+                .norm(new OutputNorm(weights.norm(), EPS, gates)));
+  }
+
+  @Override
+  public void commit(SequenceState state, Drafts drafts, int accepted) {
+    Tensor qkv = drafts.projections(index, accepted);
+    for (long row = 0; row < accepted; row++) {
+      operators
+          .lightning()
+          .decode(
+              part(qkv, row, 1, 0).select(1, 0),
+              part(qkv, row, 1, 1).select(1, 0),
+              part(qkv, row, 1, 2).select(1, 0),
+              decay,
+              SILU,
+              state.lightning(index),
+              ONLY_SLOT,
+              drafts.output());
+    }
+  }
+
+  /** q, k or v of some rows, {@code [1, T, heads, d]}, in place in the fused projection. */
+  private Tensor part(Tensor qkv, long first, long rows, int part) {
     long d = sizes.headDim();
     long row = qkv.stride(0);
     return qkv.strided(
-        segment.firstRow() * row + part * d,
-        new long[] {1, segment.rows(), sizes.heads(), d},
-        new long[] {segment.rows() * row, row, 3 * d, 1});
+        first * row + part * d,
+        new long[] {1, rows, sizes.heads(), d},
+        new long[] {rows * row, row, 3 * d, 1});
   }
 }

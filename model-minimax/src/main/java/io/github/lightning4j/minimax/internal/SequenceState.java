@@ -86,9 +86,18 @@ public final class SequenceState implements AutoCloseable {
 
   /** Bytes held outside the heap. */
   public long bytes() {
+    long bytes = cacheBytes();
+    for (AutoCloseable layer : layers) {
+      bytes += layer instanceof Tensor state ? state.elements() * 4 : 0;
+    }
+    return bytes;
+  }
+
+  /** Those of the caches, which forks share. */
+  public long cacheBytes() {
     long bytes = 0;
     for (AutoCloseable layer : layers) {
-      bytes += layer instanceof KvCache cache ? cache.bytes() : ((Tensor) layer).elements() * 4;
+      bytes += layer instanceof KvCache cache ? cache.bytes() : 0;
     }
     return bytes;
   }

@@ -58,16 +58,24 @@ final class SoftmaxLayer implements AttentionLayer {
     Tensor value = workspace.floats(Slot.VALUE, rows, sizes.kvWidth());
     Tensor heads = workspace.floats(Slot.HEADS, rows, sizes.width());
     projections.multiply(operators, normed, query, key, value);
-    for (TokenBatch.Segment segment : batch.segments()) {
-      Tensor q = heads(query, segment, sizes.heads());
-      Tensor k = heads(key, segment, sizes.kvHeads());
-      KvCache cache = segment.state().cache(index);
-      operators.rows().rope(q, invFreq, segment.state().position());
-      operators.rows().rope(k, invFreq, segment.state().position());
-      cache.append(k, heads(value, segment, sizes.kvHeads()));
-      operators.softmax().attend(q, cache, scale, heads(heads, segment, sizes.heads()));
-    }
+    batch.forEachSegment(segment -> attend(segment, query, key, value, heads));
     weights.out().multiply(operators, heads, out);
+  }
+
+  private void attend(
+      TokenBatch.Segment segment, Tensor query, Tensor key, Tensor value, Tensor heads) {
+    Tensor q = heads(query, segment, sizes.heads());
+    Tensor k = heads(key, segment, sizes.kvHeads());
+    KvCache cache = segment.state().cache(index);
+    operators.rows().rope(q, invFreq, segment.state().position());
+    operators.rows().rope(k, invFreq, segment.state().position());
+    cache.append(k, heads(value, segment, sizes.kvHeads()));
+    operators.softmax().attend(q, cache, scale, heads(heads, segment, sizes.heads()));
+  }
+
+  @Override
+  public void commit(SequenceState state, Drafts drafts, int accepted) {
+    state.cache(index).truncate(state.position() + accepted);
   }
 
   private Tensor heads(Tensor rows, TokenBatch.Segment segment, int heads) {

@@ -1,0 +1,212 @@
+package io.github.lightning4j.minimax;
+
+import io.github.lightning4j.minimax.SessionGroup.Turn;
+import io.github.lightning4j.minimax.internal.Drafts;
+import io.github.lightning4j.minimax.text.Tokenizer;
+import java.util.Arrays;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A prompt on its way to an answer: which tokens its session reads next, and what follows from the
+ * logits. Whoever drives it takes {@link #next}, runs it, alone or with others, and calls {@link
+ * #accept}. Not thread-safe.
+ */
+final class Sequence implements AutoCloseable {
+  private final MiniMaxConfig config;
+  private final GenerationOptions options;
+  private final GenerationListener listener;
+  private final Generation generation;
+  private final Function<int[], SequenceStart> source;
+  private final int promptTokens;
+  private final long start = System.nanoTime();
+  private long prefilled;
+  private int[] ids;
+  private int count;
+  private int read;
+  private int told;
+  private @Nullable SequenceStart begun;
+  private @Nullable Drafts drafts;
+  private @Nullable Turn turn;
+
+  /**
+   * A sequence before its first token.
+   *
+   * @param source opens a session for tokens, when the first is asked for
+   */
+  Sequence(
+      MiniMaxConfig config,
+      @Nullable Tokenizer tokenizer,
+      int[] prompt,
+      GenerationOptions options,
+      GenerationListener listener,
+      Function<int[], SequenceStart> source) {
+    this.config = config;
+    this.options = options;
+    this.listener = listener;
+    this.generation = new Generation(config, tokenizer, prompt, options, listener);
+    this.source = source;
+    this.promptTokens = prompt.length;
+    this.ids = prompt.clone();
+    this.count = prompt.length;
+  }
+
+  /** Tokens known and not yet read: those of the prompt, or the one generated last. */
+  int pending() {
+    return count - read;
+  }
+
+  private Session session() {
+    if (begun == null) {
+      begun = source.apply(Arrays.copyOf(ids, count));
+      read = begun.read();
+    }
+    return begun.session();
+  }
+
+  /** The next turn, of at most {@code most >= 1} tokens. */
+  Turn next(int most) {
+    Session session = session();
+    int border = begun.path() == null ? Integer.MAX_VALUE : begun.path().tokensToBorder(read);
+    int limit = Math.min(most, border);
+    int[] certain = Arrays.copyOfRange(ids, read, read + Math.min(pending(), limit));
+    int[] guess = pending() == 1 ? guess(session, limit - 1) : new int[0];
+    if (guess.length == 0) {
+      turn = new Turn(session, certain, null);
+    } else {
+      if (drafts == null) {
+        drafts = new Drafts(config);
+      }
+      int[] all = Arrays.copyOf(certain, 1 + guess.length);
+      System.arraycopy(guess, 0, all, 1, guess.length);
+      turn = new Turn(session, all, drafts);
+    }
+    return turn;
+  }
+
+  private int[] guess(Session session, int limit) {
+    int wanted = options.maxNewTokens() - generation.count() - 1;
+    int most = Math.min(Math.min(options.promptLookup(), limit), wanted);
+    return PromptLookup.guess(ids, count, (int) Math.min(most, room(session) - 1));
+  }
+
+  /**
+   * Takes what the turn gave, which was run.
+   *
+   * @return whether it goes on
+   * @throws RuntimeException what the listener threw; the session is whole
+   */
+  boolean accept() {
+    Turn done = turn;
+    turn = null;
+    Session session = done.session();
+    if (done.drafts() != null) {
+      return acceptGuess(session, done.ids(), done.drafts());
+    }
+    read += done.ids().length;
+    keep(session);
+    tellPrompt();
+    return read < count || take(session.logits(), room(session));
+  }
+
+  private boolean acceptGuess(Session session, int[] tokens, Drafts logits) {
+    int accepted = 1;
+    boolean goesOn;
+    try {
+      long room = room(session);
+      while (true) {
+        goesOn = take(logits.logits(accepted - 1), room - accepted);
+        boolean right = accepted < tokens.length && generation.last() == tokens[accepted];
+        if (!goesOn || !right || isCancelled()) {
+          break;
+        }
+        accepted++;
+      }
+    } finally {
+      read += accepted;
+      session.commit(logits, accepted);
+    }
+    keep(session);
+    tellPrompt();
+    listener.onGuess(tokens.length - 1, accepted - 1);
+    return goesOn;
+  }
+
+  /** The token after those read. */
+  private boolean take(float[] logits, long room) {
+    if (prefilled == 0) {
+      prefilled = System.nanoTime();
+    }
+    if (!generation.advance(logits, room)) {
+      return false;
+    }
+    if (count == ids.length) {
+      ids = Arrays.copyOf(ids, count + Math.max(64, count / 2));
+    }
+    ids[count++] = generation.last();
+    return true;
+  }
+
+  private void keep(Session session) {
+    if (begun.path() != null) {
+      begun.path().reached(session, ids, read);
+    }
+  }
+
+  private void tellPrompt() {
+    int done = Math.min(read, promptTokens);
+    if (done > told) {
+      told = done;
+      listener.onPrefill(done, promptTokens);
+    }
+  }
+
+  /** Tokens the context still has room for. */
+  private long room(Session session) {
+    return config.maxPositions() - session.position();
+  }
+
+  /** Whether the listener wants no more. */
+  boolean isCancelled() {
+    return listener.isCancelled();
+  }
+
+  /** Ends it with what there is. */
+  void cancel() {
+    generation.cancel();
+  }
+
+  /**
+   * Leaves the session, closed or not, and starts over with a new one, which reads again what the
+   * old one had read; nothing is told or chosen twice.
+   */
+  void renew() {
+    begun = null;
+    read = 0;
+  }
+
+  /** What came of it. */
+  GenerationResult result() {
+    long now = System.nanoTime();
+    long first = prefilled == 0 ? now : prefilled;
+    return generation.result(promptTokens, first - start, now - first);
+  }
+
+  /** Closes the session and what belongs to it. */
+  @Override
+  public void close() {
+    closeDrafts();
+    if (begun != null) {
+      begun.session().close();
+      begun = null;
+    }
+  }
+
+  /** Leaves the session open, which is somebody else's. */
+  void closeDrafts() {
+    if (drafts != null) {
+      drafts.close();
+      drafts = null;
+    }
+  }
+}
