@@ -170,7 +170,8 @@ final class CalibrationFileTest {
 
   @Test
   void permutationThatIsNone() {
-    change((tensors, metadata) -> tensors.get("layers.0.key.permutation").accessor().setLong(3, 99));
+    change(
+        (tensors, metadata) -> tensors.get("layers.0.key.permutation").accessor().setLong(3, 99));
     assertBroken("permutation[3]: expected each of 16 channels once, got 99");
   }
 }

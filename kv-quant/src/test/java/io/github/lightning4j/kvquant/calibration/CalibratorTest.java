@@ -161,8 +161,7 @@ final class CalibratorTest {
   void refusesTheTestSplit() {
     assertThatThrownBy(() -> new CalibrationSource("hash", "wikitext-2", "Test", 5))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessage(
-            "split: expected one that nothing is measured on, such as 'train', got 'Test'");
+        .hasMessage("split: expected one that nothing is measured on, such as 'train', got 'Test'");
     assertThatThrownBy(() -> new CalibrationSource(" ", "c", "train", 5))
         .hasMessage("modelHash: expected one, got a blank");
     assertThatThrownBy(() -> new CalibrationSource("hash", "c", "train", 0))

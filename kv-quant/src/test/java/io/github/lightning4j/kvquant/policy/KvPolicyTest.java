@@ -20,8 +20,13 @@ final class KvPolicyTest {
 
   @ParameterizedTest
   @CsvSource({
-    "rotatekv-2, 2.125, 0.8", "rotatekv-3, 3.125, 1", "rotatekv-4, 4.125, 1", "naive-2, 2.125, 1",
-    "quarot-2, 2.25, 0.95", "kivi-2, 3, 1", "kivi-4, 5, 1"
+    "rotatekv-2, 2.125, 0.8",
+    "rotatekv-3, 3.125, 1",
+    "rotatekv-4, 4.125, 1",
+    "naive-2, 2.125, 1",
+    "quarot-2, 2.25, 0.95",
+    "kivi-2, 3, 1",
+    "kivi-4, 5, 1"
   })
   void presetsHaveTheBitsAndClipsOfTheirPapers(String name, double bits, double clip) {
     KvPolicy policy = KvPresets.of(name);
@@ -64,13 +69,12 @@ final class KvPolicyTest {
     KvFormat third = new KvFormat(TWO.withBits(3), TWO);
     LayerFormats layers =
         LayerFormats.all(USUAL).withBoundary(outer, 1, 2).withSingle(Map.of(3, third, 9, third));
-    KvFormat[] expected = {
-      outer, USUAL, USUAL, third, USUAL, USUAL, USUAL, USUAL, outer, third
-    };
+    KvFormat[] expected = {outer, USUAL, USUAL, third, USUAL, USUAL, USUAL, USUAL, outer, third};
     for (int i = 0; i < expected.length; i++) {
       assertThat(layers.of(i, 10)).isEqualTo(expected[i]);
     }
-    assertThatThrownBy(() -> layers.of(10, 10)).hasMessage("layer: expected 0 <= layer < 10, got 10");
+    assertThatThrownBy(() -> layers.of(10, 10))
+        .hasMessage("layer: expected 0 <= layer < 10, got 10");
     assertThatThrownBy(() -> layers.of(0, 5))
         .hasMessage("single: expected layers below 5, got a format for 9");
     assertThatThrownBy(() -> LayerFormats.all(USUAL).withBoundary(outer, -1, 0))
@@ -99,8 +103,7 @@ final class KvPolicyTest {
             "tokens: expected a flush of whole groups of 32 tokens with keys by channel, got 1");
     KvFormat wider =
         KvFormat.both(KvQuantizer.affine(2, 64, Clip.NONE, ScaleFormat.FP16, ZeroFormat.FLOAT));
-    assertThatThrownBy(
-            () -> kivi.withLayers(kivi.layers().withSingle(Map.of(2, wider))))
+    assertThatThrownBy(() -> kivi.withLayers(kivi.layers().withSingle(Map.of(2, wider))))
         .hasMessageContaining("whole groups of 64");
     assertThatThrownBy(() -> kivi.withName(" ")).hasMessage("name: expected one, got a blank");
     assertThatThrownBy(() -> new TokenPolicy(-1, 0, 0, 1, false))

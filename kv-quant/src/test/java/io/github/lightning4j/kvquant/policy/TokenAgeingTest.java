@@ -35,8 +35,7 @@ final class TokenAgeingTest {
         collect(left, leaving);
         long expected = Math.max(0, (ageing.length() - 16) / 4 * 4);
         assertThat(ageing.left()).isEqualTo(Math.max(0, expected));
-        assertThat(ageing.length() - ageing.left())
-            .isBetween(Math.min(16, ageing.length()), 19L);
+        assertThat(ageing.length() - ageing.left()).isBetween(Math.min(16, ageing.length()), 19L);
       }
       assertThat(left).isEqualTo(range(ageing.left()));
     }

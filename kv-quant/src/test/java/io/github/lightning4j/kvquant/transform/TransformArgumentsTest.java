@@ -12,7 +12,9 @@ import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
-/** Every argument that does not fit is refused by name, and where sizes do not fit, those that do. */
+/**
+ * Every argument that does not fit is refused by name, and where sizes do not fit, those that do.
+ */
 final class TransformArgumentsTest {
   private final MemoryScope scope = new MemoryScope();
   private final Hadamard hadamard = Hadamard.of(Backend.REFERENCE);
@@ -127,7 +129,9 @@ final class TransformArgumentsTest {
         () -> WeightFusion.key(fits, GroupedBasis.of(2, 4, 1), fits),
         "weight: expected 8 channels along dimension 0, got 3");
     assertRefused(
-        () -> WeightFusion.value(scope.allocate(DType.F32, 12, 5), 8, scope.allocate(DType.F32, 12, 5)),
+        () ->
+            WeightFusion.value(
+                scope.allocate(DType.F32, 12, 5), 8, scope.allocate(DType.F32, 12, 5)),
         "weight: expected 8 channels along dimension 0, got 12");
     assertRefused(
         () -> WeightFusion.output(fits, 10, fits),

@@ -76,8 +76,7 @@ final class WeightFusionTest {
   @Test
   void restoringUndoesTheFusionOfKeys() {
     double[] means = new Random(5).doubles(512).toArray();
-    GroupedBasis basis =
-        GroupedBasis.of(8, 64, 4).orderedBy(means, PermutationScope.LAYER);
+    GroupedBasis basis = GroupedBasis.of(8, 64, 4).orderedBy(means, PermutationScope.LAYER);
     Tensor x = normal(1, 5, 40);
     Tensor w = normal(2, 512, 40);
     Tensor fused = like(w);
