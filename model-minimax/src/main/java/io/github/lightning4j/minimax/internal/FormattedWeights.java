@@ -36,7 +36,12 @@ final class FormattedWeights {
    * @param made owns what is made
    * @param arena has room for it
    */
-  FormattedWeights(PlannedTensors source, WeightFormats formats, boolean coded, MemoryScope made) {
+  FormattedWeights(
+      PlannedTensors source,
+      WeightFormats formats,
+      boolean coded,
+      MemoryScope made,
+      WeightArena arena) {
     this.source = source;
     this.formats = formats;
     this.coded = coded;
