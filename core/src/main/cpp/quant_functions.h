@@ -11,6 +11,8 @@
 #include "foreach_isa.h"
 #define L4J_KERNELS "quant_kernels.h"
 #include "foreach_isa.h"
+#define L4J_KERNELS "dequantize_kernels.h"
+#include "foreach_isa.h"
 #define L4J_KERNELS "quantizer_kernels.h"
 #include "foreach_isa.h"
 

@@ -6,6 +6,8 @@
 #include "foreach_isa.h"
 #define L4J_KERNELS "attention_kernels.h"
 #include "foreach_isa.h"
+#define L4J_KERNELS "transform_kernels.h"
+#include "foreach_isa.h"
 
 namespace l4j::kv {
 
@@ -15,12 +17,17 @@ struct Table {
   decltype(&avx2::attend_tiles) attend_tiles;
   decltype(&avx2::attend_ranges) attend_ranges;
   decltype(&avx2::merge_ranges) merge_ranges;
+  decltype(&avx2::hadamard_rows) hadamard_rows;
+  decltype(&avx2::gather_channels) gather_channels;
+  decltype(&avx2::add_row) add_row;
 };
 
 constexpr Table kTables[] = {
     {},
-    {avx2::append, avx2::read, avx2::attend_tiles, avx2::attend_ranges, avx2::merge_ranges},
-    {avx512::append, avx512::read, avx512::attend_tiles, avx512::attend_ranges, avx512::merge_ranges},
+    {avx2::append, avx2::read, avx2::attend_tiles, avx2::attend_ranges, avx2::merge_ranges, avx2::hadamard_rows,
+     avx2::gather_channels, avx2::add_row},
+    {avx512::append, avx512::read, avx512::attend_tiles, avx512::attend_ranges, avx512::merge_ranges,
+     avx512::hadamard_rows, avx512::gather_channels, avx512::add_row},
 };
 
 static const Table* kernels = nullptr;
@@ -66,4 +73,22 @@ static void l4j_kv_attend_ranges(int64_t call, int64_t partials, int64_t from, i
 static void l4j_kv_merge_ranges(int64_t call, int64_t partials, int64_t from, int64_t to) {
   using namespace l4j::kv;
   kernels->merge_ranges(call_at(call), reinterpret_cast<float*>(partials), from, to);
+}
+static void l4j_kv_hadamard(int64_t x, int64_t ldx, int64_t y, int64_t ldy, int64_t width, int64_t n, int64_t from,
+                            int64_t to) {
+  using namespace l4j::kv;
+  kernels->hadamard_rows(reinterpret_cast<const float*>(x), ldx, reinterpret_cast<float*>(y), ldy, width, n, from,
+                         to);
+}
+static void l4j_kv_gather_channels(int64_t x, int64_t ldx, int64_t y, int64_t ldy, int64_t index, int64_t width,
+                                   int64_t from, int64_t to) {
+  using namespace l4j::kv;
+  kernels->gather_channels(reinterpret_cast<const float*>(x), ldx, reinterpret_cast<float*>(y), ldy,
+                           reinterpret_cast<const int32_t*>(index), width, from, to);
+}
+static void l4j_kv_add_row(int64_t x, int64_t ldx, int64_t row, float factor, int64_t y, int64_t ldy, int64_t width,
+                           int64_t from, int64_t to) {
+  using namespace l4j::kv;
+  kernels->add_row(reinterpret_cast<const float*>(x), ldx, reinterpret_cast<const float*>(row), factor,
+                   reinterpret_cast<float*>(y), ldy, width, from, to);
 }

@@ -6,10 +6,11 @@ import java.util.Arrays;
 
 /**
  * How the terms of tokens become one number: {@code L = sum_i w_i sum_t l_it} over the tokens that
- * count, n_i of sequence i, N of all B sequences.
+ * count, n_i of sequence i, N of all B sequences, N_g of group g, G groups.
  *
- * <p>A sequence none of whose tokens count adds nothing, but is one of the B, and has the weight of
- * one with a single token.
+ * <p>B, N, N_g and G are those of {@link TokenBatch#counts()}, so that parts of a batch add up to
+ * the whole. A sequence none of whose tokens count adds nothing, but is one of the B; a group of
+ * such sequences is none of the G.
  */
 public sealed interface Aggregation {
 
@@ -19,7 +20,7 @@ public sealed interface Aggregation {
     public double[] weights(TokenBatch batch) {
       double[] weights = new double[batch.sequences()];
       for (int i = 0; i < weights.length; i++) {
-        weights[i] = 1.0 / weights.length / Math.max(1, batch.tokens(i));
+        weights[i] = 1.0 / batch.counts().sequences() / Math.max(1, batch.tokens(i));
       }
       return weights;
     }
@@ -29,7 +30,27 @@ public sealed interface Aggregation {
   record TokenMean() implements Aggregation {
     @Override
     public double[] weights(TokenBatch batch) {
-      return all(batch, 1.0 / batch.tokens());
+      return all(batch, 1.0 / batch.counts().tokens());
+    }
+  }
+
+  /**
+   * {@code w_i = 1 / (G N_g(i))}: all groups weigh the same, and within a group all tokens, as
+   * MiniMax-M1 writes it and ScaleRL recommends. Equal to {@link TokenMean} for one group. Needs
+   * {@link TokenBatch#withGroups}.
+   */
+  record GroupMean() implements Aggregation {
+    @Override
+    public double[] weights(TokenBatch batch) {
+      checkArgument(
+          batch.hasGroups(), "batch: expected groups to average over, got none; see withGroups");
+      BatchCounts counts = batch.counts();
+      double[] weights = new double[batch.sequences()];
+      for (int i = 0; i < weights.length; i++) {
+        long tokens = counts.tokensOfGroup(batch.group(i));
+        weights[i] = 1.0 / counts.groups() / Math.max(1, tokens);
+      }
+      return weights;
     }
   }
 
@@ -58,14 +79,14 @@ public sealed interface Aggregation {
             i,
             batch.tokens(i));
       }
-      return all(batch, 1.0 / batch.sequences() / maxLength);
+      return all(batch, 1.0 / batch.counts().sequences() / maxLength);
     }
   }
 
   /**
    * The weight that each token of a sequence has, for all sequences.
    *
-   * @throws IllegalArgumentException if a sequence is too long
+   * @throws IllegalArgumentException if a sequence is too long, or groups are missing
    */
   double[] weights(TokenBatch batch);
 

@@ -26,26 +26,35 @@ final class BatchChecks {
         any, "mask: expected a token that counts in one of %s sequences, got none", mask.length);
   }
 
-  void advantages(double[] advantages) {
+  /** One finite number a sequence. */
+  void sequences(String name, double[] values) {
     checkArgument(
-        advantages.length == logProbs.length,
-        "advantages: expected %s, one a sequence, got %s",
+        values.length == logProbs.length,
+        "%s: expected %s, one a sequence, got %s",
+        name,
         logProbs.length,
-        advantages.length);
-    for (int i = 0; i < advantages.length; i++) {
-      if (!Double.isFinite(advantages[i])) {
+        values.length);
+    for (int i = 0; i < values.length; i++) {
+      if (!Double.isFinite(values[i])) {
         throw new IllegalArgumentException(
-            "advantages[" + i + "]: expected a finite number, got " + advantages[i]);
+            name + "[" + i + "]: expected a finite number, got " + values[i]);
       }
     }
   }
 
-  void logProbs() {
-    finite("logProbs", logProbs);
+  void groups(int[] groups) {
+    checkArgument(
+        groups.length == logProbs.length,
+        "groups: expected %s, one a sequence, got %s",
+        logProbs.length,
+        groups.length);
+    for (int i = 0; i < groups.length; i++) {
+      checkArgument(groups[i] >= 0, "groups[%s]: expected >= 0, got %s", i, groups[i]);
+    }
   }
 
-  /** Another policy's table: of the same shape, finite, and not too far from the learning one's. */
-  void logProbsNear(String name, double[][] table, double most) {
+  /** As long as the log-probabilities, and finite where tokens count. */
+  void table(String name, double[][] table, String what) {
     checkArgument(
         table.length == logProbs.length,
         "%s: expected %s sequences as logProbs has, got %s",
@@ -55,25 +64,22 @@ final class BatchChecks {
     for (int i = 0; i < table.length; i++) {
       checkTokens(name, i, table[i].length);
     }
-    finite(name, table);
     for (int i = 0; i < table.length; i++) {
       for (int t = 0; t < table[i].length; t++) {
-        if (mask[i][t] && !(Math.abs(logProbs[i][t] - table[i][t]) <= most)) {
+        if (mask[i][t] && !Double.isFinite(table[i][t])) {
           throw new IllegalArgumentException(
-              at(name, i, t)
-                  + ("expected at most " + most + " away from logProbs = " + logProbs[i][t])
-                  + (", got " + table[i][t]));
+              at(name, i, t) + "expected a finite " + what + ", got " + table[i][t]);
         }
       }
     }
   }
 
-  private void finite(String name, double[][] table) {
+  void notNegative(String name, double[][] table) {
     for (int i = 0; i < table.length; i++) {
       for (int t = 0; t < table[i].length; t++) {
-        if (mask[i][t] && !Double.isFinite(table[i][t])) {
+        if (mask[i][t] && table[i][t] < 0) {
           throw new IllegalArgumentException(
-              at(name, i, t) + "expected a finite log-probability, got " + table[i][t]);
+              at(name, i, t) + "expected a number >= 0, got " + table[i][t]);
         }
       }
     }

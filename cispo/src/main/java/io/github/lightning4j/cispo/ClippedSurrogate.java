@@ -4,8 +4,8 @@ package io.github.lightning4j.cispo;
  * PPO's clipped objective and the losses that share it.
  *
  * <pre>
- *   surrogate_it = -min(r_it A_i, clip(r_it) A_i)
- *   gradient_it = -w_i r_it A_i where the first is not the larger, else 0
+ *   surrogate_it = -min(r_it A_it, clip(r_it) A_it)
+ *   gradient_it = -w_i r_it A_it where the first is not the larger, else 0
  * </pre>
  *
  * <table>
@@ -85,20 +85,36 @@ public record ClippedSurrogate(
     return new ClippedSurrogate(clip, level, aggregation, newKlWeight);
   }
 
+  /** The same with another average. */
+  public ClippedSurrogate withAggregation(Aggregation newAggregation) {
+    return new ClippedSurrogate(clip, level, newAggregation, klWeight);
+  }
+
   @Override
   public LossResult evaluate(TokenBatch batch) {
-    LossSum sum = new LossSum(batch, aggregation, clip, klWeight);
-    for (int i = 0; i < batch.sequences(); i++) {
-      double advantage = batch.advantage(i);
-      double[] ratios = level.ratios(batch, i);
-      for (int t = 0; t < ratios.length; t++) {
-        if (batch.counts(i, t)) {
-          double free = ratios[t] * advantage;
-          double clipped = clip.clip(ratios[t]) * advantage;
-          sum.add(i, t, ratios[t], -Math.min(free, clipped), free <= clipped ? -free : 0);
-        }
-      }
+    return LossSum.of(batch, new Clipped(this), aggregation, klWeight);
+  }
+
+  private record Clipped(ClippedSurrogate loss) implements Surrogate {
+    @Override
+    public RatioLevel level() {
+      return loss.level;
     }
-    return sum.result();
+
+    @Override
+    public ClipRange range(double advantage) {
+      return loss.clip;
+    }
+
+    @Override
+    public double value(double ratio, double advantage, double logProb) {
+      return -Math.min(ratio * advantage, loss.clip.clip(ratio) * advantage);
+    }
+
+    @Override
+    public double slope(double ratio, double dRatio, double advantage) {
+      boolean free = ratio * advantage <= loss.clip.clip(ratio) * advantage;
+      return free ? -(dRatio * advantage) : 0;
+    }
   }
 }

@@ -3,32 +3,29 @@ package io.github.lightning4j.cispo;
 import static com.google.common.base.Preconditions.checkArgument;
 
 /**
- * Adds up {@code sum_i w_i sum_t (surrogate_it + klWeight k3_it)}, its gradient, and the ratios
- * that left a range.
+ * Adds up {@code sum_i w_i sum_t (importance_it surrogate_it + klWeight k3_it)}, its gradient, and
+ * what there is to report.
  */
 final class LossSum {
   private final TokenBatch batch;
+  private final Surrogate surrogate;
   private final double[] weights;
-  private final ClipRange range;
   private final double klWeight;
   private final double[][] gradient;
+  private final DiagnosticsSum diagnostics;
   private double loss;
-  private long above;
-  private long below;
 
-  LossSum(TokenBatch batch, Aggregation aggregation, ClipRange range, double klWeight) {
+  private LossSum(TokenBatch batch, Surrogate surrogate, Aggregation aggregation, double klWeight) {
     checkArgument(
         klWeight == 0 || batch.hasReference(),
         "batch: expected reference log-probabilities since klWeight = %s, got none",
         klWeight);
     this.batch = batch;
+    this.surrogate = surrogate;
     this.weights = aggregation.weights(batch);
-    this.range = range;
     this.klWeight = klWeight;
     this.gradient = new double[batch.sequences()][];
-    for (int i = 0; i < gradient.length; i++) {
-      gradient[i] = new double[batch.length(i)];
-    }
+    this.diagnostics = new DiagnosticsSum(batch);
   }
 
   static void checkKlWeight(double klWeight) {
@@ -38,28 +35,54 @@ final class LossSum {
         klWeight);
   }
 
-  /** Takes in one token: its ratio, its surrogate, and the slope that this gives its gradient. */
-  void add(int i, int t, double ratio, double surrogate, double slope) {
-    above += ratio > range.upper() ? 1 : 0;
-    below += ratio < range.lower() ? 1 : 0;
-    double k3 = 0;
-    double k3Slope = 0;
-    if (klWeight > 0) {
-      double d = batch.logReferenceRatio(i, t);
-      double expm1 = Math.expm1(d); // exact where the policies nearly agree
-      k3 = expm1 - d;
-      k3Slope = -expm1;
+  static LossResult of(
+      TokenBatch batch, Surrogate surrogate, Aggregation aggregation, double klWeight) {
+    LossSum sum = new LossSum(batch, surrogate, aggregation, klWeight);
+    for (int i = 0; i < batch.sequences(); i++) {
+      sum.gradient[i] = sum.sequence(i);
     }
-    loss += weights[i] * (surrogate + klWeight * k3);
-    gradient[i][t] = weights[i] * (slope + klWeight * k3Slope);
+    checkArgument(
+        Double.isFinite(sum.loss),
+        "batch: expected ratios and advantages whose products fit a double, got a loss of %s",
+        sum.loss);
+    return new LossResult(sum.loss, sum.gradient, sum.diagnostics.result());
   }
 
-  LossResult result() {
-    checkArgument(
-        Double.isFinite(loss),
-        "batch: expected ratios and advantages whose products fit a double, got a loss of %s",
-        loss);
-    double tokens = batch.tokens();
-    return new LossResult(loss, gradient, above / tokens, below / tokens);
+  /** Adds a sequence and returns its gradient. */
+  private double[] sequence(int i) {
+    double[] logRatios = surrogate.level().logRatios(batch, i);
+    double[] slopes = new double[logRatios.length];
+    for (int t = 0; t < slopes.length; t++) {
+      if (batch.counts(i, t)) {
+        slopes[t] = term(i, t, logRatios[t]);
+      }
+    }
+    surrogate.level().carry(slopes, batch, i);
+    for (int t = 0; t < slopes.length; t++) {
+      slopes[t] = batch.counts(i, t) ? weights[i] * (slopes[t] + penalty(i, t)) : 0;
+    }
+    return slopes;
+  }
+
+  private double term(int i, int t, double logRatio) {
+    double advantage = batch.advantage(i, t);
+    double ratio = Math.exp(LogRatio.clamped(logRatio));
+    double dRatio = LogRatio.moves(logRatio) ? ratio : 0;
+    double importance = batch.importance(i, t);
+    double slope = surrogate.slope(ratio, dRatio, advantage);
+    loss += weights[i] * importance * surrogate.value(ratio, advantage, batch.logProb(i, t));
+    diagnostics.add(i, t, ratio, surrogate.range(advantage), slope == 0);
+    return importance * slope;
+  }
+
+  /** Adds the KL penalty of a token and returns its derivative. */
+  private double penalty(int i, int t) {
+    if (klWeight == 0) {
+      return 0;
+    }
+    double d = LogRatio.clamped(batch.logReferenceRatio(i, t));
+    double expm1 = Math.expm1(d); // exact where the policies nearly agree
+    loss += weights[i] * klWeight * (expm1 - d);
+    return LogRatio.moves(batch.logReferenceRatio(i, t)) ? -klWeight * expm1 : 0;
   }
 }

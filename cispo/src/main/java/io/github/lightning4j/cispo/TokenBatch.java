@@ -1,61 +1,61 @@
 package io.github.lightning4j.cispo;
 
-import static com.google.common.base.Preconditions.checkState;
+import static com.google.common.base.Preconditions.checkArgument;
 
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
  * The sampled tokens of B sequences, with what the policies think of them. Row i of each table is
- * sequence i and may have any length, the same in all tables. Log-probabilities are natural
- * logarithms, taken at the temperature that was sampled with.
+ * sequence i and may have any length, the same in all tables: no padding is needed.
+ * Log-probabilities are natural logarithms, taken at the temperature that was sampled with.
  *
  * <p>What stands in a table where a token does not count is never read, and may be NaN.
  *
- * <p>Arrays are copied, on the way in and by the accessors; two batches are equal only if they are
- * the same.
- *
- * @param logProbs {@code [B][T_i]}: of the policy that learns
- * @param oldLogProbs {@code [B][T_i]}: of the policy that sampled
- * @param advantages {@code [B]}: how much better than expected a sequence was
- * @param mask {@code [B][T_i]}: which tokens count, such as those of the response but not of the
- *     prompt, of tools, or padding
- * @param referenceLogProbs {@code [B][T_i]}: of the policy that a KL penalty pulls to; null for
- *     none
+ * <p>Immutable: arrays are copied, on the way in and by the accessors. The {@code with...} methods
+ * check what they are given as the factories do, and throw {@link IllegalArgumentException} that
+ * names argument, sequence and position.
  */
-public record TokenBatch(
-    double[][] logProbs,
-    double[][] oldLogProbs,
-    double[] advantages,
-    boolean[][] mask,
-    double @Nullable [][] referenceLogProbs) {
+public final class TokenBatch {
+  private final double[][] logProbs;
+  private final double[][] oldLogProbs;
+  private final double[][] advantages;
+  private final boolean[][] mask;
+  private final Extras extras;
+  private final BatchCounts counts;
 
-  /** Beyond this {@code exp} of a difference of log-probabilities leaves the range of doubles. */
-  private static final double MAX_LOG_RATIO = 700;
-
-  /**
-   * Copies and checks the tables.
-   *
-   * @throws IllegalArgumentException if lengths differ, no token counts, an advantage is not
-   *     finite, or a token that counts has a log-probability that is not finite or that is more
-   *     than 700 away from another policy's; the message names the argument, sequence and position
-   */
-  public TokenBatch {
-    logProbs = copy(logProbs);
-    oldLogProbs = copy(oldLogProbs);
-    advantages = advantages.clone();
-    mask = Arrays.stream(mask).map(boolean[]::clone).toArray(boolean[][]::new);
-    referenceLogProbs = referenceLogProbs == null ? null : copy(referenceLogProbs);
-    BatchChecks checks = new BatchChecks(logProbs, mask);
-    checks.advantages(advantages);
-    checks.logProbs();
-    checks.logProbsNear("oldLogProbs", oldLogProbs, MAX_LOG_RATIO);
-    if (referenceLogProbs != null) {
-      checks.logProbsNear("referenceLogProbs", referenceLogProbs, MAX_LOG_RATIO);
-    }
+  /** What not every batch has. */
+  private record Extras(
+      double @Nullable [][] reference,
+      double @Nullable [][] importance,
+      double @Nullable [][] entropies,
+      int @Nullable [] groups,
+      @Nullable BatchCounts global) {
+    static final Extras NONE = new Extras(null, null, null, null, null);
   }
 
-  /** Sequences of their own lengths, all of whose tokens count. */
+  private TokenBatch(
+      double[][] logProbs,
+      double[][] oldLogProbs,
+      double[][] advantages,
+      boolean[][] mask,
+      Extras extras) {
+    this.logProbs = logProbs;
+    this.oldLogProbs = oldLogProbs;
+    this.advantages = advantages;
+    this.mask = mask;
+    this.extras = extras;
+    this.counts = extras.global == null ? BatchCounts.own(mask, extras.groups) : extras.global;
+  }
+
+  /**
+   * Sequences of their own lengths, all of whose tokens count.
+   *
+   * @param logProbs {@code [B][T_i]}: of the policy that learns
+   * @param oldLogProbs {@code [B][T_i]}: of the policy that sampled
+   * @param advantages {@code [B]}: how much better than expected a sequence was
+   * @throws IllegalArgumentException as {@link #masked}
+   */
   public static TokenBatch ragged(
       double[][] logProbs, double[][] oldLogProbs, double[] advantages) {
     boolean[][] mask = new boolean[logProbs.length][];
@@ -66,40 +66,147 @@ public record TokenBatch(
     return masked(logProbs, oldLogProbs, advantages, mask);
   }
 
-  /** Sequences of which only the tokens under {@code true} count. */
+  /**
+   * Sequences of which only the tokens under {@code true} count, such as those of the response but
+   * not of the prompt, of tools, or padding.
+   *
+   * @throws IllegalArgumentException if lengths differ, no token counts, an advantage is not
+   *     finite, or a token that counts has a log-probability that is not; the message names the
+   *     argument, sequence and position
+   */
   public static TokenBatch masked(
       double[][] logProbs, double[][] oldLogProbs, double[] advantages, boolean[][] mask) {
-    return new TokenBatch(logProbs, oldLogProbs, advantages, mask, null);
+    double[][] current = copy(logProbs);
+    boolean[][] counting = copy(mask);
+    double[][] old = copy(oldLogProbs);
+    BatchChecks checks = new BatchChecks(current, counting);
+    checks.sequences("advantages", advantages);
+    checks.table("logProbs", current, "log-probability");
+    checks.table("oldLogProbs", old, "log-probability");
+    double[][] rows = new double[current.length][];
+    for (int i = 0; i < rows.length; i++) {
+      rows[i] = new double[] {advantages[i]};
+    }
+    return new TokenBatch(current, old, rows, counting, Extras.NONE);
   }
 
-  /** The same with reference log-probabilities, which a KL penalty needs. */
-  public TokenBatch withReference(double[][] newReferenceLogProbs) {
-    return new TokenBatch(logProbs, oldLogProbs, advantages, mask, newReferenceLogProbs);
+  private BatchChecks checks() {
+    return new BatchChecks(logProbs, mask);
   }
 
-  @Override
+  private TokenBatch with(Extras newExtras) {
+    return new TokenBatch(logProbs, oldLogProbs, advantages, mask, newExtras);
+  }
+
+  /** The same tokens as another policy sees them: the next update on the same rollout. */
+  public TokenBatch withLogProbs(double[][] newLogProbs) {
+    double[][] current = copy(newLogProbs);
+    checks().table("logProbs", current, "log-probability");
+    return new TokenBatch(current, oldLogProbs, advantages, mask, extras);
+  }
+
+  /** The same with an advantage for each token, {@code [B][T_i]}. */
+  public TokenBatch withTokenAdvantages(double[][] newAdvantages) {
+    double[][] rows = copy(newAdvantages);
+    checks().table("advantages", rows, "number");
+    return new TokenBatch(logProbs, oldLogProbs, rows, mask, extras);
+  }
+
+  /**
+   * The same with the log-probabilities of the policy that a KL penalty pulls to, {@code [B][T_i]}.
+   */
+  public TokenBatch withReference(double[][] referenceLogProbs) {
+    double[][] table = copy(referenceLogProbs);
+    checks().table("referenceLogProbs", table, "log-probability");
+    return with(
+        new Extras(table, extras.importance, extras.entropies, extras.groups, extras.global));
+  }
+
+  /**
+   * The same with a constant factor for the surrogate of each token, {@code [B][T_i]}, such as the
+   * weights of an {@link io.github.lightning4j.cispo.recipe.ImportanceCorrection}. All {@code >=
+   * 0}. The KL penalty has none.
+   */
+  public TokenBatch withImportance(double[][] weights) {
+    double[][] table = copy(weights);
+    checks().table("weights", table, "number");
+    checks().notNegative("weights", table);
+    return with(
+        new Extras(extras.reference, table, extras.entropies, extras.groups, extras.global));
+  }
+
+  /** The same with the entropy of each token's distribution, {@code [B][T_i]}, to be reported. */
+  public TokenBatch withEntropies(double[][] entropies) {
+    double[][] table = copy(entropies);
+    checks().table("entropies", table, "number");
+    return with(
+        new Extras(extras.reference, extras.importance, table, extras.groups, extras.global));
+  }
+
+  /**
+   * The same with the group of each sequence, {@code [B]}: responses to one prompt have one number,
+   * counted from 0 through all shards and micro-batches.
+   */
+  public TokenBatch withGroups(int[] groups) {
+    checks().groups(groups);
+    return with(
+        new Extras(
+            extras.reference, extras.importance, extras.entropies, groups.clone(), extras.global));
+  }
+
+  /**
+   * The same without the tokens of sequences that were cut off, {@code [B]}. The sequences still
+   * are of the B.
+   *
+   * @throws IllegalArgumentException if no token is left
+   */
+  public TokenBatch withoutTruncated(boolean[] truncated) {
+    checkArgument(
+        truncated.length == sequences(),
+        "truncated: expected %s, one a sequence, got %s",
+        sequences(),
+        truncated.length);
+    boolean[][] left = copy(mask);
+    for (int i = 0; i < left.length; i++) {
+      if (truncated[i]) {
+        Arrays.fill(left[i], false);
+      }
+    }
+    new BatchChecks(logProbs, left);
+    return new TokenBatch(logProbs, oldLogProbs, advantages, left, extras);
+  }
+
+  /**
+   * The same as a part of a larger batch: a micro-batch, or the shard of a data-parallel rank. Its
+   * losses and gradients are then parts whose sum is that of the whole.
+   *
+   * @param global the sum of the counts of all parts, this one included
+   * @throws IllegalArgumentException if this part has more than the whole
+   */
+  public TokenBatch within(BatchCounts global) {
+    global.checkHolds(BatchCounts.own(mask, extras.groups));
+    return with(
+        new Extras(extras.reference, extras.importance, extras.entropies, extras.groups, global));
+  }
+
+  /** The counts that losses average over: this batch's own, or those it is {@link #within}. */
+  public BatchCounts counts() {
+    return counts;
+  }
+
+  /** A copy of the log-probabilities of the policy that learns. */
   public double[][] logProbs() {
     return copy(logProbs);
   }
 
-  @Override
+  /** A copy of the log-probabilities of the policy that sampled. */
   public double[][] oldLogProbs() {
     return copy(oldLogProbs);
   }
 
-  @Override
-  public double[] advantages() {
-    return advantages.clone();
-  }
-
-  @Override
+  /** A copy of the mask. */
   public boolean[][] mask() {
-    return Arrays.stream(mask).map(boolean[]::clone).toArray(boolean[][]::new);
-  }
-
-  @Override
-  public double @Nullable [][] referenceLogProbs() {
-    return referenceLogProbs == null ? null : copy(referenceLogProbs);
+    return copy(mask);
   }
 
   /** B. */
@@ -114,32 +221,28 @@ public record TokenBatch(
 
   /** How many tokens of a sequence count. */
   public int tokens(int sequence) {
-    int tokens = 0;
-    for (boolean counts : mask[sequence]) {
-      tokens += counts ? 1 : 0;
-    }
-    return tokens;
-  }
-
-  /** How many tokens count in all. */
-  public long tokens() {
-    long tokens = 0;
-    for (int i = 0; i < sequences(); i++) {
-      tokens += tokens(i);
-    }
-    return tokens;
+    return BatchCounts.count(mask[sequence]);
   }
 
   boolean hasReference() {
-    return referenceLogProbs != null;
+    return extras.reference != null;
+  }
+
+  boolean hasEntropies() {
+    return extras.entropies != null;
+  }
+
+  boolean hasGroups() {
+    return extras.groups != null;
   }
 
   boolean counts(int sequence, int position) {
     return mask[sequence][position];
   }
 
-  double advantage(int sequence) {
-    return advantages[sequence];
+  double advantage(int sequence, int position) {
+    double[] row = advantages[sequence];
+    return row[row.length == 1 ? 0 : position];
   }
 
   double logProb(int sequence, int position) {
@@ -150,12 +253,34 @@ public record TokenBatch(
     return logProbs[sequence][position] - oldLogProbs[sequence][position];
   }
 
+  /** Only if {@link #hasReference}. */
   double logReferenceRatio(int sequence, int position) {
-    checkState(referenceLogProbs != null, "no reference log-probabilities");
-    return referenceLogProbs[sequence][position] - logProbs[sequence][position];
+    return at(extras.reference, sequence, position) - logProbs[sequence][position];
+  }
+
+  double importance(int sequence, int position) {
+    return extras.importance == null ? 1 : extras.importance[sequence][position];
+  }
+
+  /** Only if {@link #hasEntropies}. */
+  double entropy(int sequence, int position) {
+    return at(extras.entropies, sequence, position);
+  }
+
+  /** Its own number where there are no groups. */
+  int group(int sequence) {
+    return extras.groups == null ? sequence : extras.groups[sequence];
+  }
+
+  private static double at(double @Nullable [][] table, int sequence, int position) {
+    return table == null ? Double.NaN : table[sequence][position];
   }
 
   private static double[][] copy(double[][] rows) {
     return Arrays.stream(rows).map(double[]::clone).toArray(double[][]::new);
+  }
+
+  private static boolean[][] copy(boolean[][] rows) {
+    return Arrays.stream(rows).map(boolean[]::clone).toArray(boolean[][]::new);
   }
 }

@@ -53,13 +53,6 @@ final class ArgumentsTest {
   }
 
   @Test
-  void logProbsTooFarApart() {
-    refuses(
-        () -> TokenBatch.ragged(table(), tableWith(-703), ADVANTAGES),
-        "oldLogProbs[1][1]: expected at most 700.0 away from logProbs = -2.5, got -703.0");
-  }
-
-  @Test
   void nanAdvantage() {
     refuses(
         () -> TokenBatch.ragged(table(), table(), new double[] {1, NAN}),
@@ -150,16 +143,66 @@ final class ArgumentsTest {
         "batch: expected at most maxLength = 2 tokens in sequence 0, got 3");
   }
 
+  /** Log-ratios are clamped, so it takes an advantage to leave the range of doubles. */
   @Test
   void overflow() {
-    double[] huge = {1e300, 1};
-    TokenBatch batch = TokenBatch.ragged(tableWith(-1), tableWith(-690), huge);
-    assertThat(Cispo.trl(5).evaluate(batch).loss()).isFinite();
-    double[] alsoHuge = {1, 1e300};
-    TokenBatch overflowing = TokenBatch.ragged(tableWith(-1), tableWith(-690), alsoHuge);
+    TokenBatch batch = TokenBatch.ragged(tableWith(-1), tableWith(-690), new double[] {1, 1e299});
+    double ratio = Cispo.maxWeight(1e299).evaluate(batch).diagnostics().maxRatio();
+    assertThat(ratio).isEqualTo(Math.exp(20));
+    TokenBatch overflowing = batch.withTokenAdvantages(new double[][] {{1, 1, 1}, {1, 1e308}});
     refuses(
         () -> Cispo.maxWeight(Double.POSITIVE_INFINITY).evaluate(overflowing),
         "batch: expected ratios and advantages whose products fit a double, got a loss of"
             + " Infinity");
+  }
+
+  @Test
+  void wrongTokenTables() {
+    double[][] shorter = {{1, 2, 3}, {1}};
+    refuses(
+        () -> batch().withTokenAdvantages(shorter),
+        "advantages[1]: expected 2 tokens as logProbs[1] has, got 1");
+    refuses(
+        () -> batch().withTokenAdvantages(tableWith(NAN)),
+        "advantages[1][1]: expected a finite number, got NaN");
+    refuses(
+        () -> batch().withImportance(table()), "weights[0][0]: expected a number >= 0, got -1.0");
+    refuses(
+        () -> batch().withEntropies(tableWith(NAN)),
+        "entropies[1][1]: expected a finite number, got NaN");
+    refuses(
+        () -> batch().withLogProbs(tableWith(NAN)),
+        "logProbs[1][1]: expected a finite log-probability, got NaN");
+  }
+
+  @Test
+  void wrongGroupsAndCounts() {
+    refuses(() -> batch().withGroups(new int[] {0}), "groups: expected 2, one a sequence, got 1");
+    refuses(() -> batch().withGroups(new int[] {0, -1}), "groups[1]: expected >= 0, got -1");
+    refuses(
+        () -> Cispo.scaleRl(5).evaluate(batch()),
+        "batch: expected groups to average over, got none; see withGroups");
+    refuses(
+        () -> batch().within(new BatchCounts(4, 2, new long[0])),
+        "global: expected the counts of all parts, at least 5 tokens of 2 sequences, got 4 of 2");
+    refuses(
+        () -> batch().withGroups(new int[] {0, 1}).within(new BatchCounts(9, 2, new long[] {9})),
+        "global: expected at least 2 tokens of group 1, got 0");
+    refuses(
+        () -> batch().withoutTruncated(new boolean[] {true, true}),
+        "mask: expected a token that counts in one of 2 sequences, got none");
+    refuses(
+        () -> batch().withoutTruncated(new boolean[1]),
+        "truncated: expected 2, one a sequence, got 1");
+  }
+
+  @Test
+  void badTemperaturesOfSapo() {
+    refuses(
+        () -> new Sapo(0, 1, new Aggregation.TokenMean(), 0),
+        "positive: expected a finite number > 0, got 0.0");
+    refuses(
+        () -> new Sapo(1, NAN, new Aggregation.TokenMean(), 0),
+        "negative: expected a finite number > 0, got NaN");
   }
 }

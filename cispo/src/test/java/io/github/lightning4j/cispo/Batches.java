@@ -39,8 +39,16 @@ final class Batches {
 
   /** The same batch at other log-probabilities of the learning and of the sampling policy. */
   static TokenBatch with(TokenBatch batch, double[][] logProbs, double[][] oldLogProbs) {
-    return new TokenBatch(
-        logProbs, oldLogProbs, batch.advantages(), batch.mask(), batch.referenceLogProbs());
+    double[] advantages = new double[batch.sequences()];
+    double[][] reference = batch.logProbs();
+    for (int i = 0; i < reference.length; i++) {
+      advantages[i] = batch.advantage(i, 0);
+      for (int t = 0; t < reference[i].length; t++) {
+        reference[i][t] += batch.logReferenceRatio(i, t);
+      }
+    }
+    return TokenBatch.masked(logProbs, oldLogProbs, advantages, batch.mask())
+        .withReference(reference);
   }
 
   static double[] flat(double[][] rows) {

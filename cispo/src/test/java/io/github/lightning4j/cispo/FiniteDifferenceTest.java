@@ -13,13 +13,15 @@ import org.junit.jupiter.params.provider.MethodSource;
 final class FiniteDifferenceTest {
   private static final TokenBatch BATCH = Batches.random(5, 0.4);
 
-  static Stream<PolicyLoss> clippedSurrogates() {
+  static Stream<PolicyLoss> derivatives() {
     return Stream.of(
         ClippedSurrogate.grpo(0.2),
         ClippedSurrogate.grpo(0.2).withKl(0.7),
         ClippedSurrogate.bnpo(0.2),
         ClippedSurrogate.dapo(0.2, 0.28).withKl(0.04),
         ClippedSurrogate.drGrpo(0.2, 40),
+        Sapo.DEFAULT,
+        new Sapo(3, 5, new Aggregation.GroupMean(), 0.7),
         ClippedSurrogate.gspo(0.1, 0.1),
         ClippedSurrogate.gspo(0.1, 0.1).withKl(0.7),
         new ClippedSurrogate(
@@ -31,15 +33,18 @@ final class FiniteDifferenceTest {
         Cispo.maxWeight(1.3),
         Cispo.paper(0.2, 0.28),
         Cispo.trl(5).withKl(0.7),
+        Cispo.trl(5).withMinWeight(0.9),
+        Cispo.bySign(new ClipRange(0.9, 1.2), new ClipRange(0.5, 1.05)),
+        Cispo.scaleRl(1.3),
         Cispo.maxWeight(1.3).withTrustRegion(ClipRange.ofEpsilons(0.2, 0.28)),
         Cispo.maxWeight(1.3).withTrustRegion(ClipRange.ofEpsilons(0.2, 0.28)).withKl(0.7));
   }
 
   @ParameterizedTest
-  @MethodSource("clippedSurrogates")
-  void ofClippedSurrogates(PolicyLoss loss) {
+  @MethodSource("derivatives")
+  void ofClippedSurrogatesAndSapo(PolicyLoss loss) {
     double[][] old = BATCH.oldLogProbs();
-    assertGradient(loss, x -> loss.evaluate(Batches.with(BATCH, shaped(x), old)).loss());
+    assertGradient(loss, x -> loss.evaluate(dressed(Batches.with(BATCH, shaped(x), old))).loss());
   }
 
   /**
@@ -58,16 +63,32 @@ final class FiniteDifferenceTest {
           for (int i = 0; i < moved.length; i++) {
             moved[i] += x[i] - start[i];
           }
-          return loss.evaluate(Batches.with(BATCH, shaped(x), shaped(moved))).loss();
+          return loss.evaluate(dressed(Batches.with(BATCH, shaped(x), shaped(moved)))).loss();
         });
   }
 
   private static void assertGradient(PolicyLoss loss, ToDoubleFunction<double[]> value) {
-    LossResult result = loss.evaluate(BATCH);
+    LossResult result = loss.evaluate(dressed(BATCH));
     double[] gradient = Batches.flat(result.gradient());
     assertThat(DoubleStream.of(gradient).anyMatch(g -> Math.abs(g) > 1e-3)).isTrue();
     Gradients.assertMatches(
         loss.toString(), value, Batches.flat(BATCH.logProbs()), gradient, gradient.length, 1e-9);
+  }
+
+  /** With groups, importance weights, and an advantage for each token. */
+  private static TokenBatch dressed(TokenBatch batch) {
+    double[][] importance = batch.oldLogProbs();
+    double[][] advantages = batch.oldLogProbs();
+    for (int i = 0; i < importance.length; i++) {
+      for (int t = 0; t < importance[i].length; t++) {
+        importance[i][t] = 0.5 + (3 * i + t) % 4;
+        advantages[i][t] = batch.advantage(i, t) + 0.2 * ((i + 2 * t) % 3);
+      }
+    }
+    return batch
+        .withGroups(new int[] {0, 0, 1, 2, 2, 2})
+        .withImportance(importance)
+        .withTokenAdvantages(advantages);
   }
 
   private static double[][] shaped(double[] values) {

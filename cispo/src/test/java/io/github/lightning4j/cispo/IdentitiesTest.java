@@ -23,14 +23,14 @@ final class IdentitiesTest {
         if (batch.mask()[i][t]) {
           double logProb = batch.logProbs()[i][t];
           double importance = Math.exp(logProb) / Math.exp(batch.oldLogProbs()[i][t]);
-          gradient[i][t] = -importance * batch.advantages()[i] / batch.tokens();
+          gradient[i][t] = -importance * batch.advantage(i, t) / batch.counts().tokens();
           value += gradient[i][t] * logProb;
         }
       }
     }
     LossResult result = Cispo.maxWeight(INFINITY).evaluate(batch);
     assertThat(result.loss()).isCloseTo(value, within(1e-14));
-    assertThat(result.clipped()).isZero();
+    assertThat(result.diagnostics().above().total()).isZero();
     assertGradients(result, gradient, 1e-14);
     assertDiffers(Cispo.maxWeight(0.8).evaluate(batch), gradient);
   }
@@ -43,8 +43,8 @@ final class IdentitiesTest {
     LossResult ppo = ClippedSurrogate.dapo(0.2, 0.28).evaluate(batch);
     LossResult masked = Cispo.maxWeight(INFINITY).withTrustRegion(region).evaluate(batch);
     assertGradients(masked, ppo.gradient(), 0);
-    assertThat(ppo.clippedAbove()).isPositive();
-    assertThat(ppo.clippedBelow()).isPositive();
+    assertThat(ppo.diagnostics().clippedAbove()).isPositive();
+    assertThat(ppo.diagnostics().clippedBelow()).isPositive();
     assertDiffers(Cispo.maxWeight(INFINITY).evaluate(batch), ppo.gradient());
   }
 
@@ -55,7 +55,7 @@ final class IdentitiesTest {
     TokenBatch batch = Batches.random(seed, 0.5);
     ClipRange region = ClipRange.ofEpsilons(0.2, 0.28);
     double[][] ppo = ClippedSurrogate.dapo(0.2, 0.28).evaluate(batch).gradient();
-    double[][] masked = new Cispo(region, region, 0).evaluate(batch).gradient();
+    double[][] masked = Cispo.ofWeights(region).withTrustRegion(region).evaluate(batch).gradient();
     int inside = 0;
     int differ = 0;
     for (int i = 0; i < ppo.length; i++) {
@@ -98,18 +98,21 @@ final class IdentitiesTest {
     double[][] cispo = Cispo.paper(0.2, 0.2).evaluate(batch).gradient();
     LossResult dapo = ClippedSurrogate.dapo(0.2, 0.2).evaluate(batch);
     assertGradients(dapo, cispo, 0);
-    assertThat(cispo[0][0]).isCloseTo(-batch.advantages()[0] / batch.tokens(), within(1e-16));
-    assertThat(dapo.clipped()).isZero();
+    assertThat(cispo[0][0])
+        .isCloseTo(-batch.advantage(0, 0) / batch.counts().tokens(), within(1e-16));
+    assertThat(dapo.diagnostics().clippedAbove()).isZero();
   }
 
   private static TokenBatch firstTokens(TokenBatch batch) {
     double[][] first = new double[batch.sequences()][];
     double[][] old = new double[batch.sequences()][];
+    double[] advantages = new double[batch.sequences()];
     for (int i = 0; i < first.length; i++) {
       first[i] = new double[] {batch.logProbs()[i][0]};
       old[i] = new double[] {batch.oldLogProbs()[i][0]};
+      advantages[i] = batch.advantage(i, 0);
     }
-    return TokenBatch.ragged(first, old, batch.advantages());
+    return TokenBatch.ragged(first, old, advantages);
   }
 
   private static void assertGradients(LossResult result, double[][] expected, double atol) {

@@ -22,7 +22,7 @@ final class ReadmeExampleTest {
     LossResult result = loss.evaluate(batch);
     double value = result.loss(); // 0.6139
     double[][] gradient = result.gradient(); // d loss / d logProbs: feed it to your backward pass
-    double clipped = result.clippedAbove(); // 0.2: one ratio of five is above 2
+    double clipped = result.diagnostics().clippedAbove(); // 0.2: one ratio of five is above 2
     // end of snippet
     double e1 = Math.exp(-0.2);
     double e2 = Math.exp(0.1);

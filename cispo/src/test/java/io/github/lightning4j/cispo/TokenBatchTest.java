@@ -18,7 +18,7 @@ final class TokenBatchTest {
     TokenBatch kept =
         TokenBatch.ragged(
             new double[][] {{-1, -2}}, new double[][] {{-1.1, -1.9}}, new double[] {2});
-    assertThat(batch.tokens()).isEqualTo(2);
+    assertThat(batch.counts().tokens()).isEqualTo(2);
     assertThat(batch.tokens(1)).isZero();
     assertThat(new Aggregation.SequenceMean().weights(batch)).containsExactly(0.25, 0.5);
 
@@ -41,32 +41,40 @@ final class TokenBatchTest {
     double[][] logProbs = {{-0.5, -1, -2, -3}};
     TokenBatch batch = TokenBatch.ragged(logProbs, old, new double[] {1});
     LossResult result = Cispo.paper(0.2, 0.2).evaluate(batch);
-    assertThat(result.clippedAbove()).isEqualTo(0.25);
-    assertThat(result.clippedBelow()).isEqualTo(0.5);
-    assertThat(result.clipped()).isEqualTo(0.75);
+    assertThat(result.diagnostics().clippedAbove()).isEqualTo(0.25);
+    assertThat(result.diagnostics().clippedBelow()).isEqualTo(0.5);
   }
 
   @Test
   void keepsItsOwnArrays() {
     double[][] logProbs = {{-1}};
     double[][] reference = {{-2}};
+    double[][] weights = {{0.5}};
+    double[][] entropies = {{0.7}};
     double[] advantages = {3};
     boolean[][] mask = {{true}};
+    int[] groups = {0};
     TokenBatch batch =
-        TokenBatch.masked(logProbs, logProbs, advantages, mask).withReference(reference);
-    logProbs[0][0] = NAN;
-    reference[0][0] = NAN;
+        TokenBatch.masked(logProbs, logProbs, advantages, mask)
+            .withReference(reference)
+            .withImportance(weights)
+            .withEntropies(entropies)
+            .withGroups(groups);
+    LossResult before = Cispo.maxWeight(5).withKl(0.1).evaluate(batch);
+    for (double[][] table : new double[][][] {logProbs, reference, weights, entropies}) {
+      table[0][0] = NAN;
+    }
     advantages[0] = NAN;
     mask[0][0] = false;
+    groups[0] = 7;
     batch.logProbs()[0][0] = NAN;
     batch.oldLogProbs()[0][0] = NAN;
-    batch.referenceLogProbs()[0][0] = NAN;
-    batch.advantages()[0] = NAN;
     batch.mask()[0][0] = false;
-    assertThat(batch.logProbs()).isDeepEqualTo(new double[][] {{-1}});
-    assertThat(batch.oldLogProbs()).isDeepEqualTo(new double[][] {{-1}});
-    assertThat(batch.referenceLogProbs()).isDeepEqualTo(new double[][] {{-2}});
-    assertThat(batch.advantages()).containsExactly(3);
-    assertThat(batch.mask()[0]).containsExactly(true);
+    batch.counts().groupTokens()[0] = 7;
+    LossResult after = Cispo.maxWeight(5).withKl(0.1).evaluate(batch);
+    assertThat(after.loss()).isEqualTo(before.loss()).isNotNaN();
+    assertThat(after.gradient()).isDeepEqualTo(before.gradient());
+    assertThat(after.diagnostics().entropy()).hasValue(0.7);
+    assertThat(after.diagnostics().groups()).isEqualTo(1);
   }
 }

@@ -16,8 +16,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * The first snippet of README.md, run; and the check that both still are those shown there. The
- * second is run by RecallExampleTest.
+ * The first snippet of README.md, run; and the check that all still are those shown there. The
+ * others are run by RecallExampleTest and PolicyExampleTest.
  */
 final class ReadmeExampleTest {
   @Test
@@ -37,7 +37,7 @@ final class ReadmeExampleTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"ReadmeExampleTest", "example/RecallExample"})
+  @ValueSource(strings = {"ReadmeExampleTest", "example/RecallExample", "example/PolicyExample"})
   void isTheOneShown(String file) throws IOException {
     Path module = Path.of(System.getProperty("lightning4j.repository"), "nd4j");
     Path sources = module.resolve("src/test/java/io/github/lightning4j/nd4j");

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.lightning4j.attention.LightningAttention;
+import io.github.lightning4j.cispo.head.FusedHead;
 import io.github.lightning4j.core.Availability;
 import io.github.lightning4j.core.Cuda;
 import io.github.lightning4j.core.Gemm;
@@ -67,6 +68,7 @@ final class DiagnoseCommand implements Runnable {
     parts.put("lightning-attention", LightningAttention.availability());
     parts.put("moe", MixtureOfExperts.availability());
     parts.put("kv-quant", CacheAttention.availability());
+    parts.put("cispo", FusedHead.availability());
     parts.put("oneDNN", Gemm.oneDnn());
     parts.put("CUDA", Cuda.availability());
     return parts;

@@ -16,7 +16,9 @@ final class HelpTest {
     "inspect, --model --json",
     "quantize, --model --weights --out",
     "bench, --model --prefill --decode --threads --json",
-    "diagnose, --measure --json"
+    "moe-bench, --hidden --experts --top-k --intermediate --tokens --format --load --ep --etp --edp --token-groups --capacity --threads --json",
+    "diagnose, --measure --json",
+    "rl, --seeds --rollouts --plot --json"
   })
   void tellsOfEveryOption(String command, String options) {
     CommandRun run = CommandRun.done(command, "--help");

@@ -85,7 +85,9 @@ final class MeasuringCommandsTest {
     assertThat(result.get("threads").asInt()).isEqualTo(Threads.count());
     JsonNode kernels = result.get("kernels");
     for (String part :
-        new String[] {"core", "lightning-attention", "moe", "kv-quant", "oneDNN", "CUDA"}) {
+        new String[] {
+          "core", "lightning-attention", "moe", "kv-quant", "cispo", "oneDNN", "CUDA"
+        }) {
       JsonNode found = kernels.get(part);
       assertThat(found.get("reason").asText()).as(part).isNotEmpty();
       assertThat(found.get("fix").asText().isEmpty())

@@ -62,6 +62,19 @@ public final class KvQuantKernels {
   @Name("l4j_kv_merge_ranges")
   static native void mergeRanges(long call, long partials, long from, long to);
 
+  /** Blocks of n channels of rows {@code [from, to)}. */
+  @Name("l4j_kv_hadamard")
+  static native void hadamard(
+      long x, long ldx, long y, long ldy, long width, long n, long from, long to);
+
+  @Name("l4j_kv_gather_channels")
+  static native void gatherChannels(
+      long x, long ldx, long y, long ldy, long index, long width, long from, long to);
+
+  @Name("l4j_kv_add_row")
+  static native void addRow(
+      long x, long ldx, long row, float factor, long y, long ldy, long width, long from, long to);
+
   private static final class Holder {
     static final NativeLibrary LIBRARY =
         NativeLibrary.load("kv-quant", KvQuantKernels.class, KvQuantKernels::initialize);
