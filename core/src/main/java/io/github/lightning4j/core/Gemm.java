@@ -150,11 +150,12 @@ public final class Gemm {
   }
 
   /**
-   * Rounds up to blocks: 48 columns suit the own kernels (3, 4, 8 at a time); the others widen
-   * panels of 64, which must be the same for any number of threads, or last bits differ.
+   * Rounds up to blocks. The own kernels go over 8 rows of weights at a time for one row of
+   * activations, 3 or 4 for more; the others widen panels of 64, which must be the same for any
+   * number of threads, or last bits differ.
    */
   private static long blocks(Tensor a, long columns) {
-    long block = a.size(0) > SMALL ? DnnlGemm.PANEL : 48;
+    long block = a.size(0) > SMALL ? DnnlGemm.PANEL : a.size(0) >= 4 ? 48 : 16;
     return (columns + block - 1) / block * block;
   }
 
