@@ -36,8 +36,6 @@ public final class Gemm {
   /** Multiply-adds below which one thread is faster than two. */
   private static final long GRAIN = 1 << 17;
 
-  private static final long BLOCK = 48;
-
   private static final Set<DType> WEIGHTS = EnumSet.of(DType.F32, DType.BF16, DType.F16);
 
   private static final GemmKernel REFERENCE = new ReferenceGemm();
@@ -109,7 +107,7 @@ public final class Gemm {
     }
     if (a.size(0) > 0) {
       GemmKernel kernel = kernel(a.size(0));
-      long[] ends = ends(w.size(), i -> w.get(i).size(0));
+      long[] ends = ends(a, w.size(), i -> w.get(i).size(0));
       spread(
           a,
           ends,
@@ -145,18 +143,28 @@ public final class Gemm {
         !Checks.overlap(out, a) && !Checks.overlap(out, w), "out: must not overlap a or w");
   }
 
-  /** Output columns worth handing out; blocks of 48 suit all kernels (3, 4, 8 and 16 at a time). */
+  /** Output columns worth handing out, in whole blocks. */
   private static long grain(Tensor a) {
     long columns = Math.max(1, GRAIN / Math.max(1, a.size(0) * a.size(1)));
-    return (columns + BLOCK - 1) / BLOCK * BLOCK;
+    return blocks(a, columns);
+  }
+
+  /**
+   * Rounds up to blocks. The own kernels go over 8 rows of weights at a time for one row of
+   * activations, 3 or 4 for more; the others widen panels of 64, which must be the same for any
+   * number of threads, or last bits differ.
+   */
+  private static long blocks(Tensor a, long columns) {
+    long block = a.size(0) > SMALL ? DnnlGemm.PANEL : a.size(0) >= 4 ? 48 : 16;
+    return (columns + block - 1) / block * block;
   }
 
   /** Where each of several matrices ends on the line of their rows, in whole blocks. */
-  private static long[] ends(int count, IntToLongFunction rows) {
+  private static long[] ends(Tensor a, int count, IntToLongFunction rows) {
     long[] ends = new long[count];
     long end = 0;
     for (int i = 0; i < count; i++) {
-      end += (rows.applyAsLong(i) + BLOCK - 1) / BLOCK * BLOCK;
+      end += blocks(a, rows.applyAsLong(i));
       ends[i] = end;
     }
     return ends;
@@ -222,7 +230,7 @@ public final class Gemm {
       check(a, w.get(i), out.get(i));
     }
     if (a.size(0) > 0) {
-      long[] ends = ends(w.size(), i -> w.get(i).rows());
+      long[] ends = ends(a, w.size(), i -> w.get(i).rows());
       spread(
           a,
           ends,

@@ -7,6 +7,7 @@ import io.github.lightning4j.core.testkit.Cases;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.FlatMemory;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -88,7 +89,9 @@ abstract class GemmContract {
           for (int i = 0; i < w.size(); i++) {
             Tensor alone = scope.allocate(DType.F32, out.get(i).shape());
             gemm().multiply(a, w.get(i), alone);
-            assertThat(out.get(i).toFloats()).isEqualTo(alone.toFloats());
+            assertThat(Arrays.equals(out.get(i).toFloats(), alone.toFloats()))
+                .as("%s rows, product %s", m, i)
+                .isTrue();
           }
         }
         assertThatThrownBy(() -> gemm().multiplyAll(a, w, out.subList(0, 3)))

@@ -9,6 +9,7 @@ import io.github.lightning4j.core.testkit.Cases;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.FlatMemory;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -108,7 +109,9 @@ abstract class QuantizedGemmContract {
         for (int i = 0; i < w.size(); i++) {
           Tensor alone = scope.allocate(DType.F32, out.get(i).shape());
           gemm().multiply(a, w.get(i), alone);
-          assertThat(out.get(i).toFloats()).isEqualTo(alone.toFloats());
+          assertThat(Arrays.equals(out.get(i).toFloats(), alone.toFloats()))
+              .as("%s rows, product %s", m, i)
+              .isTrue();
         }
       }
     }

@@ -31,18 +31,6 @@ abstract class QuantizerContract {
         QuantFormat.int4(128));
   }
 
-  @ParameterizedTest
-  @MethodSource("formats")
-  void formatsAreWrittenAndRead(QuantFormat format) {
-    assertThat(QuantFormat.parse(format.toString())).isEqualTo(format);
-  }
-
-  @ParameterizedTest
-  @ValueSource(strings = {"", "int", "int3", "int4", "int4/33", "int8/", "int8/1000", "INT8"})
-  void unknownFormatsAreRefused(String text) {
-    assertThatThrownBy(() -> QuantFormat.parse(text)).isInstanceOf(IllegalArgumentException.class);
-  }
-
   abstract Backend backend();
 
   QuantizedMatrix quantize(Tensor w, QuantFormat format) {

@@ -70,7 +70,7 @@ final class MeasuringCommandsTest {
             "--repeats",
             1);
     assertThat(run.out().lines().skip(1).findFirst().orElseThrow())
-        .matches("\\s+5 .*\\(.* to .*\\).*\\(.* to .*\\)");
+        .matches("\\s+5 .*\\(.* to .*\\).*\\(.* to .*\\)( +\\d+ %)?");
   }
 
   @Test

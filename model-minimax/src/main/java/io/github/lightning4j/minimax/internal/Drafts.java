@@ -1,19 +1,17 @@
 package io.github.lightning4j.minimax.internal;
 
-import static java.util.Objects.requireNonNull;
-
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
-import java.util.HashMap;
-import java.util.Map;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
- * What has to be kept of drafted tokens until it is known how many of them are right: a lightning
- * state cannot be taken back, so drafts run over a copy of it, and the projections of each layer
- * stay until the right ones are run over the state itself. Key-value caches are cut instead.
+ * What has to be kept of drafted tokens until it is known how many of them are right. Neither a
+ * lightning state nor a quantizing cache can take a token back, so drafts run over copies of them,
+ * and what a layer made of the tokens stays until the right ones are run over the originals.
  */
 public final class Drafts implements AutoCloseable {
   /**
@@ -23,7 +21,7 @@ public final class Drafts implements AutoCloseable {
   public static final int MAX_TOKENS = 16;
 
   private final MemoryScope scope = new MemoryScope();
-  private final Map<Integer, Tensor> projections = new HashMap<>();
+  private final List<List<Tensor>> rows = new ArrayList<>();
   private final Tensor state;
   private final Tensor output;
   private final float[][] logits;
@@ -33,10 +31,13 @@ public final class Drafts implements AutoCloseable {
     MiniMaxConfig.AttentionConfig sizes = config.attention();
     logits = new float[MAX_TOKENS][config.vocabSize()];
     try {
-      for (int i = 0; i < config.layers().size(); i++) {
-        if (config.layers().get(i) == LayerKind.LIGHTNING) {
-          projections.put(i, scope.allocate(DType.F32, MAX_TOKENS, 3L * sizes.width()));
-        }
+      for (LayerKind kind : config.layers()) {
+        rows.add(
+            kind == LayerKind.LIGHTNING
+                ? List.of(scope.allocate(DType.F32, MAX_TOKENS, 3L * sizes.width()))
+                : List.of(
+                    scope.allocate(DType.F32, MAX_TOKENS, sizes.kvWidth()),
+                    scope.allocate(DType.F32, MAX_TOKENS, sizes.kvWidth())));
       }
       state = scope.allocate(DType.F32, 1, sizes.heads(), sizes.headDim(), sizes.headDim());
       output = scope.allocate(DType.F32, 1, sizes.heads(), sizes.headDim());
@@ -51,9 +52,12 @@ public final class Drafts implements AutoCloseable {
     return logits[row];
   }
 
-  /** The fused q|k|v {@code [T, 3 W]} of the first tokens in a lightning layer. */
-  Tensor projections(int layer, long tokens) {
-    return requireNonNull(projections.get(layer)).narrow(0, 0, tokens);
+  /**
+   * What a layer keeps of the first tokens: its fused q|k|v {@code [T, 3 W]} in a lightning layer,
+   * the rotated keys (part 0) and values (part 1) {@code [T, kvW]} in a softmax layer.
+   */
+  Tensor rows(int layer, int part, long tokens) {
+    return rows.get(layer).get(part).narrow(0, 0, tokens);
   }
 
   /** A state {@code [1, heads, d, d]} to run over; each layer fills it for itself. */

@@ -22,6 +22,9 @@ import org.jspecify.annotations.Nullable;
  * is made stays.
  */
 final class FormattedWeights {
+  /** Gate, up, down, as the released layout names them. */
+  private static final String[] PARTS = {".w1.weight", ".w3.weight", ".w2.weight"};
+
   private final PlannedTensors source;
   private final WeightFormats formats;
   private final boolean coded;
@@ -36,7 +39,12 @@ final class FormattedWeights {
    * @param made owns what is made
    * @param arena has room for it
    */
-  FormattedWeights(PlannedTensors source, WeightFormats formats, boolean coded, MemoryScope made) {
+  FormattedWeights(
+      PlannedTensors source,
+      WeightFormats formats,
+      boolean coded,
+      MemoryScope made,
+      WeightArena arena) {
     this.source = source;
     this.formats = formats;
     this.coded = coded;
@@ -97,9 +105,6 @@ final class FormattedWeights {
     }
     return new ExpertWeights(tensors.get(0), tensors.get(1), tensors.get(2));
   }
-
-  /** Gate, up, down, as the released layout names them. */
-  private static final String[] PARTS = {".w1.weight", ".w3.weight", ".w2.weight"};
 
   private static <T> List<List<T>> lists() {
     return List.of(new ArrayList<>(), new ArrayList<>(), new ArrayList<>());

@@ -81,7 +81,7 @@ final class LightningLayer implements AttentionLayer {
     Drafts drafts = segment.drafts();
     if (drafts != null) {
       Tensor rows = qkv.narrow(0, segment.firstRow(), segment.rows());
-      drafts.projections(index, segment.rows()).copyFrom(rows);
+      drafts.rows(index, 0, segment.rows()).copyFrom(rows);
       drafts.state().copyFrom(state);
       // Token by token, as decode would: a chunk of them rounds otherwise.
       for (long t = 0; t < segment.rows(); t++) {
@@ -130,7 +130,7 @@ final class LightningLayer implements AttentionLayer {
 
   @Override
   public void commit(SequenceState state, Drafts drafts, int accepted) {
-    Tensor qkv = drafts.projections(index, accepted);
+    Tensor qkv = drafts.rows(index, 0, accepted);
     for (long row = 0; row < accepted; row++) {
       operators
           .lightning()

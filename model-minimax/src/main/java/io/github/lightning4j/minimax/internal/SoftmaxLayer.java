@@ -69,13 +69,31 @@ final class SoftmaxLayer implements AttentionLayer {
     KvCache cache = segment.state().cache(index);
     operators.rows().rope(q, invFreq, segment.state().position());
     operators.rows().rope(k, invFreq, segment.state().position());
-    cache.append(k, heads(value, segment, sizes.kvHeads()));
-    operators.softmax().attend(q, cache, scale, heads(heads, segment, sizes.heads()));
+    Tensor v = heads(value, segment, sizes.kvHeads());
+    Tensor outs = heads(heads, segment, sizes.heads());
+    Drafts drafts = segment.drafts();
+    if (drafts == null) {
+      cache.append(k, v);
+      operators.softmax().attend(q, cache, scale, outs);
+      return;
+    }
+    try (KvCache guessed = cache.fork()) {
+      guessed.append(k, v);
+      operators.softmax().attend(q, guessed, scale, outs);
+    }
+    heads(drafts.rows(index, 0, segment.rows())).copyFrom(k);
+    heads(drafts.rows(index, 1, segment.rows())).copyFrom(v);
   }
 
   @Override
   public void commit(SequenceState state, Drafts drafts, int accepted) {
-    state.cache(index).truncate(state.position() + accepted);
+    Tensor keys = heads(drafts.rows(index, 0, accepted));
+    state.cache(index).append(keys, heads(drafts.rows(index, 1, accepted)));
+  }
+
+  /** Rows of keys or values, {@code [T, kvHeads, d]}. */
+  private Tensor heads(Tensor rows) {
+    return rows.reshape(rows.size(0), sizes.kvHeads(), sizes.headDim());
   }
 
   private Tensor heads(Tensor rows, TokenBatch.Segment segment, int heads) {
