@@ -10,7 +10,7 @@ import java.util.List;
  * @param text their text without special tokens and up to a stop string; empty without a tokenizer
  * @param promptTokens tokens of the prompt
  * @param finishReason why generation ended
- * @param prefillNanos time from the start of the prompt to its logits
+ * @param prefillNanos time from the start of the prompt, or its submission, to its logits
  * @param decodeNanos time for the tokens behind the first
  */
 public record GenerationResult(

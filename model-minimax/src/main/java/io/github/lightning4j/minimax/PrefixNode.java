@@ -6,42 +6,66 @@ import java.util.HashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/**
- * A checkpoint of a {@link PrefixCache}.
- *
- * @param parent the checkpoint before, whose pages it shares; null: the start of all sequences
- * @param block the tokens from there to here
- * @param length tokens from the start
- * @param state after them; null at the start
- * @param bytes what is freed with it
- * @param children the checkpoints behind it, by their tokens
- */
-record PrefixNode(
-    @Nullable PrefixNode parent,
-    ImmutableIntArray block,
-    int length,
-    @Nullable SequenceState state,
-    long bytes,
-    Map<ImmutableIntArray, PrefixNode> children) {
-  static PrefixNode start() {
-    return new PrefixNode(null, ImmutableIntArray.of(), 0, null, 0, new HashMap<>());
+/** A checkpoint of a {@link PrefixCache}, or the start of all sequences, which has no state. */
+final class PrefixNode {
+  private final @Nullable PrefixNode parent;
+  private final ImmutableIntArray block;
+  private final int length;
+  private final @Nullable SequenceState state;
+  private final long bytes;
+  private final Map<ImmutableIntArray, PrefixNode> children = new HashMap<>();
+
+  private PrefixNode(
+      @Nullable PrefixNode parent,
+      ImmutableIntArray block,
+      int length,
+      @Nullable SequenceState state,
+      long bytes) {
+    this.parent = parent;
+    this.block = block;
+    this.length = length;
+    this.state = state;
+    this.bytes = bytes;
   }
 
-  /** A checkpoint behind this one. */
+  static PrefixNode start() {
+    return new PrefixNode(null, ImmutableIntArray.of(), 0, null, 0);
+  }
+
+  /** A checkpoint behind this one, not yet among its children. */
   PrefixNode next(ImmutableIntArray tokens, SequenceState after) {
     long shared = state == null ? 0 : state.cacheBytes();
     long own = after.bytes() - shared + (long) Integer.BYTES * tokens.length();
-    return new PrefixNode(this, tokens, length + tokens.length(), after, own, new HashMap<>());
+    return new PrefixNode(this, tokens, length + tokens.length(), after, own);
   }
 
-  /** One checkpoint is not another, whatever it holds. */
-  @Override
-  public boolean equals(@Nullable Object other) {
-    return this == other;
+  /** The checkpoint before, whose pages it shares; null at the start. */
+  @Nullable PrefixNode parent() {
+    return parent;
   }
 
-  @Override
-  public int hashCode() {
-    return System.identityHashCode(this);
+  /** The tokens from the checkpoint before to this one. */
+  ImmutableIntArray block() {
+    return block;
+  }
+
+  /** Tokens from the start. */
+  int length() {
+    return length;
+  }
+
+  /** The state after them; null at the start. */
+  @Nullable SequenceState state() {
+    return state;
+  }
+
+  /** What is freed with it. */
+  long bytes() {
+    return bytes;
+  }
+
+  /** The checkpoints behind it, by their tokens. */
+  Map<ImmutableIntArray, PrefixNode> children() {
+    return children;
   }
 }

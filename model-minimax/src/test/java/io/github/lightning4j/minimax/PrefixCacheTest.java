@@ -221,6 +221,10 @@ final class PrefixCacheTest {
   void memoryIsFlatAndWrongArgumentsAreRefused() {
     int[] seed = {0};
     try (PrefixCache cache = new PrefixCache(model, 2_000_000, 64)) {
+      for (int i = 0; i < 3; i++) {
+        reused(cache, prompt(seed[0]++, 140), new ArrayList<>());
+      }
+      assertThat(cache.checkpoints()).isEqualTo(3);
       FlatMemory.assertFlat(
           "prefixes", 150, () -> reused(cache, prompt(seed[0]++, 140), new ArrayList<>()));
       assertThat(cache.bytes()).isLessThanOrEqualTo(2_000_000);

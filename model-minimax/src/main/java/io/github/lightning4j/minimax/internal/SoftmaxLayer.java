@@ -77,12 +77,12 @@ final class SoftmaxLayer implements AttentionLayer {
       operators.softmax().attend(q, cache, scale, outs);
       return;
     }
+    heads(drafts.rows(index, 0, segment.rows())).copyFrom(k);
+    heads(drafts.rows(index, 1, segment.rows())).copyFrom(v);
     try (KvCache guessed = cache.fork()) {
       guessed.append(k, v);
       operators.softmax().attend(q, guessed, scale, outs);
     }
-    heads(drafts.rows(index, 0, segment.rows())).copyFrom(k);
-    heads(drafts.rows(index, 1, segment.rows())).copyFrom(v);
   }
 
   @Override
