@@ -79,13 +79,20 @@ public final class GenerationQueue implements AutoCloseable {
   }
 
   private void work() {
-    while (admit()) {
-      take(GenerationHandle::isCancelled, Integer.MAX_VALUE).forEach(batch::cancel);
-      take(handle -> true, batch.room()).forEach(batch::add);
-      batch.step();
+    try {
+      while (admit()) {
+        take(GenerationHandle::isCancelled, Integer.MAX_VALUE).forEach(batch::cancel);
+        take(handle -> true, batch.room()).forEach(batch::add);
+        batch.step();
+      }
+    } finally {
+      // However it ends, nobody is left waiting.
+      synchronized (lock) {
+        closed = true;
+      }
+      batch.close();
+      take(handle -> true, Integer.MAX_VALUE).forEach(batch::cancel);
     }
-    batch.close();
-    take(handle -> true, Integer.MAX_VALUE).forEach(batch::cancel);
   }
 
   /** Waits for something to do; whether there will be more. */
