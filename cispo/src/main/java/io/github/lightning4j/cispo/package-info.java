@@ -9,13 +9,17 @@
  *
  * <p>A {@link io.github.lightning4j.cispo.TokenBatch} holds what a loss reads. A {@link
  * io.github.lightning4j.cispo.PolicyLoss} gives a {@link io.github.lightning4j.cispo.LossResult}:
- * its value, its gradient with respect to the log-probabilities, and how many ratios left the
- * {@link io.github.lightning4j.cispo.ClipRange}. {@link io.github.lightning4j.cispo.Cispo} clips
- * the weight of a token and keeps its gradient; {@link
- * io.github.lightning4j.cispo.ClippedSurrogate} (GRPO, BNPO, DAPO, Dr.GRPO, GSPO) drops the
- * gradient of what it clips. {@link io.github.lightning4j.cispo.Aggregation} gives the weights w_i.
+ * its value, its gradient with respect to the log-probabilities, and {@link
+ * io.github.lightning4j.cispo.Diagnostics}. {@link io.github.lightning4j.cispo.Cispo} clips the
+ * weight of a token and keeps its gradient; {@link io.github.lightning4j.cispo.ClippedSurrogate}
+ * (GRPO, BNPO, DAPO, Dr.GRPO, GSPO) drops the gradient of what it clips; {@link
+ * io.github.lightning4j.cispo.Sapo} lets it fade. {@link io.github.lightning4j.cispo.Aggregation}
+ * gives the weights w_i, over {@link io.github.lightning4j.cispo.BatchCounts} that parts of a batch
+ * share.
  *
- * <p>Plain Java in double, without native code.
+ * <p>Plain Java in double. Log-probabilities come from a model's head in {@link
+ * io.github.lightning4j.cispo.head}; advantages and the rest of the recipe in {@link
+ * io.github.lightning4j.cispo.recipe}.
  */
 @NullMarked
 package io.github.lightning4j.cispo;

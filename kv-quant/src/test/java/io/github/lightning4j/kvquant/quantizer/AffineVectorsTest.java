@@ -43,6 +43,44 @@ final class AffineVectorsTest {
     assertCoded(exact(4, Clip.NONE), MIXED, 4.0 / 15, 4, 0, 6, 5, 15, 2, 8, 12, 4);
   }
 
+  /** Half of the magnitudes 0 to 9 lie below 4.5, half way between the fifth and the sixth. */
+  @Test
+  void percentilesLieBetweenNeighbours() {
+    KvQuantizer quantizer =
+        KvQuantizer.affine(2, 32, Clip.percentile(0.5), ScaleFormat.FP32, ZeroFormat.FLOAT);
+    assertCoded(
+        quantizer,
+        new float[] {9, 0, 1, 7, 3, 2, 4, 5, 8, 6},
+        1.5,
+        0,
+        3,
+        0,
+        1,
+        3,
+        2,
+        1,
+        3,
+        3,
+        3,
+        3);
+    assertCoded(
+        quantizer,
+        new float[] {-9, 0, 1, 7, 3, 2, 4, 5, 8, 6},
+        3,
+        1.5,
+        0,
+        2,
+        2,
+        3,
+        2,
+        2,
+        3,
+        3,
+        3,
+        3);
+    assertThat(Rows.restored(quantizer, new float[] {0, 0, 0, 3})).containsExactly(0, 0, 0, 3);
+  }
+
   /** Three bits have 7 steps: 2^3 - 1, not the 3^2 - 1 of the authors' release. */
   @Test
   void threeBitsHaveSevenSteps() {

@@ -2,6 +2,9 @@ package io.github.lightning4j.moe.parallel;
 
 import static com.google.common.base.Preconditions.checkState;
 
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
+
 /**
  * Memory of {@link ParallelExperts}, kept from call to call: it grows to what the largest batch
  * needed, about {@code 2 n H} floats for n token-expert pairs sent or received, and what the
@@ -9,6 +12,9 @@ import static com.google.common.base.Preconditions.checkState;
  * of a rank, one after the other. Not thread-safe. Its owner closes it.
  */
 public final class ParallelWorkspace implements AutoCloseable {
+  /** What must stay where it is until the process ends. */
+  private static final Queue<Buffers> ABANDONED = new ConcurrentLinkedQueue<>();
+
   private final Buffers buffers = new Buffers();
   private boolean abandoned;
   private boolean closed;
@@ -28,7 +34,10 @@ public final class ParallelWorkspace implements AutoCloseable {
 
   /** A call has ended early: transfers may still be under way, so the memory must stay. */
   void abandon() {
-    abandoned = true;
+    if (!abandoned) {
+      abandoned = true;
+      ABANDONED.add(buffers);
+    }
   }
 
   /**
