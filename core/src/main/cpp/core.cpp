@@ -54,6 +54,13 @@ static int l4j_core_init(int isa) {
   return best;
 }
 
+static void l4j_prefer_large_pages(int64_t address, int64_t bytes) {
+  int64_t page = sysconf(_SC_PAGESIZE), first = (address + page - 1) / page * page;
+#ifdef MADV_HUGEPAGE
+  madvise(l4j::core::at<void>(first), address + bytes - first, MADV_HUGEPAGE);
+#endif
+}
+
 static const char* l4j_cpu_features() {
   static char text[256];
   __builtin_cpu_init();
@@ -128,7 +135,15 @@ static int64_t l4j_map_file(const char* path, int64_t bytes) {
   if (fd < 0) return 0;
   void* p = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
   close(fd);
-  return p == MAP_FAILED ? 0 : reinterpret_cast<int64_t>(p);
+  if (p == MAP_FAILED) return 0;
+  l4j_prefer_large_pages(reinterpret_cast<int64_t>(p), bytes);  // file systems of Linux 6.16 and newer have them
+  return reinterpret_cast<int64_t>(p);
+}
+// Gives back the memory of the whole pages in a stretch of a mapped file; they are read again when they are used.
+static int l4j_release_pages(int64_t address, int64_t bytes) {
+  int64_t page = sysconf(_SC_PAGESIZE), first = (address + page - 1) / page * page;
+  int64_t end = (address + bytes) / page * page;
+  return end <= first ? 0 : madvise(l4j::core::at<void>(first), end - first, MADV_DONTNEED);
 }
 static int l4j_unmap(int64_t address, int64_t bytes) { return munmap(l4j::core::at<void>(address), bytes); }
 

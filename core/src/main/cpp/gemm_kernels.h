@@ -5,7 +5,9 @@
 //
 // Blocks of 4 rows of a times 3 rows of w: 12 sums in registers, 7 loads for 12 multiply-adds; the last 1 to 3
 // rows of a take 8 rows of w at a time, so that enough sums are under way to hide the latency of the
-// multiply-add. Weights are read once for each tile of kTileRows activations.
+// multiply-add. Weights are read once for each tile of kTileRows activations. Against one row of a the
+// eight rows of w behind those at hand are fetched line after line, as they lie in memory: hardware does not look from
+// one short row to the next, and is led astray by several at once.
 
 constexpr int64_t kTileRows = 32;
 
@@ -32,11 +34,39 @@ static inline void gemm_block(const float* a, int64_t lda, const W* w, int64_t l
   }
 }
 
+// One row of a against kRows rows of w; the kRows after them are fetched into the cache.
+constexpr int kRows = 8;
+template <class W>
+static inline void gemm_rows_ahead(const float* a, const W* w, int64_t ldw, float* out, int64_t K) {
+  constexpr int64_t kVectors = std::max<int64_t>(1, 64 / sizeof(W) / kWidth);
+  vf acc[kRows];
+  for (int j = 0; j < kRows; ++j) acc[j] = vf{};
+  auto next = reinterpret_cast<const char*>(w + kRows * ldw);
+  int64_t k = 0;
+  for (; k + kVectors * kWidth <= K; k += kVectors * kWidth) {
+    for (int j = 0; j < kRows; ++j) _mm_prefetch(next + j * 64, _MM_HINT_T0);
+    next += kRows * 64;
+    for (int i = 0; i < kVectors; ++i) {
+      vf av = load(a + k + i * kWidth);
+      for (int j = 0; j < kRows; ++j) acc[j] += av * load(w + j * ldw + k + i * kWidth);
+    }
+  }
+  for (; k + kWidth <= K; k += kWidth) {
+    vf av = load(a + k);
+    for (int j = 0; j < kRows; ++j) acc[j] += av * load(w + j * ldw + k);
+  }
+  for (int j = 0; j < kRows; ++j) {
+    float s = sum(acc[j]);
+    for (int64_t t = k; t < K; ++t) s += a[t] * value(w[j * ldw + t]);
+    out[j] = s;
+  }
+}
+
 // One row of a against all rows [n0, n1) of w.
 template <class W>
 static inline void gemm_row(const float* a, const W* w, int64_t ldw, float* out, int64_t n0, int64_t n1, int64_t K) {
   int64_t n = n0;
-  for (; n + 8 <= n1; n += 8) gemm_block<W, 1, 8>(a, 0, w + n * ldw, ldw, out + n, 0, K);
+  for (; n + kRows <= n1; n += kRows) gemm_rows_ahead(a, w + n * ldw, ldw, out + n, K);
   for (; n < n1; ++n) gemm_block<W, 1, 1>(a, 0, w + n * ldw, ldw, out + n, 0, K);
 }
 

@@ -71,26 +71,36 @@ static inline void load_split(const int16_t* q, vs& low, vs& high) {
 #endif
 }
 
-// Integer sums of the weights [k, k + n) of NB rows with MB tokens; n is a multiple of 32.
+// Zeros, as for vf.
+template <int R, int C>
+static inline void clear(vi (&x)[R][C]) {
+  for (int i = 0; i < R; ++i) {
+    for (int j = 0; j < C; ++j) x[i][j] = vi{};
+  }
+}
+
+// Integer sums of the next n weights of NB rows with MB tokens; n is a multiple of 32.
 template <int BITS, int MB, int NB>
 static inline __attribute__((always_inline)) void block_sums(const uint8_t* const (&w)[NB],
-                                                             const int16_t* const (&q)[MB], int64_t k, int64_t n,
+                                                             const int16_t* const (&q)[MB], int64_t n,
                                                              vi (&sums)[MB][NB]) {
+  clear(sums);
   constexpr int64_t kStep = BITS == 8 ? 2 * kWidth : 4 * kWidth;
   int64_t i = 0;
+#pragma GCC unroll 1  // unrolled, the sums of two tokens and more spill to memory
   for (; i + kStep <= n; i += kStep) {
     if constexpr (BITS == 8) {
       vs x[MB];
-      for (int m = 0; m < MB; ++m) x[m] = load_s16(q[m] + k + i);
+      for (int m = 0; m < MB; ++m) x[m] = load_s16(q[m] + i);
       for (int j = 0; j < NB; ++j) {
-        vs c = load_s8(w[j] + k + i);
+        vs c = load_s8(w[j] + i);
         for (int m = 0; m < MB; ++m) sums[m][j] += multiply_pairs(c, x[m]);
       }
     } else {
       vs low[MB], high[MB];
-      for (int m = 0; m < MB; ++m) load_split(q[m] + k + i, low[m], high[m]);
+      for (int m = 0; m < MB; ++m) load_split(q[m] + i, low[m], high[m]);
       for (int j = 0; j < NB; ++j) {
-        vs c = load_u8(w[j] + (k + i) / 2);
+        vs c = load_u8(w[j] + i / 2);
         vs c0 = low_nibbles(c), c1 = high_nibbles(c);
         for (int m = 0; m < MB; ++m) sums[m][j] += multiply_pairs(c0, low[m]) + multiply_pairs(c1, high[m]);
       }
@@ -99,10 +109,10 @@ static inline __attribute__((always_inline)) void block_sums(const uint8_t* cons
 #if L4J_WIDTH == 16
   if (BITS == 4 && i < n) {  // 32 weights are half a step
     for (int j = 0; j < NB; ++j) {
-      __m256i c = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(w[j] + (k + i) / 2)));
+      __m256i c = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(w[j] + i / 2)));
       __m256i c0 = _mm256_and_si256(c, _mm256_set1_epi16(15)), c1 = _mm256_srli_epi16(c, 4);
       for (int m = 0; m < MB; ++m) {
-        const __m256i* p = reinterpret_cast<const __m256i*>(q[m] + k + i);
+        const __m256i* p = reinterpret_cast<const __m256i*>(q[m] + i);
         __m256i s = _mm256_add_epi32(_mm256_madd_epi16(c0, _mm256_loadu_si256(p)),
                                      _mm256_madd_epi16(c1, _mm256_loadu_si256(p + 1)));
         sums[m][j] += (vi)_mm512_zextsi256_si512(s);
@@ -130,22 +140,17 @@ static inline __attribute__((always_inline)) void block_factors(const uint16_t* 
   }
 }
 
-// Asks for the cache lines that begin in bytes [at, at + n) of a row, p being the address of byte `at`.
-static inline void fetch(const uint8_t* p, int64_t at, int64_t n) {
-  for (int64_t i = -at & 63; i < n; i += 64) _mm_prefetch(reinterpret_cast<const char*>(p + i), _MM_HINT_T0);
-}
-
-// out[m][j] = <row[j] of matrix[j], token[m] of x>; the matrices have one layout, with blocks of 32 if SHORT
-// (unrolled; longer ones lose by it). Rows that
-// many ahead are fetched into the cache: hardware does not look from one short row to the next.
-template <int BITS, bool SHORT, int MB, int NB>
+// out[m][j] = <row[j] of matrix[j], token[m] of x>; the matrices have one layout, with blocks of BLOCK. Rows that many
+// ahead are fetched into the cache, a line for each one read: hardware does not look from one short row to the next.
+template <int BITS, int BLOCK, int MB, int NB>
 static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int64_t (&row)[NB], const QuantRows& x,
                               const int64_t (&token)[MB], int64_t ahead, float (&out)[MB][NB]) {
-  const int64_t kp = matrix[0]->kp, block = SHORT ? 32 : matrix[0]->block, blocks = matrix[0]->blocks;
+  constexpr int kBytes = BLOCK * BITS / 8, kLine = 64;
+  const int64_t kp = matrix[0]->kp, blocks = matrix[0]->blocks, whole = kp / BLOCK, row_bytes = kp * BITS / 8;
   const uint8_t *w[NB], *zeros[NB];
   const uint16_t* scales[NB];
   for (int j = 0; j < NB; ++j) {
-    w[j] = matrix[j]->codes + row[j] * (kp * BITS / 8);
+    w[j] = matrix[j]->codes + row[j] * row_bytes;
     scales[j] = matrix[j]->scales + row[j] * blocks;
     zeros[j] = BITS == 4 ? matrix[j]->zeros + row[j] * blocks : nullptr;
   }
@@ -159,19 +164,32 @@ static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int6
   vf totals[MB][NB];
   clear(totals);
   float factors[MB][NB][kWidth];
-  for (int64_t b0 = 0; b0 < blocks; b0 += kWidth) {
-    block_factors<BITS, MB, NB>(scales, zeros, x_scales, x_offsets, b0, factors, totals);
-    for (int64_t b = b0; b < std::min<int64_t>(blocks, b0 + kWidth); ++b) {
-      vi sums[MB][NB] = {};
-      int64_t k = b * block;
-      for (int j = 0; j < NB; ++j) fetch(w[j] + (k + ahead * kp) * BITS / 8, k * BITS / 8, block * BITS / 8);
-      block_sums<BITS, MB, NB>(w, q, k, SHORT ? 32 : std::min(block, kp - k), sums);
-      for (int m = 0; m < MB; ++m) {
-        for (int j = 0; j < NB; ++j) {
-          totals[m][j] = multiply_add(to_floats(sums[m][j]), splat(factors[m][j][b - b0]), totals[m][j]);
-        }
+  vi sums[MB][NB];
+  auto add_block = [&](int64_t b) {
+    for (int m = 0; m < MB; ++m) {
+      for (int j = 0; j < NB; ++j) {
+        totals[m][j] = multiply_add(to_floats(sums[m][j]), splat(factors[m][j][b]), totals[m][j]);
       }
     }
+  };
+  for (int64_t b0 = 0; b0 < blocks; b0 += kWidth) {
+    block_factors<BITS, MB, NB>(scales, zeros, x_scales, x_offsets, b0, factors, totals);
+    for (int64_t b = b0; b < std::min<int64_t>(whole, b0 + kWidth); ++b) {
+      if (kBytes >= kLine || b % (kLine / kBytes) == 0) {
+        for (int j = 0; j < NB; ++j) {
+          const char* next = reinterpret_cast<const char*>(w[j] + ahead * row_bytes);
+          for (int i = 0; i < kBytes; i += kLine) _mm_prefetch(next + i, _MM_HINT_T0);
+        }
+      }
+      block_sums<BITS, MB, NB>(w, q, BLOCK, sums);
+      for (int j = 0; j < NB; ++j) w[j] += kBytes;
+      for (int m = 0; m < MB; ++m) q[m] += BLOCK;
+      add_block(b - b0);
+    }
+  }
+  if (whole < blocks) {
+    block_sums<BITS, MB, NB>(w, q, kp - whole * BLOCK, sums);
+    add_block(whole % kWidth);
   }
   for (int m = 0; m < MB; ++m) {
     for (int j = 0; j < NB; ++j) out[m][j] = sum(totals[m][j]);
@@ -181,14 +199,14 @@ static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int6
 constexpr int kQuantStreams = 4;
 constexpr int kQuantTokens = 4;
 
-// n <= kQuantTokens tokens against kQuantStreams rows, as many at a time as registers hold; `ahead` is how far each
-// of the rows is from the one it will be followed by.
-template <int BITS, bool SHORT>
+// n <= kQuantTokens tokens against kQuantStreams rows, two at a time; `ahead` is how far each of the rows is from the
+// one it will be followed by.
+template <int BITS, int BLOCK>
 static inline void quant_stream(const QuantMatrix* const (&matrix)[kQuantStreams], const int64_t (&row)[kQuantStreams],
                                 const QuantRows& x, const int64_t* token, int64_t n, int64_t ahead,
                                 float (&out)[kQuantTokens][kQuantStreams]) {
-  auto fours = [&](auto tokens) {
-    constexpr int MB = decltype(tokens)::value, NB = MB == 1 ? 4 : 2;
+  auto pairs = [&](auto tokens) {
+    constexpr int MB = decltype(tokens)::value, NB = 2;
     int64_t t[MB];
     for (int m = 0; m < MB; ++m) t[m] = token[m];
     for (int j = 0; j < kQuantStreams; j += NB) {
@@ -196,7 +214,7 @@ static inline void quant_stream(const QuantMatrix* const (&matrix)[kQuantStreams
       int64_t rows[NB];
       for (int i = 0; i < NB; ++i) some[i] = matrix[j + i], rows[i] = row[j + i];
       float d[MB][NB];
-      quant_dots<BITS, SHORT, MB, NB>(some, rows, x, t, ahead, d);
+      quant_dots<BITS, BLOCK, MB, NB>(some, rows, x, t, ahead, d);
       for (int m = 0; m < MB; ++m) {
         for (int i = 0; i < NB; ++i) out[m][j + i] = d[m][i];
       }
@@ -204,19 +222,28 @@ static inline void quant_stream(const QuantMatrix* const (&matrix)[kQuantStreams
   };
   switch (n) {
     case 1:
-      return fours(std::integral_constant<int, 1>{});
+      return pairs(std::integral_constant<int, 1>{});
     case 2:
-      return fours(std::integral_constant<int, 2>{});
+      return pairs(std::integral_constant<int, 2>{});
     case 3:
-      return fours(std::integral_constant<int, 3>{});
+      return pairs(std::integral_constant<int, 3>{});
     case 4:
-      return fours(std::integral_constant<int, 4>{});
+      return pairs(std::integral_constant<int, 4>{});
   }
 }
 
-// Calls work with the bits of a layout, and whether its blocks are of 32, as constants.
+// Calls work with the bits and the block of a layout as constants.
 template <class Work>
 static inline void with_format(const QuantMatrix& w, Work work) {
-  auto with_bits = [&](auto bits) { w.block == 32 ? work(bits, std::true_type{}) : work(bits, std::false_type{}); };
+  auto with_bits = [&](auto bits) {
+    switch (w.block) {
+      case 32:
+        return work(bits, std::integral_constant<int, 32>{});
+      case 64:
+        return work(bits, std::integral_constant<int, 64>{});
+      case kMaxBlock:
+        return work(bits, std::integral_constant<int, kMaxBlock>{});
+    }
+  };
   w.bits == 8 ? with_bits(std::integral_constant<int, 8>{}) : with_bits(std::integral_constant<int, 4>{});
 }

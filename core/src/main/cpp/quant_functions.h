@@ -11,6 +11,8 @@
 #include "foreach_isa.h"
 #define L4J_KERNELS "quant_kernels.h"
 #include "foreach_isa.h"
+#define L4J_KERNELS "dequantize_kernels.h"
+#include "foreach_isa.h"
 #define L4J_KERNELS "quantizer_kernels.h"
 #include "foreach_isa.h"
 
@@ -33,9 +35,23 @@ static const Table* table = nullptr;
 
 static const QuantMatrix& matrix_at(int64_t address) { return *reinterpret_cast<const QuantMatrix*>(address); }
 
-static QuantRows rows_at(int64_t address, int64_t M, const QuantMatrix& w) {
-  return QuantRows::at(reinterpret_cast<void*>(address), M, w);
-}
+// The calling thread's memory for rounded activations; it grows to the largest asked of it, and ends with the thread.
+struct Scratch {
+  void* memory = nullptr;
+  int64_t bytes = 0;
+
+  bool grow(int64_t wanted) {
+    if (wanted <= bytes) return true;
+    void* larger = std::realloc(memory, wanted);
+    if (larger == nullptr) return false;
+    memory = larger;
+    bytes = wanted;
+    return true;
+  }
+  ~Scratch() { std::free(memory); }
+};
+
+static thread_local Scratch scratch;
 
 }  // namespace l4j::quant
 
@@ -49,14 +65,15 @@ static void l4j_dequantize(int64_t matrix, int64_t out, int64_t ldo, int64_t n0,
   using namespace l4j::quant;
   table->dequantize(matrix_at(matrix), reinterpret_cast<float*>(out), ldo, n0, n1);
 }
-static void l4j_quantize_rows(int64_t matrix, int64_t x, int64_t ldx, int64_t out, int64_t M, int64_t from,
-                              int64_t to) {
+// out[m, n0:n1) = (a w^T)[m, n0:n1) for M rows of activations, which every caller rounds for itself: that is less work
+// than waiting for each other. Returns 0 if there is no memory for them.
+static int l4j_quant_gemm(int64_t matrix, int64_t a, int64_t lda, int64_t out, int64_t ldo, int64_t M, int64_t n0,
+                          int64_t n1) {
   using namespace l4j::quant;
   const l4j::QuantMatrix& w = matrix_at(matrix);
-  table->quantize_rows(w, reinterpret_cast<float*>(x), ldx, rows_at(out, M, w), from, to);
-}
-static void l4j_quant_gemm(int64_t matrix, int64_t x, int64_t out, int64_t ldo, int64_t M, int64_t n0, int64_t n1) {
-  using namespace l4j::quant;
-  const l4j::QuantMatrix& w = matrix_at(matrix);
-  table->quant_gemm(w, rows_at(x, M, w), reinterpret_cast<float*>(out), ldo, M, n0, n1);
+  if (!scratch.grow(l4j::QuantRows::bytes(M, w))) return 0;
+  l4j::QuantRows rows = l4j::QuantRows::at(scratch.memory, M, w);
+  table->quantize_rows(w, reinterpret_cast<float*>(a), lda, rows, 0, M);
+  table->quant_gemm(w, rows, reinterpret_cast<float*>(out), ldo, M, n0, n1);
+  return 1;
 }

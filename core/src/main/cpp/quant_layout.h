@@ -33,6 +33,11 @@ struct QuantRows {
   float* offsets;  // [rows][ld], scale * sum of q
   int64_t kp, ld;
 
+  // The bytes that `rows` rows against w take.
+  static int64_t bytes(int64_t rows, const QuantMatrix& w) {
+    return rows * (w.kp * 2 + (w.blocks + 15) / 16 * 16 * 8);
+  }
+
   // As they lie in memory for `rows` rows against w.
   static QuantRows at(void* memory, int64_t rows, const QuantMatrix& w) {
     int64_t ld = (w.blocks + 15) / 16 * 16;

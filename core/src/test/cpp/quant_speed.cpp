@@ -51,14 +51,13 @@ static void measure(int64_t N, int64_t K, int64_t bits, int64_t block, int round
   std::fill_n(scales.begin(), N * blocks, 0x3c00);
   l4j::QuantMatrix w = {codes, scales.data(), zeros.data(), bits, K, K, block, blocks};
   std::vector<float> x(4 * K, 0.5f), out(4 * N);
-  std::vector<char> rows(4 * (K * 2 + (blocks + 15) / 16 * 16 * 8));
+  std::vector<char> rows(l4j::QuantRows::bytes(4, w));
   std::vector<double> report(3 * 64);
   volatile int64_t sink;
-  l4j_quantize_rows(address(&w), address(x.data()), K, address(rows.data()), 4, 0, 4);
-  double one = best_of(rounds, [&] { l4j_quant_gemm(address(&w), address(rows.data()), address(out.data()), N, 1, 0, N); });
-  double four = best_of(rounds, [&] { l4j_quant_gemm(address(&w), address(rows.data()), address(out.data()), N, 4, 0, N); });
+  double one = best_of(rounds, [&] { l4j_quant_gemm(address(&w), address(x.data()), K, address(out.data()), N, 1, 0, N); });
+  double four = best_of(rounds, [&] { l4j_quant_gemm(address(&w), address(x.data()), K, address(out.data()), N, 4, 0, N); });
   double read = best_of(rounds, [&] { sink = read_all(codes, bytes); });
-  double activations = best_of(20, [&] { l4j_quantize_rows(address(&w), address(x.data()), K, address(rows.data()), 4, 0, 4); });
+  double activations = best_of(20, [&] { l4j::quant::table->quantize_rows(w, x.data(), K, l4j::QuantRows::at(rows.data(), 4, w), 0, 4); });
   double making = best_of(3, [&] { l4j_quantize(l4j::kBF16, address(weights.data()), K, address(&w), 0, address(report.data()), 0, 64); });
   printf("int%ld/%-3ld %6ld x %4ld: 1 token %5.1f GB/s, 4 tokens %5.1f GB/s, plain read %5.1f GB/s, activations %4.1f G/s, quantizer %4.2f GB/s\n",
          (long)bits, (long)block, (long)N, (long)K, bytes / one / 1e9, bytes / four / 1e9, bytes / read / 1e9,

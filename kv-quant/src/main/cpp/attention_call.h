@@ -1,4 +1,4 @@
-// One call of attention, as CpuAttention.java lays it out: 8-byte fields in this order.
+// One call of attention, as CacheCall.java and CpuAttention.java lay it out: 8-byte fields in this order.
 #pragma once
 
 #include <algorithm>
@@ -11,11 +11,8 @@ constexpr int64_t kTileRows = 16;   // query rows that share one reading of the 
 constexpr int64_t kRangeKeys = 512; // keys whose softmax is formed apart, then merged
 
 struct AttentionCall {
-  int64_t type;  // of the pages
-  Pages pages;
-  int64_t head_dim;
-  int64_t length;   // tokens in the cache
-  int64_t queries;  // the last of these positions
+  Cache cache;
+  int64_t queries;  // the last of the cache's positions
   int64_t group;    // query heads for each kv head
   Tokens q;
   Tokens out;
@@ -24,11 +21,12 @@ struct AttentionCall {
   // The query rows of a kv head: row = query * group + head within the group.
   int64_t rows() const { return queries * group; }
   int64_t tiles() const { return (rows() + kTileRows - 1) / kTileRows; }
-  int64_t ranges() const { return (length + kRangeKeys - 1) / kRangeKeys; }
+  int64_t ranges() const { return (cache.length + kRangeKeys - 1) / kRangeKeys; }
+  int64_t position(int64_t row) const { return cache.length - queries + row / group; }
   // How many keys a row sees.
-  int64_t visible(int64_t row) const { return length - queries + row / group + 1; }
+  int64_t visible(int64_t row) const { return position(row) + 1; }
   // Floats of a partial result: maximum and sum of each row, then the outputs.
-  int64_t partial() const { return kTileRows * (2 + pages.row); }
+  int64_t partial() const { return kTileRows * (2 + cache.exact.row); }
 };
 
 // Rows [first, first + count) of a kv head.
@@ -43,6 +41,25 @@ struct Tile {
     int64_t tile = i % 2 == 0 ? i / 2 : n - 1 - i / 2;
     int64_t first = tile * kTileRows;
     return {item / n, first, std::min(kTileRows, call.rows() - first)};
+  }
+};
+
+// The keys of a page that each row of a tile sees: slots [from, to).
+struct Seen {
+  int64_t from[kTileRows];
+  int64_t to[kTileRows];
+  bool any;
+
+  template <class From, class To>
+  static Seen of(const Tile& tile, From from, To to) {
+    Seen seen;
+    seen.any = false;
+    for (int64_t i = 0; i < tile.count; ++i) {
+      seen.from[i] = std::clamp<int64_t>(from(tile.first + i), 0, kPageTokens);
+      seen.to[i] = std::clamp<int64_t>(to(tile.first + i), seen.from[i], kPageTokens);
+      seen.any |= seen.from[i] < seen.to[i];
+    }
+    return seen;
   }
 };
 

@@ -1,14 +1,21 @@
-// Where keys and values lie. A page holds 64 tokens: for each kv head their keys [64, row], then their
-// values [64, row], row being the head dimension padded with zeros to a multiple of 16. PageLayout.java
-// says the same.
+// Where keys and values lie. A page holds 64 tokens.
+//
+// An exact page holds elements: for each kv head its keys [64, row], then its values [64, row], row being the
+// head dimension padded with zeros to a multiple of 16. PageLayout.java says the same.
+//
+// A packed page holds codes: first the keys, then the values, each as units (a kv head, or for keys that are
+// rotated over heads the whole layer), a unit as groups, a group of n channels as codes [64][n * bits / 8],
+// scales [64], zero points [64]. PackedLayout.java says the same; CodeLayout.java tells how codes fill bytes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace l4j::kv {
 
 constexpr int64_t kPageTokens = 64;
 constexpr int64_t kMaxHeadDim = 256;
+constexpr int64_t kMaxSinks = kPageTokens;
 
 inline int64_t padded(int64_t head_dim) { return (head_dim + 15) / 16 * 16; }
 
@@ -34,6 +41,94 @@ struct Tokens {
   int64_t head;
 
   float* at(int64_t t, int64_t h) const { return data + t * token + h * head; }
+};
+
+enum ClipRule { kPaper, kCentered, kPercentile };
+enum ScaleFormat { kLog8, kE4M3, kFp16, kFp32 };
+enum ZeroFormat { kInteger, kFractional, kFloat, kLloydMax };  // the last: a grid without zero points
+
+// One group of a packed page: n channels of 64 tokens.
+struct Group {
+  uint8_t* codes;
+  uint8_t* scales;
+  uint8_t* zeros;
+  int64_t n;
+};
+
+// How the keys or the values of a packed page are coded.
+struct Codec {
+  int64_t bits;
+  int64_t group;  // channels, the last of a unit may have fewer
+  int64_t unit;   // channels that are quantized as one row
+  int64_t offset; // bytes from the start of the page
+  int64_t scale;
+  int64_t zero;
+  int64_t clip_rule;
+  double clip;
+
+  int64_t scale_bytes() const { return scale == kFp32 ? 4 : scale == kFp16 ? 2 : 1; }
+  int64_t zero_bytes() const { return zero == kLloydMax ? 0 : zero == kFloat ? 2 : 1; }
+  int64_t groups() const { return (unit + group - 1) / group; }
+  int64_t size(int64_t g) const { return std::min(group, unit - g * group); }
+  int64_t token_bytes(int64_t n) const { return n * bits / 8; }
+  int64_t group_bytes(int64_t n) const { return kPageTokens * (token_bytes(n) + scale_bytes() + zero_bytes()); }
+  int64_t unit_bytes() const {
+    return (groups() - 1) * group_bytes(group) + group_bytes(size(groups() - 1));
+  }
+  Group at(int64_t page_address, int64_t u, int64_t g) const {
+    int64_t n = size(g);
+    uint8_t* codes = reinterpret_cast<uint8_t*>(page_address) + offset + u * unit_bytes() + g * group_bytes(group);
+    uint8_t* scales = codes + kPageTokens * token_bytes(n);
+    return {codes, scales, scales + kPageTokens * scale_bytes(), n};
+  }
+};
+
+enum Transform { kPlain, kHadamard, kGrouped, kCenteredHadamard };
+
+// The rotary embedding: pairs (j, j + half) of the first 2 * half channels turn by position * w_j. Cosines and
+// sines: [half][64] for positions 0 to 63, then [kBits][half] for the powers of two.
+struct Rope {
+  static constexpr int64_t kBits = 31;
+  const float* table;
+  int64_t half;
+
+  const float* cos_at(int64_t j) const { return table + j * kPageTokens; }
+  const float* sin_at(int64_t j) const { return table + (half + j) * kPageTokens; }
+  const float* cos_bit(int64_t bit) const { return table + 2 * half * kPageTokens + 2 * bit * half; }
+  const float* sin_bit(int64_t bit) const { return cos_bit(bit) + half; }
+};
+
+// The tokens of one sequence in one layer. Each position is read from one of three places, which depends on the
+// query: exact pages while it is recent, the page of sinks, or packed pages. CacheCall.java lays this out in
+// 8-byte fields.
+struct Cache {
+  Pages exact;         // row is that of an exact page
+  int64_t type;        // of its elements
+  int64_t head_dim;
+  int64_t exact_first; // the position at which the table of exact pages begins, a multiple of 64
+  int64_t exact_start; // positions from here on are in exact pages
+  int64_t length;
+  const int64_t* packed;
+  int64_t packed_end;  // positions up to here are packed, or sinks
+  int64_t window;
+  int64_t flush;
+  int64_t sink_page;   // its address in a table of one
+  const int64_t* sink_positions;
+  int64_t sinks;       // how many have left the window
+  int64_t transform;
+  int64_t rotation;    // channels that a rotation of keys over heads mixes
+  const int32_t* order;  // channel i of a stored row is channel order[i] of the rotated one
+  Rope rope;
+  const float* mean;   // [heads][head_dim] of keys before the rotary embedding, where it is taken off
+  Codec key;
+  Codec value;
+
+  // Positions below this are read as quantized (or as sinks) by the query at position t, the others exactly.
+  int64_t border(int64_t t) const {
+    int64_t aged = std::max<int64_t>(t + 1 - window, 0) / flush * flush;
+    return std::min(t + 1, std::max(exact_start, std::min(packed_end, aged)));
+  }
+  bool rotates_heads() const { return transform == kHadamard || transform == kCenteredHadamard; }
 };
 
 }  // namespace l4j::kv

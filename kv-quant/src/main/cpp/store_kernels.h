@@ -1,31 +1,55 @@
-// Tokens into pages and out again. In: F32 rows, rounded to nearest even into the page's type; NaN stays NaN,
-// what F16 cannot hold becomes infinite. Out: widened, exactly. One pass over the elements: the floor is
+// Tokens into exact pages, from exact pages into packed ones, and out again.
+//
+// In: F32 rows, rotated where the format rotates heads, rounded to nearest even into the page's type; NaN stays
+// NaN, what F16 cannot hold becomes infinite. Out: widened, exactly. One pass over the elements: the floor is
 // memory. Padding is zero from the page's birth and is never written.
+//
+// Ageing: a token that leaves the window is quantized from its exact row, or moved to the page of sinks.
+#include "hadamard.h"
+#include "rope.h"
+#include "codec_kernels.h"
+#include "quantize_kernels.h"
 
 static inline void narrow(float x, float* to) { *to = x; }
 static inline void narrow(float x, bf16* to) { *to = to_bf16(x); }
 static inline void narrow(float x, f16* to) { *to = to_f16(x); }
 
+// x less what is null or taken off, rotated.
 template <class E>
-static void append_typed(const kv::Pages& pages, int64_t dim, const kv::Tokens& k, const kv::Tokens& v,
-                         int64_t first, int64_t from, int64_t to) {
+static inline void append_row(const float* x, int64_t dim, bool rotate, const float* less, E* to) {
+  alignas(64) float rotated[kv::kMaxHeadDim];
+  if (rotate) {
+    for (int64_t i = 0; i < dim; ++i) rotated[i] = less == nullptr ? x[i] : x[i] - less[i];
+    hadamard(rotated, dim);
+    x = rotated;
+  }
+  for (int64_t i = 0; i < dim; ++i) narrow(x[i], to + i);
+}
+
+template <class E>
+static void append_typed(const kv::Cache& cache, const kv::Tokens& k, const kv::Tokens& v, int64_t first,
+                         int64_t from, int64_t to) {
+  const kv::Pages& pages = cache.exact;
+  alignas(64) float turns[2 * kv::kMaxHeadDim], mean[kv::kMaxHeadDim];
   for (int64_t t = from; t < to; ++t) {
-    int64_t page = (first + t) / kv::kPageTokens;
+    if (cache.mean != nullptr) turns_at(cache.rope, first + t, turns, turns + cache.rope.half);
+    int64_t page = (first + t - cache.exact_first) / kv::kPageTokens;
     int64_t at = (first + t) % kv::kPageTokens * pages.row;
     for (int64_t h = 0; h < pages.heads; ++h) {
-      E* keys = pages.keys<E>(page, h) + at;
-      E* values = pages.values<E>(page, h) + at;
-      const float* kt = k.at(t, h);
-      const float* vt = v.at(t, h);
-      for (int64_t i = 0; i < dim; ++i) narrow(kt[i], keys + i);
-      for (int64_t i = 0; i < dim; ++i) narrow(vt[i], values + i);
+      if (cache.mean != nullptr) {
+        std::copy_n(cache.mean + h * cache.head_dim, cache.head_dim, mean);
+        turn(mean, turns, turns + cache.rope.half, cache.rope.half);
+      }
+      append_row(k.at(t, h), cache.head_dim, cache.rotates_heads(), cache.mean == nullptr ? nullptr : mean,
+                 pages.keys<E>(page, h) + at);
+      append_row(v.at(t, h), cache.head_dim, cache.transform != kv::kPlain, nullptr, pages.values<E>(page, h) + at);
     }
   }
 }
 
 template <class E>
-static void read_typed(const kv::Pages& pages, int64_t dim, const kv::Tokens& k, const kv::Tokens& v,
-                       int64_t from, int64_t to) {
+static void read_typed(const kv::Cache& cache, const kv::Tokens& k, const kv::Tokens& v, int64_t from, int64_t to) {
+  const kv::Pages& pages = cache.exact;
   for (int64_t t = from; t < to; ++t) {
     int64_t page = t / kv::kPageTokens;
     int64_t at = t % kv::kPageTokens * pages.row;
@@ -34,34 +58,121 @@ static void read_typed(const kv::Pages& pages, int64_t dim, const kv::Tokens& k,
       const E* values = pages.values<E>(page, h) + at;
       float* kt = k.at(t, h);
       float* vt = v.at(t, h);
-      for (int64_t i = 0; i < dim; ++i) kt[i] = value(keys[i]);
-      for (int64_t i = 0; i < dim; ++i) vt[i] = value(values[i]);
+      for (int64_t i = 0; i < cache.head_dim; ++i) kt[i] = value(keys[i]);
+      for (int64_t i = 0; i < cache.head_dim; ++i) vt[i] = value(values[i]);
+    }
+  }
+}
+
+// The exact row of a token goes to another exact page.
+template <class E>
+static void move_token(const kv::Cache& cache, int64_t token, const kv::Pages& to, int64_t slot) {
+  int64_t page = (token - cache.exact_first) / kv::kPageTokens;
+  int64_t row = cache.exact.row, at = token % kv::kPageTokens * row;
+  for (int64_t h = 0; h < cache.exact.heads; ++h) {
+    const E* keys = cache.exact.keys<const E>(page, h) + at;
+    const E* values = cache.exact.values<const E>(page, h) + at;
+    std::copy(keys, keys + row, to.keys<E>(0, h) + slot * row);
+    std::copy(values, values + row, to.values<E>(0, h) + slot * row);
+  }
+}
+
+template <class E>
+static inline void widen(const E* from, int64_t n, float* to) {
+  for (int64_t i = 0; i < n; ++i) to[i] = value(from[i]);
+}
+
+// The keys of a token as one row of the layer: rotated over neighbouring heads, then permuted.
+template <class E>
+static void quantize_grouped_keys(const kv::Cache& cache, int64_t page, int64_t at, int64_t packed, int64_t slot) {
+  static thread_local std::vector<float> rows;
+  int64_t dim = cache.head_dim, n = cache.exact.heads * dim;
+  rows.resize(2 * n);
+  float* rotated = rows.data();
+  float* stored = rotated + n;
+  for (int64_t h = 0; h < cache.exact.heads; ++h) widen(cache.exact.keys<const E>(page, h) + at, dim, rotated + h * dim);
+  for (int64_t i = 0; i < n; i += cache.rotation) hadamard(rotated + i, cache.rotation);
+  for (int64_t i = 0; i < n; ++i) stored[i] = rotated[cache.order[i]];
+  quantize(cache.key, packed, 0, slot, stored);
+}
+
+template <class E>
+static void quantize_token(const kv::Cache& cache, int64_t token) {
+  int64_t page = (token - cache.exact_first) / kv::kPageTokens;
+  int64_t slot = token % kv::kPageTokens, at = slot * cache.exact.row;
+  int64_t packed = cache.packed[token / kv::kPageTokens];
+  float row[kv::kMaxHeadDim];
+  if (cache.transform == kv::kGrouped) quantize_grouped_keys<E>(cache, page, at, packed, slot);
+  for (int64_t h = 0; h < cache.exact.heads; ++h) {
+    if (cache.transform != kv::kGrouped) {
+      widen(cache.exact.keys<const E>(page, h) + at, cache.head_dim, row);
+      quantize(cache.key, packed, h, slot, row);
+    }
+    widen(cache.exact.values<const E>(page, h) + at, cache.head_dim, row);
+    quantize(cache.value, packed, h, slot, row);
+  }
+}
+
+template <class E>
+static void age_typed(const kv::Cache& cache, int64_t from, int64_t to) {
+  const int64_t* end = cache.sink_positions + cache.sinks;
+  for (int64_t token = from; token < to; ++token) {
+    const int64_t* sink = std::lower_bound(cache.sink_positions, end, token);
+    if (sink != end && *sink == token) {
+      kv::Pages to_page{&cache.sink_page, cache.exact.heads, cache.exact.row};
+      move_token<E>(cache, token, to_page, sink - cache.sink_positions);
+    } else {
+      quantize_token<E>(cache, token);
     }
   }
 }
 
 // Positions first + [from, to) = tokens [from, to) of k and v.
-static void append(int type, const kv::Pages& pages, int64_t dim, const kv::Tokens& k, const kv::Tokens& v,
-                   int64_t first, int64_t from, int64_t to) {
-  switch (type) {
+static void append(const kv::Cache& cache, const kv::Tokens& k, const kv::Tokens& v, int64_t first, int64_t from,
+                   int64_t to) {
+  switch (cache.type) {
     case kF32:
-      return append_typed<float>(pages, dim, k, v, first, from, to);
+      return append_typed<float>(cache, k, v, first, from, to);
     case kBF16:
-      return append_typed<bf16>(pages, dim, k, v, first, from, to);
+      return append_typed<bf16>(cache, k, v, first, from, to);
     case kF16:
-      return append_typed<f16>(pages, dim, k, v, first, from, to);
+      return append_typed<f16>(cache, k, v, first, from, to);
   }
 }
 
-// Tokens [from, to) of k and v = positions [from, to).
-static void read(int type, const kv::Pages& pages, int64_t dim, const kv::Tokens& k, const kv::Tokens& v,
-                 int64_t from, int64_t to) {
-  switch (type) {
+// Positions [from, to) leave the exact pages for good.
+static void age(const kv::Cache& cache, int64_t from, int64_t to) {
+  switch (cache.type) {
     case kF32:
-      return read_typed<float>(pages, dim, k, v, from, to);
+      return age_typed<float>(cache, from, to);
     case kBF16:
-      return read_typed<bf16>(pages, dim, k, v, from, to);
+      return age_typed<bf16>(cache, from, to);
     case kF16:
-      return read_typed<f16>(pages, dim, k, v, from, to);
+      return age_typed<f16>(cache, from, to);
   }
+}
+
+// Tokens [from, to) of k and v = positions [from, to), all of them exact.
+static void read(const kv::Cache& cache, const kv::Tokens& k, const kv::Tokens& v, int64_t from, int64_t to) {
+  switch (cache.type) {
+    case kF32:
+      return read_typed<float>(cache, k, v, from, to);
+    case kBF16:
+      return read_typed<bf16>(cache, k, v, from, to);
+    case kF16:
+      return read_typed<f16>(cache, k, v, from, to);
+  }
+}
+
+// The first token in [from, to) that holds NaN or an infinity, or to.
+static int64_t first_non_finite(const kv::Tokens& x, int64_t heads, int64_t dim, int64_t from, int64_t to) {
+  for (int64_t t = from; t < to; ++t) {
+    for (int64_t h = 0; h < heads; ++h) {
+      const float* row = x.at(t, h);
+      float zeros = 0;
+      for (int64_t i = 0; i < dim; ++i) zeros += row[i] * 0;
+      if (!(zeros == 0)) return t;
+    }
+  }
+  return to;
 }

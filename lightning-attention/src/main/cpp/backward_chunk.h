@@ -1,5 +1,5 @@
-// Lightning attention, backward, for one chunk of one head. G = dL/dO; R = dL/dS' is the adjoint of the state that leaves a
-// chunk; P and S as in lightning_forward_kernels.h; dP_ij = G_i . v_j * lambda^(i-j) for j <= i. In a chunk:
+// Lightning attention, backward, for one chunk of one head. G = dL/dO; R = dL/dS' is the adjoint of the state that
+// leaves a chunk; P and S as in lightning_forward_kernels.h; dP_ij = G_i . v_j * lambda^(i-j) for j <= i. In a chunk:
 //
 //   dQ = diag(lambda^(i+1)) G S^T + dP K
 //   dK = diag(lambda^(m-1-j)) V R^T + dP^T Q
@@ -103,10 +103,10 @@ static inline double tile_lag(const vf (&sums)[R][C], const float* rows, int64_t
 
 // Rows i of the result = diag(lambda^(i+1)) G S^T + dP K, and the lag of the first term if it is wanted; S^T may
 // be null for zeros.
-static inline double query_gradients(const BackwardHead& h, const BackwardChunk& x, const float* st, int64_t m,
-                                     const Powers& powers) {
+static inline double query_gradients(Ahead& ahead, const BackwardHead& h, const BackwardChunk& x, const float* st,
+                                     int64_t m, const Powers& powers) {
   double lag = 0;
-  for_tiles(m, padded(h.Dk), [&](auto R, auto C, int64_t i, int64_t d) __attribute__((always_inline)) {
+  for_tiles(ahead, m, padded(h.Dk), [&](auto R, auto C, int64_t i, int64_t d) __attribute__((always_inline)) {
     vf sums[R.value][C.value];
     clear(sums);
     if (st != nullptr) {
@@ -127,11 +127,11 @@ static inline double query_gradients(const BackwardHead& h, const BackwardChunk&
 
 // Rows j of the result = diag(lambda^(m-1-j)) left right + p^T below, tile by tile; returns the lag of the first
 // term against `rows` if they are given. `right` may be null for zeros.
-static inline double adjoint_outputs(const float* left, int64_t ldl, const float* right, int64_t depth,
-                                     const float* p, const float* below, int64_t width, int64_t m,
+static inline double adjoint_outputs(Ahead& ahead, const float* left, int64_t ldl, const float* right,
+                                     int64_t depth, const float* p, const float* below, int64_t width, int64_t m,
                                      const Powers& powers, const float* rows, float* result, int64_t n) {
   double lag = 0;
-  for_tiles(m, padded(n), [&](auto R, auto C, int64_t j, int64_t d) __attribute__((always_inline)) {
+  for_tiles(ahead, m, padded(n), [&](auto R, auto C, int64_t j, int64_t d) __attribute__((always_inline)) {
     vf sums[R.value][C.value];
     clear(sums);
     if (right != nullptr) {
@@ -168,8 +168,9 @@ static inline double chunk_lag(const BackwardHead& h, const BackwardChunk& x, co
 }
 
 // dK and dV of tokens t to t + m, given the adjoint R of the state behind them (null for zeros).
-static inline double key_value_gradients(const BackwardHead& h, const BackwardChunk& x, const Powers& powers,
-                                         const float* r, const float* state, int64_t t, int64_t m) {
+static inline double key_value_gradients(Ahead& ahead, const BackwardHead& h, const BackwardChunk& x,
+                                         const Powers& powers, const float* r, const float* state, int64_t t,
+                                         int64_t m) {
   double lag = 0;
   load_rows(h.k, t, m, h.Dk, h.as_is, x.k);
   load_rows(h.v, t, m, h.Dv, h.as_is, x.v);
@@ -177,15 +178,15 @@ static inline double key_value_gradients(const BackwardHead& h, const BackwardCh
   transpose(x.v, m, h.Dv, x.dv, x.vt, kTokens);
   if (r != nullptr) transpose(r, h.Dk, h.Dv, x.dv, x.transposed, x.dk);
   const float* rt = r == nullptr ? nullptr : x.transposed;
-  lower_product(x.q, x.dk, x.kt, h.Dk, m, x.p);
-  lower_product(x.g, x.dv, x.vt, h.Dv, m, x.dp);
+  lower_product(ahead, x.q, x.dk, x.kt, h.Dk, m, x.p);
+  lower_product(ahead, x.g, x.dv, x.vt, h.Dv, m, x.dp);
   decay_lower(x.p, m, powers);
   if (state != nullptr) lag += chunk_lag(h, x, state, rt, m);
   decay_lower(x.dp, m, powers);
   const float* rows = state == nullptr ? nullptr : x.k;
-  lag += adjoint_outputs(x.v, x.dv, rt, h.Dv, x.dp, x.q, x.dk, m, powers, rows, x.result, h.Dk);
+  lag += adjoint_outputs(ahead, x.v, x.dv, rt, h.Dv, x.dp, x.q, x.dk, m, powers, rows, x.result, h.Dk);
   finish_rows(x.result, x.dk, h.k, h.dk, t, m, h.Dk, h.as_is);
-  adjoint_outputs(x.k, x.dk, r, h.Dk, x.p, x.g, x.dv, m, powers, nullptr, x.result, h.Dv);
+  adjoint_outputs(ahead, x.k, x.dk, r, h.Dk, x.p, x.g, x.dv, m, powers, nullptr, x.result, h.Dv);
   finish_rows(x.result, x.dv, h.v, h.dv, t, m, h.Dv, h.as_is);
   return lag;
 }

@@ -71,43 +71,46 @@ struct Count {
 
 // `tiles` tiles of R rows from row r on.
 template <int R, int C, class Tile>
-static inline void tiles_of(int64_t tiles, int64_t& r, int64_t column, Tile&& tile) {
-  for (int64_t i = 0; i < tiles; ++i, r += R) tile(Count<R>{}, Count<C>{}, r, column);
+static inline void tiles_of(Ahead& ahead, int64_t tiles, int64_t& r, int64_t column, Tile&& tile) {
+  for (int64_t i = 0; i < tiles; ++i, r += R) {
+    ahead.fetch();
+    tile(Count<R>{}, Count<C>{}, r, column);
+  }
 }
 
 template <int C, class Tile>
-static inline void tiles_of(int64_t height, int64_t tiles, int64_t& r, int64_t column, Tile&& tile) {
+static inline void tiles_of(Ahead& ahead, int64_t height, int64_t tiles, int64_t& r, int64_t column, Tile&& tile) {
   switch (height) {
-    case 6: return tiles_of<6, C>(tiles, r, column, tile);
-    case 5: return tiles_of<5, C>(tiles, r, column, tile);
-    case 4: return tiles_of<4, C>(tiles, r, column, tile);
-    case 3: return tiles_of<3, C>(tiles, r, column, tile);
-    case 2: return tiles_of<2, C>(tiles, r, column, tile);
-    case 1: return tiles_of<1, C>(tiles, r, column, tile);
+    case 6: return tiles_of<6, C>(ahead, tiles, r, column, tile);
+    case 5: return tiles_of<5, C>(ahead, tiles, r, column, tile);
+    case 4: return tiles_of<4, C>(ahead, tiles, r, column, tile);
+    case 3: return tiles_of<3, C>(ahead, tiles, r, column, tile);
+    case 2: return tiles_of<2, C>(ahead, tiles, r, column, tile);
+    case 1: return tiles_of<1, C>(ahead, tiles, r, column, tile);
   }
 }
 
 // As few tiles as possible, of heights that differ by one at most: 32 rows as 6 6 5 5 5 5. A tile of two rows
 // would have too few sums under way to hide the latency of a multiply-add.
 template <int C, class Tile>
-static inline void tile_rows(int64_t rows, int64_t column, Tile&& tile) {
+static inline void tile_rows(Ahead& ahead, int64_t rows, int64_t column, Tile&& tile) {
   int64_t tiles = (rows + kRows - 1) / kRows;
   if (tiles == 0) return;
   int64_t low = rows / tiles, higher = rows % tiles, r = 0;
-  tiles_of<C>(low + 1, higher, r, column, tile);
-  tiles_of<C>(low, tiles - higher, r, column, tile);
+  tiles_of<C>(ahead, low + 1, higher, r, column, tile);
+  tiles_of<C>(ahead, low, tiles - higher, r, column, tile);
 }
 
 // Calls tile(Count<R>, Count<C>, first row, first column) so that rows x columns are covered once; columns is
-// a multiple of the vector width.
+// a multiple of the vector width. Before each tile some lines of the next chunk are fetched.
 template <class Tile>
-static inline void for_tiles(int64_t rows, int64_t columns, Tile&& tile) {
+static inline void for_tiles(Ahead& ahead, int64_t rows, int64_t columns, Tile&& tile) {
   int64_t c = 0;
-  for (; c + kColumns * kWidth <= columns; c += kColumns * kWidth) tile_rows<kColumns>(rows, c, tile);
+  for (; c + kColumns * kWidth <= columns; c += kColumns * kWidth) tile_rows<kColumns>(ahead, rows, c, tile);
   if constexpr (kColumns > 2) {
-    for (; c + 2 * kWidth <= columns; c += 2 * kWidth) tile_rows<2>(rows, c, tile);
+    for (; c + 2 * kWidth <= columns; c += 2 * kWidth) tile_rows<2>(ahead, rows, c, tile);
   }
-  for (; c < columns; c += kWidth) tile_rows<1>(rows, c, tile);
+  for (; c < columns; c += kWidth) tile_rows<1>(ahead, rows, c, tile);
 }
 
 // The first n elements of a row of sums that starts at a column; the rest is padding.
@@ -124,8 +127,9 @@ static inline void store_row(float* to, const vf (&sums)[C], int64_t column, int
 }
 
 // p[i][j] = a[i] . bt[.][j] for the tiles that touch j <= i; the rest of p is arbitrary.
-static inline void lower_product(const float* a, int64_t lda, const float* bt, int64_t depth, int64_t m, float* p) {
-  for_tiles(m, padded(m), [=](auto R, auto C, int64_t i, int64_t j) __attribute__((always_inline)) {
+static inline void lower_product(Ahead& ahead, const float* a, int64_t lda, const float* bt, int64_t depth, int64_t m,
+                                 float* p) {
+  for_tiles(ahead, m, padded(m), [=](auto R, auto C, int64_t i, int64_t j) __attribute__((always_inline)) {
     if (j >= i + R.value) return;
     vf sums[R.value][C.value];
     clear(sums);
@@ -139,7 +143,8 @@ static inline void lower_product(const float* a, int64_t lda, const float* bt, i
 // p[i][j] *= lambda^(i - j) for j <= i.
 static inline void decay_lower(float* p, int64_t m, const Powers& powers) {
   for (int64_t i = 0; i < m; ++i) {
-    for (int64_t j = 0; j <= i; j += kWidth) store(p + i * kTokens + j, load(p + i * kTokens + j) * load(powers.row(i) + j));
+    float* row = p + i * kTokens;
+    for (int64_t j = 0; j <= i; j += kWidth) store(row + j, load(row + j) * load(powers.row(i) + j));
   }
 }
 
@@ -168,11 +173,12 @@ struct Carried {
 // local = lambda^m local + a^T b over m tokens (without the first term if this chunk is the first), and
 // total = local + lambda^since base, where `since` counts from the start of the segment; a [m][rows] (already
 // weighted by lambda^(m-1-j) or so), b [m][columns].
-static inline void advance(const Carried& s, int64_t rows, int64_t columns, double log_decay, bool first,
-                           int64_t since, const float* a, int64_t lda, const float* b, int64_t ldb, int64_t m) {
+static inline void advance(Ahead& ahead, const Carried& s, int64_t rows, int64_t columns, double log_decay,
+                           bool first, int64_t since, const float* a, int64_t lda, const float* b, int64_t ldb,
+                           int64_t m) {
   Factor decay(log_decay, m);
   float fade = static_cast<float>(std::exp(log_decay * since));
-  for_tiles(rows, columns, [=](auto R, auto C, int64_t d, int64_t e) __attribute__((always_inline)) {
+  for_tiles(ahead, rows, columns, [=](auto R, auto C, int64_t d, int64_t e) __attribute__((always_inline)) {
     vf sums[R.value][C.value];
     clear(sums);
     add_product(sums, a + d, 1, lda, b + e, ldb, m);

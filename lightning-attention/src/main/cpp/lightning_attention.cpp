@@ -8,6 +8,8 @@
 #include "tiles.h"
 #define L4J_KERNELS "chunk_rows.h"
 #include "foreach_isa.h"
+#define L4J_KERNELS "ahead.h"
+#include "foreach_isa.h"
 #define L4J_KERNELS "chunk_tiles.h"
 #include "foreach_isa.h"
 #define L4J_KERNELS "lightning_forward_kernels.h"

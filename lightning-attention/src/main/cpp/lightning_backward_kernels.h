@@ -1,5 +1,32 @@
 // The two scans of lightning attention's backward pass; the formulas stand in backward_chunk.h.
 
+// What the forward scan reads and writes from token t on.
+static inline Ahead scan_ahead(const BackwardHead& h, int64_t t, bool gradients) {
+  int64_t m = std::min(kChunk, h.T - t);
+  Ahead ahead;
+  ahead.add(h.k, t, m, h.Dk);
+  ahead.add(h.v, t, m, h.Dv);
+  if (!gradients) return ahead;
+  ahead.add(h.g, t, m, h.Dv);
+  if (h.grad_log != nullptr || h.as_query.with_silu) ahead.add(h.q, t, m, h.Dk);
+  ahead.add(h.dq, t, m, h.Dk);
+  return ahead;
+}
+
+// What the backward scan reads and writes for the m tokens before token t.
+static inline Ahead adjoints_ahead(const BackwardHead& h, int64_t t) {
+  int64_t m = std::min(kChunk, t);
+  Ahead ahead;
+  ahead.add(h.q, t - m, m, h.Dk);
+  ahead.add(h.g, t - m, m, h.Dv);
+  if (!h.with_dkv) return ahead;
+  ahead.add(h.k, t - m, m, h.Dk);
+  ahead.add(h.v, t - m, m, h.Dv);
+  ahead.add(h.dk, t - m, m, h.Dk);
+  ahead.add(h.dv, t - m, m, h.Dv);
+  return ahead;
+}
+
 // The forward scan of a segment: dQ if `gradients`, and into `kept`, if given, S^T [Dv][dk] before each chunk.
 static double scan_states(const BackwardHead& h, const BackwardChunk& x, const Powers& powers, Carried& s,
                           int64_t segment, bool gradients, float* kept) {
@@ -8,6 +35,7 @@ static double scan_states(const BackwardHead& h, const BackwardChunk& x, const P
   for (int64_t t = from; t < to; t += kChunk) {
     int64_t m = std::min(kChunk, to - t);
     const float* before = s.sum(t == from);
+    Ahead ahead = scan_ahead(h, t + m, gradients);
     if (kept != nullptr) {
       float* at = kept + (t - from) / kChunk * size;
       before == nullptr ? std::memset(at, 0, size * 4) : std::memcpy(at, before, size * 4);
@@ -18,14 +46,14 @@ static double scan_states(const BackwardHead& h, const BackwardChunk& x, const P
       if (h.grad_log != nullptr) load_rows(h.q, t, m, h.Dk, h.as_query, x.q);
       load_rows(h.g, t, m, h.Dv, Reading{false, 1}, x.g);
       transpose(x.v, m, h.Dv, x.dv, x.vt, kTokens);
-      lower_product(x.g, x.dv, x.vt, h.Dv, m, x.dp);
+      lower_product(ahead, x.g, x.dv, x.vt, h.Dv, m, x.dp);
       decay_lower(x.dp, m, powers);
-      lag += query_gradients(h, x, before, m, powers);
+      lag += query_gradients(ahead, h, x, before, m, powers);
       finish_rows(x.result, x.dk, h.q, h.dq, t, m, h.Dk, h.as_query);
     }
     // The keys are scaled, as in the forward pass: the states are the same bits.
     scale_rows(x.k, m, h.Dk, powers.up + m - 1, -1);
-    advance(s, h.Dv, padded(h.Dk), h.log_decay, t == from, t + m - from, x.v, x.dv, x.k, x.dk, m);
+    advance(ahead, s, h.Dv, padded(h.Dk), h.log_decay, t == from, t + m - from, x.v, x.dv, x.k, x.dk, m);
   }
   s.enter_next();
   return lag;
@@ -39,12 +67,13 @@ static double scan_adjoints(const BackwardHead& h, const BackwardChunk& x, const
   for (int64_t c = (to - from - 1) / kChunk; c >= 0; --c) {
     int64_t t = from + c * kChunk, m = std::min(kChunk, to - t);
     bool first = t + m == to;
+    Ahead ahead = adjoints_ahead(h, t);
     load_rows(h.q, t, m, h.Dk, h.as_query, x.q);
     load_rows(h.g, t, m, h.Dv, Reading{false, 1}, x.g);
     const float* state = kept == nullptr ? nullptr : kept + c * h.Dv * x.dk;
-    if (h.with_dkv) lag += key_value_gradients(h, x, powers, r.sum(first), state, t, m);
+    if (h.with_dkv) lag += key_value_gradients(ahead, h, x, powers, r.sum(first), state, t, m);
     scale_rows(x.q, m, h.Dk, powers.up + 1, 1);
-    advance(r, h.Dk, padded(h.Dv), h.log_decay, first, to - t, x.q, x.dk, x.g, x.dv, m);
+    advance(ahead, r, h.Dk, padded(h.Dv), h.log_decay, first, to - t, x.q, x.dk, x.g, x.dv, m);
   }
   r.enter_next();
   return lag;

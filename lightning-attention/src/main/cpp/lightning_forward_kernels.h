@@ -54,9 +54,9 @@ struct ForwardChunk {
 };
 
 // O = diag(lambda^(i+1)) Q S + P V; S may be null for zeros.
-static inline void chunk_outputs(const PrefillHead& h, const ForwardChunk& x, const float* s, int64_t m,
+static inline void chunk_outputs(Ahead& ahead, const PrefillHead& h, const ForwardChunk& x, const float* s, int64_t m,
                                  const Powers& powers, float* out, int64_t ldo) {
-  for_tiles(m, padded(h.Dv), [&](auto R, auto C, int64_t i, int64_t e) __attribute__((always_inline)) {
+  for_tiles(ahead, m, padded(h.Dv), [&](auto R, auto C, int64_t i, int64_t e) __attribute__((always_inline)) {
     vf sums[R.value][C.value];
     clear(sums);
     if (s != nullptr) {
@@ -72,16 +72,16 @@ static inline void chunk_outputs(const PrefillHead& h, const ForwardChunk& x, co
 }
 
 // The outputs of tokens t to t + m; k and v are loaded.
-static inline void write_outputs(const PrefillHead& h, const ForwardChunk& x, const float* s, int64_t t, int64_t m,
-                                 const Powers& powers) {
+static inline void write_outputs(Ahead& ahead, const PrefillHead& h, const ForwardChunk& x, const float* s, int64_t t,
+                                 int64_t m, const Powers& powers) {
   load_rows(h.q, t, m, h.Dk, h.as_query, x.q);
   transpose(x.k, m, h.Dk, x.dk, x.kt, kTokens);
-  lower_product(x.q, x.dk, x.kt, h.Dk, m, x.p);
+  lower_product(ahead, x.q, x.dk, x.kt, h.Dk, m, x.p);
   decay_lower(x.p, m, powers);
   if (h.out.type == kF32) {
-    chunk_outputs(h, x, s, m, powers, reinterpret_cast<float*>(h.out.row(t)), h.out.stride);
+    chunk_outputs(ahead, h, x, s, m, powers, reinterpret_cast<float*>(h.out.row(t)), h.out.stride);
   } else {
-    chunk_outputs(h, x, s, m, powers, x.o, x.dv);
+    chunk_outputs(ahead, h, x, s, m, powers, x.o, x.dv);
     store_rows(x.o, h.out, t, m, h.Dv);
   }
 }
@@ -111,6 +111,19 @@ static inline void walk(const PrefillHead& h, Carried& s, int64_t longest, Chunk
   if (h.final != nullptr) store_or_clear(s.base, h.final, h.ld, h.Dk, h.Dv);
 }
 
+// What the chunk that starts at token t reads and writes.
+static inline Ahead rows_ahead(const PrefillHead& h, int64_t t) {
+  int64_t m = std::min(kChunk, h.T - t);
+  Ahead ahead;
+  ahead.add(h.k, t, m, h.Dk);
+  ahead.add(h.v, t, m, h.Dv);
+  if (h.with_out) {
+    ahead.add(h.q, t, m, h.Dk);
+    ahead.add(h.out, t, m, h.Dv);
+  }
+  return ahead;
+}
+
 // All tokens of a head through scratch memory.
 static void prefill_head(const PrefillHead& h, ForwardChunk& x) {
   Powers powers(h.log_decay, std::min(h.T, kChunk));
@@ -122,9 +135,10 @@ static void prefill_head(const PrefillHead& h, ForwardChunk& x) {
   walk(h, s, kChunk, [&](int64_t t, int64_t m, int64_t before) {
     load_rows(h.k, t, m, h.Dk, h.as_is, x.k);
     load_rows(h.v, t, m, h.Dv, h.as_is, x.v);
-    if (h.with_out) write_outputs(h, x, s.sum(before == 0), t, m, powers);
+    Ahead ahead = rows_ahead(h, t + m);
+    if (h.with_out) write_outputs(ahead, h, x, s.sum(before == 0), t, m, powers);
     scale_rows(x.k, m, h.Dk, powers.up + m - 1, -1);
-    advance(s, h.Dk, padded(h.Dv), h.log_decay, before == 0, before + m, x.k, x.dk, x.v, x.dv, m);
+    advance(ahead, s, h.Dk, padded(h.Dv), h.log_decay, before == 0, before + m, x.k, x.dk, x.v, x.dv, m);
   });
 }
 

@@ -1,5 +1,4 @@
-// SwiGLU experts over few tokens each (decode), and the small operators around the matrix products of many
-// (prefill).
+// SwiGLU experts over few tokens each (decode), and the small operators around experts.
 //
 //   h = silu(W1 x) * (W3 x)      W1, W3 [I, H]         y = W2 h      W2 [H, I]
 //
@@ -158,13 +157,6 @@ static void down(int wtype, const Expert* experts, const float* hidden, int64_t 
 static void gather(const float* x, int64_t ldx, const int32_t* pairs, int64_t slots, int64_t H, float* rows,
                    int64_t from, int64_t to) {
   for (int64_t i = from; i < to; ++i) std::memcpy(rows + i * H, x + pairs[i] / slots * ldx, H * sizeof(float));
-}
-
-// gate = silu(gate) * up over elements [from, to).
-static void swiglu(float* gate, const float* up, int64_t from, int64_t to) {
-  for (int64_t i = from; i < to; i += kWidth) {
-    store_next(gate + i, silu(load_next(gate + i, to - i)) * load_next(up + i, to - i), to - i);
-  }
 }
 
 // out[t] = sum_s weight[t, s] y[position of (t, s)], s = 0, 1, ... over pairs not dropped; without weights they

@@ -10,6 +10,7 @@
 #define L4J_KERNELS "experts_backward_kernels.h"
 #include "foreach_isa.h"
 #include "quant_experts_functions.h"
+#include "prefill_functions.h"
 
 namespace l4j::moe {
 
@@ -20,7 +21,6 @@ struct Table {
   decltype(&avx2::gate_up) gate_up;
   decltype(&avx2::down) down;
   decltype(&avx2::gather) gather;
-  decltype(&avx2::swiglu) swiglu;
   decltype(&avx2::combine) combine;
   decltype(&avx2::mix) mix;
   decltype(&avx2::scaled_rows) scaled_rows;
@@ -29,10 +29,10 @@ struct Table {
 
 constexpr Table kTables[] = {
     {},
-    {avx2::route, avx2::route_backward, avx2::jitter, avx2::gate_up, avx2::down, avx2::gather, avx2::swiglu,
-     avx2::combine, avx2::mix, avx2::scaled_rows, avx2::swiglu_backward},
+    {avx2::route, avx2::route_backward, avx2::jitter, avx2::gate_up, avx2::down, avx2::gather, avx2::combine,
+     avx2::mix, avx2::scaled_rows, avx2::swiglu_backward},
     {avx512::route, avx512::route_backward, avx512::jitter, avx512::gate_up, avx512::down, avx512::gather,
-     avx512::swiglu, avx512::combine, avx512::mix, avx512::scaled_rows, avx512::swiglu_backward},
+     avx512::combine, avx512::mix, avx512::scaled_rows, avx512::swiglu_backward},
 };
 
 static const Table* table = nullptr;
@@ -49,6 +49,7 @@ static int l4j_moe_init(int isa) {
   int best = l4j::best_isa();
   l4j::moe::table = l4j::table_for(l4j::moe::kTables, isa, best);
   l4j::moe_quant::table = l4j::table_for(l4j::moe_quant::kTables, isa, best);
+  l4j::moe_prefill::table = l4j::table_for(l4j::moe_prefill::kTables, isa, best);
   return best;
 }
 
@@ -88,10 +89,6 @@ static void l4j_moe_gather(int64_t x, int64_t ldx, int64_t pairs, int64_t slots,
                            int64_t from, int64_t to) {
   using namespace l4j::moe;
   table->gather(at<float>(x), ldx, at<int32_t>(pairs), slots, H, at<float>(rows), from, to);
-}
-static void l4j_moe_swiglu(int64_t gate, int64_t up, int64_t from, int64_t to) {
-  using namespace l4j::moe;
-  table->swiglu(at<float>(gate), at<float>(up), from, to);
 }
 static void l4j_moe_combine(int64_t y, int64_t positions, int64_t slots, int64_t weight, int64_t ldw, int64_t H,
                             int64_t out, int64_t ldo, int64_t t0, int64_t t1) {

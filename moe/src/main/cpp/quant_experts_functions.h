@@ -13,6 +13,8 @@
 #include "foreach_isa.h"
 #define L4J_KERNELS "quant_experts_kernels.h"
 #include "foreach_isa.h"
+#define L4J_KERNELS "dequantize_kernels.h"
+#include "foreach_isa.h"
 
 namespace l4j::moe_quant {
 

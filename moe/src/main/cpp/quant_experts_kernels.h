@@ -9,7 +9,7 @@
 static inline const QuantMatrix* quant_matrix(const void* p) { return static_cast<const QuantMatrix*>(p); }
 
 // hidden[pair, i0:i1) of one expert.
-template <int BITS, bool SHORT>
+template <int BITS, int BLOCK>
 static void quant_gate_up_rows(const Expert& e, const QuantRows& x, const int32_t* pairs, int64_t slots, int64_t I,
                                float* hidden, int64_t i0, int64_t i1) {
   constexpr int64_t kRows = kQuantStreams / 2;
@@ -21,7 +21,7 @@ static void quant_gate_up_rows(const Expert& e, const QuantRows& x, const int32_
       int64_t n = std::min<int64_t>(kQuantTokens, e.count - p), token[kQuantTokens];
       for (int64_t j = 0; j < n; ++j) token[j] = pairs[e.first + p + j] / slots;
       float d[kQuantTokens][kQuantStreams];
-      quant_stream<BITS, SHORT>(matrix, row, x, token, n, kRows, d);
+      quant_stream<BITS, BLOCK>(matrix, row, x, token, n, kRows, d);
       for (int64_t j = 0; j < n; ++j) {
         vf g{}, u{};
         for (int64_t r = 0; r < kRows; ++r) g[r] = d[j][2 * r], u[r] = d[j][2 * r + 1];
@@ -32,7 +32,7 @@ static void quant_gate_up_rows(const Expert& e, const QuantRows& x, const int32_
 }
 
 // y[pair, h0:h1) of one expert.
-template <int BITS, bool SHORT>
+template <int BITS, int BLOCK>
 static void quant_down_rows(const Expert& e, const QuantRows& hidden, int64_t H, float* y, int64_t h0, int64_t h1) {
   const QuantMatrix* down = quant_matrix(e.down);
   const QuantMatrix* matrix[kQuantStreams] = {down, down, down, down};
@@ -43,7 +43,7 @@ static void quant_down_rows(const Expert& e, const QuantRows& hidden, int64_t H,
       int64_t n = std::min<int64_t>(kQuantTokens, e.count - p), at = e.first + p;
       int64_t token[kQuantTokens] = {at, at + 1, at + 2, at + 3};
       float d[kQuantTokens][kQuantStreams];
-      quant_stream<BITS, SHORT>(matrix, row, hidden, token, n, kQuantStreams, d);
+      quant_stream<BITS, BLOCK>(matrix, row, hidden, token, n, kQuantStreams, d);
       for (int64_t j = 0; j < n; ++j) std::memcpy(y + (at + j) * H + h, d[j], rows * sizeof(float));
     }
   }
@@ -51,17 +51,17 @@ static void quant_down_rows(const Expert& e, const QuantRows& hidden, int64_t H,
 
 static void quant_gate_up(const Expert* experts, const QuantRows& x, const int32_t* pairs, int64_t slots, int64_t I,
                           float* hidden, int64_t from, int64_t to) {
-  with_format(*quant_matrix(experts->gate), [&](auto bits, auto is_short) {
+  with_format(*quant_matrix(experts->gate), [&](auto bits, auto block) {
     for_expert_rows(experts, I, from, to, [&](const Expert& e, int64_t i0, int64_t i1) {
-      quant_gate_up_rows<bits(), is_short()>(e, x, pairs, slots, I, hidden, i0, i1);
+      quant_gate_up_rows<bits(), block()>(e, x, pairs, slots, I, hidden, i0, i1);
     });
   });
 }
 
 static void quant_down(const Expert* experts, const QuantRows& hidden, int64_t H, float* y, int64_t from, int64_t to) {
-  with_format(*quant_matrix(experts->down), [&](auto bits, auto is_short) {
+  with_format(*quant_matrix(experts->down), [&](auto bits, auto block) {
     for_expert_rows(experts, H, from, to, [&](const Expert& e, int64_t h0, int64_t h1) {
-      quant_down_rows<bits(), is_short()>(e, hidden, H, y, h0, h1);
+      quant_down_rows<bits(), block()>(e, hidden, H, y, h0, h1);
     });
   });
 }

@@ -10,7 +10,9 @@ import io.github.lightning4j.core.internal.QuantKernels;
 import io.github.lightning4j.core.internal.ReferenceGemm;
 import io.github.lightning4j.core.quant.QuantizedMatrix;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Set;
+import java.util.function.IntToLongFunction;
 
 /**
  * The matrix product of a linear layer without bias.
@@ -82,6 +84,53 @@ public final class Gemm {
    * @throws IllegalArgumentException if types, shapes, strides or devices do not fit
    */
   public void multiply(Tensor a, Tensor w, Tensor out) {
+    check(a, w, out);
+    if (a.size(0) > 0) {
+      GemmKernel kernel = kernel(a.size(0));
+      Threads.forRanges(w.size(0), grain(a), (from, to) -> kernel.multiply(a, w, out, from, to));
+    }
+  }
+
+  /**
+   * Computes {@code out[i] = a w[i]^T} for several weights, which the threads share out among them
+   * at once: for few rows they would otherwise wait for each other after each.
+   *
+   * @param a as above
+   * @param w as above, each
+   * @param out as many, as above, each; must not overlap each other
+   * @throws IllegalArgumentException as above, or if there are not as many outputs as weights
+   */
+  public void multiplyAll(Tensor a, List<Tensor> w, List<Tensor> out) {
+    checkSame(w, out);
+    for (int i = 0; i < w.size(); i++) {
+      check(a, w.get(i), out.get(i));
+    }
+    if (a.size(0) > 0) {
+      GemmKernel kernel = kernel(a.size(0));
+      long[] ends = ends(a, w.size(), i -> w.get(i).size(0));
+      spread(
+          a,
+          ends,
+          (i, from, to) ->
+              kernel.multiply(a, w.get(i), out.get(i), from, Math.min(to, w.get(i).size(0))));
+    }
+  }
+
+  private static void checkSame(List<?> w, List<Tensor> out) {
+    checkArgument(
+        w.size() == out.size() && !w.isEmpty(),
+        "out: expected one for each of %s weights, got %s",
+        w.size(),
+        out.size());
+    for (int i = 1; i < out.size(); i++) {
+      for (int j = 0; j < i; j++) {
+        checkArgument(
+            !Checks.overlap(out.get(i), out.get(j)), "out[%s]: must not overlap out[%s]", i, j);
+      }
+    }
+  }
+
+  private static void check(Tensor a, Tensor w, Tensor out) {
     Checks.matrix("a", a, DType.F32);
     Checks.matrix("w", w, WEIGHTS);
     Checks.matrix("out", out, DType.F32);
@@ -92,14 +141,54 @@ public final class Gemm {
     Checks.sameDevice("out", out, "a", a);
     checkArgument(
         !Checks.overlap(out, a) && !Checks.overlap(out, w), "out: must not overlap a or w");
-    if (a.size(0) == 0) {
-      return;
+  }
+
+  /** Output columns worth handing out, in whole blocks. */
+  private static long grain(Tensor a) {
+    long columns = Math.max(1, GRAIN / Math.max(1, a.size(0) * a.size(1)));
+    return blocks(a, columns);
+  }
+
+  /**
+   * Rounds up to blocks. The own kernels go over 8 rows of weights at a time for one row of
+   * activations, 3 or 4 for more; the others widen panels of 64, which must be the same for any
+   * number of threads, or last bits differ.
+   */
+  private static long blocks(Tensor a, long columns) {
+    long block = a.size(0) > SMALL ? DnnlGemm.PANEL : a.size(0) >= 4 ? 48 : 16;
+    return (columns + block - 1) / block * block;
+  }
+
+  /** Where each of several matrices ends on the line of their rows, in whole blocks. */
+  private static long[] ends(Tensor a, int count, IntToLongFunction rows) {
+    long[] ends = new long[count];
+    long end = 0;
+    for (int i = 0; i < count; i++) {
+      end += blocks(a, rows.applyAsLong(i));
+      ends[i] = end;
     }
-    GemmKernel kernel = kernel(a.size(0));
-    long grain = Math.max(1, GRAIN / Math.max(1, a.size(0) * a.size(1)));
-    // Blocks of 48 columns suit both kernels (3 and 16 at a time).
-    long rounded = (grain + 47) / 48 * 48;
-    Threads.forRanges(w.size(0), rounded, (from, to) -> kernel.multiply(a, w, out, from, to));
+    return ends;
+  }
+
+  /** A stretch of the output columns of one of several products. */
+  @FunctionalInterface
+  private interface Part {
+    void run(int product, long from, long to);
+  }
+
+  /** Runs all parts; a matrix is padded to whole blocks, so a part may reach beyond its rows. */
+  private static void spread(Tensor a, long[] ends, Part part) {
+    Threads.forRanges(
+        ends[ends.length - 1],
+        grain(a),
+        (from, to) -> {
+          for (int i = 0; i < ends.length; i++) {
+            long first = i == 0 ? 0 : ends[i - 1];
+            if (from < ends[i] && to > first) {
+              part.run(i, Math.max(from, first) - first, Math.min(to, ends[i]) - first);
+            }
+          }
+        });
   }
 
   /**
@@ -120,6 +209,37 @@ public final class Gemm {
    * @throws IllegalStateException if {@code w} or a tensor is closed
    */
   public void multiply(Tensor a, QuantizedMatrix w, Tensor out) {
+    check(a, w, out);
+    if (a.size(0) > 0) {
+      Threads.forRanges(w.rows(), grain(a), (from, to) -> quantized.multiply(a, w, out, from, to));
+    }
+  }
+
+  /**
+   * As {@link #multiplyAll(Tensor, List, List)}, over quantized weights.
+   *
+   * @param a as above
+   * @param w as above, each
+   * @param out as many, as above, each; must not overlap each other
+   * @throws IllegalArgumentException as above, or if there are not as many outputs as weights
+   * @throws IllegalStateException as above
+   */
+  public void multiplyAllQuantized(Tensor a, List<QuantizedMatrix> w, List<Tensor> out) {
+    checkSame(w, out);
+    for (int i = 0; i < w.size(); i++) {
+      check(a, w.get(i), out.get(i));
+    }
+    if (a.size(0) > 0) {
+      long[] ends = ends(a, w.size(), i -> w.get(i).rows());
+      spread(
+          a,
+          ends,
+          (i, from, to) ->
+              quantized.multiply(a, w.get(i), out.get(i), from, Math.min(to, w.get(i).rows())));
+    }
+  }
+
+  private static void check(Tensor a, QuantizedMatrix w, Tensor out) {
     Checks.matrix("a", a, DType.F32);
     Checks.shape("a", a, a.size(0), w.columns());
     Checks.matrix("out", out, DType.F32);
@@ -128,9 +248,6 @@ public final class Gemm {
     Checks.sameDevice("out", out, "a", a);
     checkArgument(!Checks.overlap(out, a), "out: must not overlap a");
     w.descriptor(); // refuses a closed matrix
-    if (a.size(0) > 0) {
-      quantized.multiply(a, w, out);
-    }
   }
 
   /** oneDNN is not even loaded before it is of use: that takes longer than many a product. */

@@ -3,6 +3,7 @@ package io.github.lightning4j.core;
 import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
+import io.github.lightning4j.core.internal.CoreKernels;
 import java.lang.System.Logger.Level;
 import java.lang.ref.Cleaner;
 import java.lang.ref.Reference;
@@ -17,14 +18,21 @@ import org.jspecify.annotations.Nullable;
 /**
  * A stretch of memory outside the Java heap with one owner.
  *
- * <p>Allocations are aligned to 64 bytes and zeroed. Closing twice, or reading the address after
- * closing, gives {@link IllegalStateException}. Memory that is never closed is reported when the
- * garbage collector finds it: one WARNING a leak, with the allocation site if the system property
- * {@code lightning4j.leaks} is {@code trace}. It is not freed then; a leak is a fault to mend.
+ * <p>Allocations are aligned to 64 bytes and zeroed; from 16 MiB on they ask the system for large
+ * pages, where it gives those on request and the native library is there. Closing twice, or reading
+ * the address after closing, gives {@link IllegalStateException}. Memory that is never closed is
+ * reported when the garbage collector finds it: one WARNING a leak, with the allocation site if the
+ * system property {@code lightning4j.leaks} is {@code trace}. It is not freed then; a leak is a
+ * fault to mend.
  */
 public final class Memory implements AutoCloseable {
   /** The alignment of every allocation, in bytes. */
   public static final int ALIGNMENT = 64;
+
+  /**
+   * From so many bytes on large pages pay: a walk through the page table costs as much as a line.
+   */
+  private static final long LARGE = 16L << 20;
 
   private static final AtomicLong LIVE = new AtomicLong();
   private static final boolean TRACE = "trace".equals(System.getProperty("lightning4j.leaks"));
@@ -55,6 +63,9 @@ public final class Memory implements AutoCloseable {
       throw new OutOfNativeMemoryException(bytes, LIVE.get());
     }
     LIVE.addAndGet(bytes);
+    if (bytes >= LARGE && CoreKernels.library().availability().isAvailable()) {
+      CoreKernels.preferLargePages(raw.address(), bytes);
+    }
     long aligned = (raw.address() + ALIGNMENT - 1) & -ALIGNMENT;
     return new Memory(
         aligned,

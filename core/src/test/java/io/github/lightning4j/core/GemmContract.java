@@ -6,6 +6,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.github.lightning4j.core.testkit.Cases;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.FlatMemory;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -64,6 +67,44 @@ abstract class GemmContract {
         gemm().multiply(a, w, out);
         Closeness.assertNmse("strided", out.toDoubles(), product(a, w), 1e-10);
       }
+    }
+  }
+
+  @Test
+  void severalWeightsGiveWhatEachGivesAlone() {
+    int before = Threads.count();
+    try (MemoryScope scope = new MemoryScope()) {
+      for (int m : new int[] {1, 5, 40}) {
+        Tensor a = scope.add(Cases.normal(m, DType.F32, m, 600));
+        List<Tensor> w = new ArrayList<>();
+        List<Tensor> out = new ArrayList<>();
+        for (int n : new int[] {49, 1, 300, 96}) {
+          w.add(scope.add(Cases.normal(n, DType.BF16, n, 600)));
+          out.add(scope.allocate(DType.F32, m, n));
+        }
+        for (int threads : new int[] {1, 4}) {
+          Threads.use(threads);
+          out.forEach(one -> one.copyFrom(scope.allocate(DType.F32, one.shape())));
+          gemm().multiplyAll(a, w, out);
+          for (int i = 0; i < w.size(); i++) {
+            Tensor alone = scope.allocate(DType.F32, out.get(i).shape());
+            gemm().multiply(a, w.get(i), alone);
+            assertThat(Arrays.equals(out.get(i).toFloats(), alone.toFloats()))
+                .as("%s rows, product %s", m, i)
+                .isTrue();
+          }
+        }
+        assertThatThrownBy(() -> gemm().multiplyAll(a, w, out.subList(0, 3)))
+            .hasMessage("out: expected one for each of 4 weights, got 3");
+        assertThatThrownBy(
+                () ->
+                    gemm()
+                        .multiplyAll(
+                            a, List.of(w.get(0), w.get(0)), List.of(out.get(0), out.get(0))))
+            .hasMessage("out[1]: must not overlap out[0]");
+      }
+    } finally {
+      Threads.use(before);
     }
   }
 

@@ -2,8 +2,12 @@ package io.github.lightning4j.core;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import io.github.lightning4j.core.testkit.ChildJvm;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -11,6 +15,8 @@ import java.util.logging.Handler;
 import java.util.logging.Level;
 import java.util.logging.LogRecord;
 import java.util.logging.Logger;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 
 final class MemoryTest {
@@ -26,6 +32,37 @@ final class MemoryTest {
         }
       }
     }
+  }
+
+  /** "hg" among a mapping's flags is the request; whether pages are large is up to the system. */
+  @Test
+  void asksForLargePagesForMuchMemory() throws IOException {
+    Path maps = Path.of("/proc/self/smaps");
+    assumeThat(Files.isReadable(maps)).as("mappings of this process").isTrue();
+    assumeThat(Path.of("/sys/kernel/mm/transparent_hugepage")).exists();
+    assumeThat(Gemm.availability().isAvailable()).as("native library").isTrue();
+    try (Memory much = Memory.allocate(32 << 20);
+        Memory little = Memory.allocate(1 << 20)) {
+      assertThat(flags(maps, much.address() + (16 << 20))).contains(" hg ");
+      assertThat(flags(maps, little.address() + (1 << 19))).doesNotContain(" hg ");
+    }
+  }
+
+  /** The flags of the mapping that an address is in. */
+  private static String flags(Path maps, long address) throws IOException {
+    Pattern range = Pattern.compile("([0-9a-f]+)-([0-9a-f]+) .*");
+    boolean within = false;
+    for (String line : Files.readAllLines(maps)) {
+      Matcher matcher = range.matcher(line);
+      if (matcher.matches()) {
+        within =
+            Long.parseUnsignedLong(matcher.group(1), 16) <= address
+                && address < Long.parseUnsignedLong(matcher.group(2), 16);
+      } else if (within && line.startsWith("VmFlags:")) {
+        return line + " ";
+      }
+    }
+    throw new AssertionError("no mapping of " + address);
   }
 
   @Test

@@ -8,6 +8,8 @@ import io.github.lightning4j.core.quant.QuantizedMatrix;
 import io.github.lightning4j.core.testkit.Cases;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.FlatMemory;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -87,6 +89,30 @@ abstract class QuantizedGemmContract {
       for (int m = 0; m < 6; m++) {
         double[] expected = GemmContract.product(a.narrow(0, m, 1), back);
         Closeness.assertNmse("row " + m, out.narrow(0, m, 1).toDoubles(), expected, NMSE);
+      }
+    }
+  }
+
+  @Test
+  void severalWeightsGiveWhatEachGivesAlone() {
+    try (MemoryScope scope = new MemoryScope()) {
+      for (int m : new int[] {1, 5, 40}) {
+        Tensor a = scope.add(Cases.normal(m, DType.F32, m, 600));
+        List<QuantizedMatrix> w = new ArrayList<>();
+        List<Tensor> out = new ArrayList<>();
+        for (int n : new int[] {49, 1, 300, 96}) {
+          Tensor plain = scope.add(Cases.normal(n, DType.BF16, n, 600));
+          w.add(scope.add(QuantizedMatrix.quantize(plain, QuantFormat.int4(64))));
+          out.add(scope.allocate(DType.F32, m, n));
+        }
+        gemm().multiplyAllQuantized(a, w, out);
+        for (int i = 0; i < w.size(); i++) {
+          Tensor alone = scope.allocate(DType.F32, out.get(i).shape());
+          gemm().multiply(a, w.get(i), alone);
+          assertThat(Arrays.equals(out.get(i).toFloats(), alone.toFloats()))
+              .as("%s rows, product %s", m, i)
+              .isTrue();
+        }
       }
     }
   }

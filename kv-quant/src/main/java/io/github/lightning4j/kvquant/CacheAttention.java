@@ -22,6 +22,12 @@ import io.github.lightning4j.kvquant.internal.PagedStore;
  * <p>The T queries stand at the last T positions of the cache, so their own keys and values are
  * appended first. T = 1 is decode, T = length is a whole prompt, anything between continues one.
  *
+ * <p>Over a quantized cache the keys and values are those that the cache says it holds: tokens that
+ * have left the window by the query's position as quantized, newer ones and sinks as they came.
+ * Queries are in the basis in which keys came out of the rotary embedding, whatever the format does
+ * to keys. On the CPU, groups of 128 channels in 2 bits are read in integers, with queries of 8
+ * bits and weights of 7: an error of about 5e-4 of the output (NMSE), beside 0.1 of the format.
+ *
  * <p>Numerics: on the CPU fp32 products and sums, the softmax by running maximum; in the reference
  * doubles. A result depends on its query and the tokens it sees, bit for bit: not on how a prompt
  * was cut into calls, nor on the number of threads. A NaN in a query, or in a key that the query
@@ -73,7 +79,9 @@ public final class CacheAttention {
     PagedStore store = cache.open();
     Checks.dtype("q", q, DType.F32);
     Checks.rank("q", q, 3);
-    Checks.shape("q", q, q.size(0), q.size(1), cache.headDim());
+    if (q.size(2) != cache.headDim()) { // spelled out: a decode step allocates nothing
+      Checks.shape("q", q, q.size(0), q.size(1), cache.headDim());
+    }
     Checks.denseLast("q", q);
     checkArgument(
         q.size(1) > 0 && q.size(1) % cache.kvHeads() == 0,
@@ -85,9 +93,16 @@ public final class CacheAttention {
         "q: expected at most %s queries, the tokens of the cache, got %s",
         store.length(),
         q.size(0));
-    checkArgument(Float.isFinite(scale), "scale: expected a finite factor, got %s", scale);
+    if (!Float.isFinite(scale)) {
+      checkArgument(false, "scale: expected a finite factor, got %s", scale);
+    }
     Checks.dtype("out", out, DType.F32);
-    Checks.shape("out", out, q.shape());
+    if (out.rank() != 3
+        || out.size(0) != q.size(0)
+        || out.size(1) != q.size(1)
+        || out.size(2) != q.size(2)) {
+      Checks.shape("out", out, q.shape());
+    }
     Checks.denseLast("out", out);
     Checks.writable("out", out);
     Checks.sameDevice("out", out, "q", q);

@@ -7,30 +7,41 @@ import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.kvquant.internal.CacheSnapshot;
 import io.github.lightning4j.kvquant.internal.KvQuantKernels;
-import io.github.lightning4j.kvquant.internal.PageLayout;
 import io.github.lightning4j.kvquant.internal.PagedStore;
 import io.github.lightning4j.kvquant.internal.StoreKernels;
+import java.nio.file.Path;
 
 /**
  * The keys and values of one sequence in one softmax attention layer.
  *
- * <p>Tokens lie in pages of 64, in memory outside the heap that grows page by page: {@code 2 *
- * kvHeads * headDim} elements a token, head dimensions padded to a multiple of 16. Values are
- * stored as F32, or rounded to nearest even as BF16 or F16; a value beyond the range of F16 becomes
- * infinite.
+ * <p>Tokens lie in pages of 64, in memory outside the heap that grows page by page. A cache that
+ * quantizes nothing takes {@code 2 * kvHeads * headDim} elements a token, head dimensions padded to
+ * a multiple of 16: F32, or rounded to nearest even as BF16 or F16; a value beyond the range of F16
+ * becomes infinite.
  *
- * <p>{@link #fork} shares pages: full ones for good, the last, partly filled one until either side
- * appends to it, which copies it first. Every cache and every fork is closed by whoever made it, in
- * any order; a page is freed with its last holder.
+ * <p>A cache with a {@link KvCacheConfig#format} holds the newest tokens in this way, and a few for
+ * good: the first ones and the sinks told at {@link #endPrompt}. All others are quantized, each
+ * once, when they leave the window of recent ones, and take {@link #bytesPerToken}. A query reads
+ * the tokens less than a window before it exactly and all older ones as quantized, however the
+ * sequence was cut into calls; only what {@link #truncate} brings back into the window stays
+ * quantized.
  *
- * <p>A cache is not thread-safe; a cache and its forks may be used on different threads. Every
- * method but the three that tell the layout throws {@link IllegalStateException} after {@link
- * #close}.
+ * <p>{@link #fork} shares pages: full ones for good, a partly filled one until either side writes
+ * to it, which copies it first. Every cache and every fork is closed by whoever made it, in any
+ * order; a page is freed with its last holder.
+ *
+ * <p>A cache is not thread-safe, not even for attention; a cache and its forks may be used on
+ * different threads. Every method but those that tell the configuration throws {@link
+ * IllegalStateException} after {@link #close}.
  */
 public final class KvCache implements AutoCloseable {
   /** The widest head that the kernels hold in their scratch. */
   public static final int MAX_HEAD_DIM = 256;
+
+  /** The most tokens that stay as they are for good. */
+  public static final int MAX_SINKS = 64;
 
   private final PagedStore store;
   private boolean closed;
@@ -51,27 +62,44 @@ public final class KvCache implements AutoCloseable {
     return create(kvHeads, headDim, dtype, KvQuantKernels.library().preferred());
   }
 
+  /** As {@link #create(KvCacheConfig, PageBudget)}, with no limit but the machine's. */
+  public static KvCache create(KvCacheConfig config) {
+    return create(config, PageBudget.unlimited());
+  }
+
+  /**
+   * An empty cache whose pages count against a budget.
+   *
+   * @throws IllegalArgumentException if the configuration keeps more than {@value #MAX_SINKS} first
+   *     tokens
+   */
+  public static KvCache create(KvCacheConfig config, PageBudget budget) {
+    return create(config, budget, KvQuantKernels.library().preferred());
+  }
+
+  static KvCache create(KvCacheConfig config, PageBudget budget, Backend backend) {
+    checkArgument(
+        config.tokens().firstTokens() <= MAX_SINKS,
+        "tokens: expected at most %s first tokens, got %s",
+        MAX_SINKS,
+        config.tokens().firstTokens());
+    return new KvCache(new PagedStore(config, budget.ledger(), StoreKernels.of(backend)));
+  }
+
   static KvCache create(int kvHeads, int headDim, DType dtype, Backend backend) {
-    checkArgument(kvHeads >= 1, "kvHeads: expected >= 1, got %s", kvHeads);
-    checkArgument(
-        headDim >= 1 && headDim <= MAX_HEAD_DIM,
-        "headDim: expected 1 to %s, got %s",
-        MAX_HEAD_DIM,
-        headDim);
-    checkArgument(
-        dtype == DType.F32 || dtype == DType.BF16 || dtype == DType.F16,
-        "dtype: expected F32, BF16 or F16, got %s",
-        dtype);
-    PageLayout layout = new PageLayout(kvHeads, headDim, dtype);
-    return new KvCache(new PagedStore(layout, StoreKernels.of(backend)));
+    return create(KvCacheConfig.exact(kvHeads, headDim, dtype), PageBudget.unlimited(), backend);
   }
 
   /**
    * Adds tokens at the end. If it fails, the cache stays as it was.
    *
-   * @param k keys {@code [T, kvHeads, headDim]}, F32, rotated to their positions already; a dense
-   *     last dimension, other strides free
+   * @param k keys {@code [T, kvHeads, headDim]}, F32, turned to their positions by the rotary
+   *     embedding already, unless the format stores them before it; a dense last dimension, other
+   *     strides free
    * @param v values, as {@code k}
+   * @throws io.github.lightning4j.kvquant.quantizer.NonFiniteInputException if the cache quantizes
+   *     and a key or value is NaN or infinite
+   * @throws PageBudgetException if the budget has no room for another page
    * @throws IllegalArgumentException if types, shapes or strides do not fit
    * @throws io.github.lightning4j.core.OutOfNativeMemoryException if the system has no more pages
    */
@@ -112,8 +140,9 @@ public final class KvCache implements AutoCloseable {
   }
 
   /**
-   * Copies all tokens out, widened to F32, for instance to save them; appending them to an empty
-   * cache of the same type gives the same bits.
+   * Copies all tokens out as F32, in the basis they came in. What a cache that quantizes nothing
+   * gives, appended to an empty one of the same type, gives the same bits; to keep a cache use
+   * {@link #save}.
    *
    * @param outK keys {@code [length, kvHeads, headDim]}, F32; a dense last dimension
    * @param outV values, as {@code outK}
@@ -136,19 +165,79 @@ public final class KvCache implements AutoCloseable {
     return open().bytes();
   }
 
+  /** Bytes of the packed pages for each token that has left the window; 0 before one has. */
+  public double bytesPerToken() {
+    return open().packedBytesPerToken();
+  }
+
+  /**
+   * A prompt begins whose sinks are not known yet: all its tokens stay as they are until {@link
+   * #endPrompt}. A query meanwhile reads them exactly, so what comes out does not depend on how the
+   * prompt is cut into calls.
+   *
+   * @throws IllegalStateException if a prompt has begun already
+   */
+  public void beginPrompt() {
+    open().beginPrompt();
+  }
+
+  /**
+   * The prompt is complete; tokens that must leave the window do. Queries of the prompt that come
+   * after this call read them quantized, as the figures of RotateKV's paper do.
+   *
+   * @param sinks tokens that stay as they are for good, for instance those of {@code
+   *     MassiveActivations}; those quantized already are passed over
+   * @throws IllegalArgumentException if a sink is not in the cache, or there are more than {@value
+   *     #MAX_SINKS}
+   * @throws IllegalStateException if no prompt has begun
+   * @throws PageBudgetException if there is no room for packed pages; the prompt goes on then
+   */
+  public void endPrompt(long... sinks) {
+    open().endPrompt(sinks);
+  }
+
+  /**
+   * Writes the cache to a file, with all its pages as they are; the file appears whole or not at
+   * all.
+   *
+   * @throws io.github.lightning4j.core.CheckpointException if it cannot be written
+   */
+  public void save(Path file) {
+    CacheSnapshot.write(open(), file);
+  }
+
+  /**
+   * The cache that {@link #save} wrote, to the bit.
+   *
+   * @param config that of the cache that was saved
+   * @param budget what its pages count against
+   * @throws io.github.lightning4j.core.CheckpointException if the file is no snapshot, is truncated
+   *     or damaged, or was made with another configuration
+   * @throws PageBudgetException if the budget has no room for it
+   */
+  public static KvCache load(Path file, KvCacheConfig config, PageBudget budget) {
+    StoreKernels kernels = StoreKernels.of(KvQuantKernels.library().preferred());
+    return new KvCache(PagedStore.load(config, budget.ledger(), kernels, file));
+  }
+
+  /** What the cache holds in which formats. */
+  public KvCacheConfig config() {
+    return store.config();
+  }
+
   /** Heads of keys and values. */
   public int kvHeads() {
-    return store.layout().kvHeads();
+    return store.config().kvHeads();
   }
 
   /** Channels of a head. */
   public int headDim() {
-    return store.layout().headDim();
+    return store.config().headDim();
   }
 
-  /** How elements are stored. */
+  /** How tokens lie that are not quantized. */
   public DType dtype() {
-    return store.layout().dtype();
+    return store.config().dtype();
   }
 
   /**
@@ -171,7 +260,12 @@ public final class KvCache implements AutoCloseable {
 
   private void checkRows(String name, Tensor tensor, long tokens) {
     Checks.dtype(name, tensor, DType.F32);
-    Checks.shape(name, tensor, tokens, kvHeads(), headDim());
+    if (tensor.rank() != 3
+        || tensor.size(0) != tokens
+        || tensor.size(1) != kvHeads()
+        || tensor.size(2) != headDim()) { // spelled out: a decode step allocates nothing
+      Checks.shape(name, tensor, tokens, kvHeads(), headDim());
+    }
     Checks.denseLast(name, tensor);
   }
 }

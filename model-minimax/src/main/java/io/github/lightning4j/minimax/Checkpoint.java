@@ -1,7 +1,11 @@
 package io.github.lightning4j.minimax;
 
+import static com.google.common.base.Preconditions.checkArgument;
+
 import io.github.lightning4j.core.CheckpointException;
 import io.github.lightning4j.core.Elements;
+import io.github.lightning4j.core.MemoryScope;
+import io.github.lightning4j.core.SystemMemory;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.safetensors.Safetensors;
@@ -9,23 +13,35 @@ import io.github.lightning4j.minimax.internal.ModelWeights;
 import io.github.lightning4j.minimax.internal.WeightBinder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 
 /**
  * A checkpoint folder: {@code config.json} and mapped safetensors, one file or many with an index,
- * in the released layout or in transformers' fused one. Weights are views of the mapping; nothing
- * is copied. Closing unmaps, so it must outlive its models.
+ * in the released layout, in transformers' fused one, or quantized by {@link #save}. Weights held
+ * as they are stored are views of the mapping; others are made while opening. Closing frees and
+ * unmaps, so it must outlive its models.
  */
 public final class Checkpoint implements AutoCloseable {
   private final Path folder;
   private final MiniMaxConfig config;
+  private final WeightFormats formats;
   private final Safetensors source;
-  private final ModelWeights weights;
+  private final MemoryScope made;
+  private final WeightBinder.Bound bound;
 
-  private Checkpoint(Path folder, MiniMaxConfig config, Safetensors source, ModelWeights weights) {
+  private Checkpoint(
+      Path folder,
+      MiniMaxConfig config,
+      WeightFormats formats,
+      Safetensors source,
+      MemoryScope made,
+      WeightBinder.Bound bound) {
     this.folder = folder;
     this.config = config;
+    this.formats = formats;
     this.source = source;
-    this.weights = weights;
+    this.made = made;
+    this.bound = bound;
   }
 
   /**
@@ -35,22 +51,76 @@ public final class Checkpoint implements AutoCloseable {
    *     or of another shape or type; nothing stays mapped then
    */
   public static Checkpoint open(Path folder) {
-    return open(folder, ProgressListener.NONE);
+    return open(folder, WeightFormats.STORED, ProgressListener.NONE);
   }
 
-  /** As {@link #open(Path)}, telling after every layer how far it has come. */
-  public static Checkpoint open(Path folder, ProgressListener progress) {
+  /**
+   * As {@link #open(Path)}, with weights in certain formats, which takes one read of those that are
+   * to change. They go through memory one by one: there are never two copies of them.
+   *
+   * @param formats how weights are to be held; a quantized checkpoint is opened with {@link
+   *     WeightFormats#STORED} or with its own
+   * @param progress told after every layer
+   * @throws CheckpointException as above, or if a weight that is to be quantized is NaN or infinite
+   * @throws IllegalArgumentException if head and embedding are one matrix and are asked for in two
+   *     formats, or the checkpoint is quantized otherwise already
+   * @throws io.github.lightning4j.core.OutOfNativeMemoryException if what is to be made does not
+   *     fit the memory; nothing stays mapped then
+   */
+  public static Checkpoint open(Path folder, WeightFormats formats, ProgressListener progress) {
+    return open(folder, formats, SystemMemory.available(), progress);
+  }
+
+  static Checkpoint open(
+      Path folder, WeightFormats formats, long available, ProgressListener progress) {
     if (!Files.isDirectory(folder)) {
       throw new CheckpointException(folder, "expected a checkpoint folder");
     }
     MiniMaxConfig config = MiniMaxConfig.load(folder);
     Safetensors source = Safetensors.open(folder);
+    MemoryScope made = new MemoryScope();
     try {
-      return new Checkpoint(folder, config, source, WeightBinder.bind(config, source, progress));
+      Optional<WeightFormats> coded = QuantizedCheckpoint.formats(source);
+      WeightFormats held = resolved(config, folder, formats, coded);
+      WeightBinder.Bound bound =
+          WeightBinder.bind(config, source, held, coded.isPresent(), available, made, progress);
+      return new Checkpoint(folder, config, held, source, made, bound);
     } catch (RuntimeException e) {
+      made.close();
       source.close();
       throw e;
     }
+  }
+
+  private static WeightFormats resolved(
+      MiniMaxConfig config, Path folder, WeightFormats asked, Optional<WeightFormats> coded) {
+    checkArgument(
+        coded.isEmpty() || asked.equals(WeightFormats.STORED) || asked.equals(coded.get()),
+        "weights: %s is quantized as %s and cannot become %s; take the original",
+        folder,
+        coded.orElse(asked),
+        asked);
+    WeightFormats held = coded.orElse(asked);
+    checkArgument(
+        !config.tiedEmbeddings() || held.head().equals(held.embedding()),
+        "weights: head and embedding of %s are one matrix: expected one format for both, got %s"
+            + " and %s",
+        folder,
+        held.head(),
+        held.embedding());
+    return held;
+  }
+
+  /**
+   * Writes a checkpoint folder of the weights as they are held here, with config and tokenizer. It
+   * opens by mapping, and gives the same logits bit for bit.
+   *
+   * @param to a new folder, or an empty one
+   * @throws IllegalArgumentException if the folder holds something
+   * @throws java.io.UncheckedIOException if the system fails to write
+   */
+  public void save(Path to) {
+    QuantizedCheckpoint.write(folder, bound.held(), formats, to);
   }
 
   /** The folder. */
@@ -63,8 +133,13 @@ public final class Checkpoint implements AutoCloseable {
     return config;
   }
 
+  /** How the weights are held. */
+  public WeightFormats formats() {
+    return formats;
+  }
+
   ModelWeights weights() {
-    return weights;
+    return bound.weights();
   }
 
   /**
@@ -97,6 +172,7 @@ public final class Checkpoint implements AutoCloseable {
 
   @Override
   public void close() {
+    made.close();
     source.close();
   }
 }

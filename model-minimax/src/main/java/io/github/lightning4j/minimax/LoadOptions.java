@@ -16,6 +16,7 @@ import java.util.Set;
  * @param checkWeights whether every weight is read and refused if it is NaN or infinite
  * @param prefillChunk tokens a prefill handles at once; bounds scratch memory, does not change
  *     results beyond rounding
+ * @param weights how the weights are held; quantized ones are made while loading, tensor by tensor
  * @param progress told how far loading has come
  */
 public record LoadOptions(
@@ -23,12 +24,14 @@ public record LoadOptions(
     DType cacheType,
     boolean checkWeights,
     int prefillChunk,
+    WeightFormats weights,
     ProgressListener progress) {
   private static final Set<DType> CACHE_TYPES = EnumSet.of(DType.F32, DType.BF16, DType.F16);
 
-  /** Best operators, F32 caches, unchecked weights, chunks of 512, silent. */
+  /** Best operators, F32 caches, unchecked weights as stored, chunks of 512, silent. */
   public static final LoadOptions DEFAULT =
-      new LoadOptions(Optional.empty(), DType.F32, false, 512, ProgressListener.NONE);
+      new LoadOptions(
+          Optional.empty(), DType.F32, false, 512, WeightFormats.STORED, ProgressListener.NONE);
 
   /** Checks ranges. */
   public LoadOptions {
@@ -42,26 +45,32 @@ public record LoadOptions(
 
   /** All operators of one backend. */
   public LoadOptions withBackend(Backend forced) {
-    return new LoadOptions(Optional.of(forced), cacheType, checkWeights, prefillChunk, progress);
+    return new LoadOptions(
+        Optional.of(forced), cacheType, checkWeights, prefillChunk, weights, progress);
   }
 
   /** Another element type for key-value caches. */
   public LoadOptions withCacheType(DType type) {
-    return new LoadOptions(backend, type, checkWeights, prefillChunk, progress);
+    return new LoadOptions(backend, type, checkWeights, prefillChunk, weights, progress);
   }
 
   /** Whether to read every weight and refuse NaN and infinity. */
   public LoadOptions withCheckWeights(boolean check) {
-    return new LoadOptions(backend, cacheType, check, prefillChunk, progress);
+    return new LoadOptions(backend, cacheType, check, prefillChunk, weights, progress);
   }
 
   /** Another number of tokens for the chunks of a prefill. */
   public LoadOptions withPrefillChunk(int tokens) {
-    return new LoadOptions(backend, cacheType, checkWeights, tokens, progress);
+    return new LoadOptions(backend, cacheType, checkWeights, tokens, weights, progress);
+  }
+
+  /** Weights held in other formats. */
+  public LoadOptions withWeights(WeightFormats formats) {
+    return new LoadOptions(backend, cacheType, checkWeights, prefillChunk, formats, progress);
   }
 
   /** Somebody who wants to know how far loading has come. */
   public LoadOptions withProgress(ProgressListener listener) {
-    return new LoadOptions(backend, cacheType, checkWeights, prefillChunk, listener);
+    return new LoadOptions(backend, cacheType, checkWeights, prefillChunk, weights, listener);
   }
 }

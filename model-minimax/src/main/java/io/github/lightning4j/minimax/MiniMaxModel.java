@@ -52,10 +52,13 @@ public final class MiniMaxModel implements AutoCloseable {
    * Loads a checkpoint folder.
    *
    * @throws io.github.lightning4j.core.CheckpointException if something is missing or broken
+   * @throws IllegalArgumentException if the checkpoint cannot be held in the formats asked for
+   * @throws io.github.lightning4j.core.OutOfNativeMemoryException if weights that are to be
+   *     quantized do not fit the memory
    * @throws IllegalStateException if a forced backend is not available
    */
   public static MiniMaxModel load(Path folder, LoadOptions options) {
-    Checkpoint checkpoint = Checkpoint.open(folder, options.progress());
+    Checkpoint checkpoint = Checkpoint.open(folder, options.weights(), options.progress());
     try {
       if (options.checkWeights()) {
         checkpoint.checkWeights(options.progress());
@@ -75,6 +78,17 @@ public final class MiniMaxModel implements AutoCloseable {
   /** The folder it was loaded from. */
   public Path folder() {
     return checkpoint.folder();
+  }
+
+  /** How its weights are held. */
+  public WeightFormats weightFormats() {
+    return checkpoint.formats();
+  }
+
+  /** What a token costs by the weights alone. */
+  public StepCost stepCost() {
+    checkOpen();
+    return StepCost.of(config(), checkpoint.weights());
   }
 
   /** How it was loaded. */

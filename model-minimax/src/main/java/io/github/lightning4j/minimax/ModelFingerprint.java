@@ -4,6 +4,7 @@ import com.google.common.hash.Hasher;
 import com.google.common.hash.Hashing;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.minimax.internal.ModelWeights;
+import io.github.lightning4j.minimax.internal.WeightMatrix;
 import java.nio.charset.StandardCharsets;
 
 /**
@@ -25,6 +26,15 @@ final class ModelFingerprint {
     put(hasher, weights.embedding());
     put(hasher, weights.head());
     return hasher.hash().toString();
+  }
+
+  private static void put(Hasher hasher, WeightMatrix matrix) {
+    if (matrix instanceof WeightMatrix.Plain plain) {
+      put(hasher, plain.tensor());
+    } else if (matrix instanceof WeightMatrix.Quantized quantized) {
+      hasher.putString(quantized.matrix().format().toString(), StandardCharsets.UTF_8);
+      put(hasher, quantized.matrix().image());
+    }
   }
 
   private static void put(Hasher hasher, Tensor tensor) {

@@ -55,7 +55,10 @@ public record ModelReport(
         parameters,
         active(config, parameters),
         stored.bytes(),
-        storedAs(parameters, stored.bytes()),
+        stored
+            .coded()
+            .map(formats -> "quantized as " + formats)
+            .orElseGet(() -> storedAs(parameters, stored.bytes())),
         stored.missingShards());
   }
 

@@ -5,8 +5,8 @@ import io.github.lightning4j.moe.internal.Scratch;
 /**
  * Scratch memory of {@link MixtureOfExperts} and {@link SharedExpert}, kept from call to call: it
  * grows to what the largest batch needed, so that a warm workspace allocates no memory outside the
- * heap. Its size is about {@code T k (H + I) + n (H + 2 I)} floats, n the most tokens an expert got
- * (the second part only for more than 16); quantized weights add {@code T H + T k I} 16-bit
+ * heap. Its size is about {@code T k (H + I)} floats, and for experts with more than 16 tokens
+ * those of up to {@code 4096 (H + I)} more; quantized weights add {@code T H + T k I} 16-bit
  * integers.
  *
  * <p>One workspace serves one call at a time: not thread-safe. Its owner closes it.

@@ -1,5 +1,6 @@
 package io.github.lightning4j.moe;
 
+import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
 import io.github.lightning4j.core.Device;
@@ -47,6 +48,51 @@ public final class QuantizedExpertWeights implements Experts, AutoCloseable {
       quantized.close();
       throw e;
     }
+  }
+
+  /**
+   * Experts whose matrices are quantized already.
+   *
+   * @param gate W1 of each expert, {@code [I, H]}
+   * @param up W3 of each expert, {@code [I, H]}
+   * @param down W2 of each expert, {@code [H, I]}
+   * @return the experts; closing them closes the matrices
+   * @throws IllegalArgumentException if there are none, or their number, shapes or formats differ
+   */
+  public static QuantizedExpertWeights of(
+      List<QuantizedMatrix> gate, List<QuantizedMatrix> up, List<QuantizedMatrix> down) {
+    checkArgument(!gate.isEmpty(), "gate: expected at least one expert, got none");
+    checkArgument(
+        up.size() == gate.size() && down.size() == gate.size(),
+        "up and down: expected %s experts, got %s and %s",
+        gate.size(),
+        up.size(),
+        down.size());
+    QuantizedMatrix first = gate.get(0);
+    for (int e = 0; e < gate.size(); e++) {
+      check("gate[" + e + "]", gate.get(e), first, first.rows(), first.columns());
+      check("up[" + e + "]", up.get(e), first, first.rows(), first.columns());
+      check("down[" + e + "]", down.get(e), first, first.columns(), first.rows());
+    }
+    QuantizedExpertWeights weights = new QuantizedExpertWeights(first.format());
+    weights.gate.addAll(gate);
+    weights.up.addAll(up);
+    weights.down.addAll(down);
+    return weights;
+  }
+
+  private static void check(
+      String name, QuantizedMatrix matrix, QuantizedMatrix first, long rows, long columns) {
+    checkArgument(
+        matrix.format().equals(first.format())
+            && matrix.rows() == rows
+            && matrix.columns() == columns,
+        "%s: expected %s[%s, %s] as gate[0] asks for, got %s",
+        name,
+        first.format(),
+        rows,
+        columns,
+        matrix);
   }
 
   private static QuantizedMatrix matrix(String name, int expert, Tensor w, QuantFormat format) {

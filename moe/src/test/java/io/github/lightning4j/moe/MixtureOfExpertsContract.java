@@ -56,6 +56,18 @@ abstract class MixtureOfExpertsContract {
     }
   }
 
+  @ParameterizedTest
+  @EnumSource(names = {"F32", "BF16", "F16"})
+  void agreesWithDoublesBeyondABlockOfRowsColumnsAndTokens(DType dtype) {
+    check(300, 531, 277, 1, 1, dtype);
+  }
+
+  @Test
+  void agreesWithDoublesBeyondAWaveOfPairs() {
+    check(4200, 9, 5, 1, 1, DType.BF16);
+    check(2500, 9, 5, 4, 2, DType.BF16);
+  }
+
   private void check(int tokens, int hidden, int inner, int experts, int k, DType dtype) {
     try (Mixture mixture = new Mixture(tokens, hidden, inner, experts, k, dtype);
         MoeWorkspace workspace = new MoeWorkspace()) {
@@ -68,7 +80,7 @@ abstract class MixtureOfExpertsContract {
 
   @Test
   void answersFewAndManyTokensAlike() {
-    // 12 tokens an expert are streamed; the same rows three times over go to core's product.
+    // 12 tokens an expert are streamed; the same rows three times over run as grouped products.
     try (Mixture few = new Mixture(12, 192, 128, 1, 1, DType.BF16);
         MoeWorkspace workspace = new MoeWorkspace();
         Tensor rows = Tensor.allocate(DType.F32, 36, 192);

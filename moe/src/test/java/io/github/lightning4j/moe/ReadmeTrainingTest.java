@@ -46,7 +46,7 @@ final class ReadmeTrainingTest {
       AuxLoss aux =
           AuxLoss.of(BalanceLoss.of(0.01).withScope(Scope.GLOBAL_BATCH), new ZLoss(0.001))
               .withScore(Score.SIGMOID)
-              .withRanks(ranks); // counts -> your all-reduce of a long[]
+              .withRanks(ranks); // SumOverRanks.over(world), or your own
 
       Router.best().jitter(x, 0.01, step, x); // the same call takes the gradient back
       Gemm.best().multiply(x, router, logits);

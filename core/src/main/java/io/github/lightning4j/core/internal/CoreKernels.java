@@ -24,6 +24,10 @@ public final class CoreKernels {
   @Name("l4j_cpu_features")
   public static native @Cast("const char*") String cpuFeatures();
 
+  /** Asks for large pages for memory that has not been touched yet; a hint that may be ignored. */
+  @Name("l4j_prefer_large_pages")
+  public static native void preferLargePages(long address, long bytes);
+
   @Name("l4j_gemm")
   static native void gemm(
       int wtype,
@@ -80,12 +84,9 @@ public final class CoreKernels {
   @Name("l4j_dequantize")
   static native void dequantize(long matrix, long out, long ldo, long n0, long n1);
 
-  @Name("l4j_quantize_rows")
-  static native void quantizeRows(
-      long matrix, long x, long ldx, long out, long m, long from, long to);
-
   @Name("l4j_quant_gemm")
-  static native void quantGemm(long matrix, long x, long out, long ldo, long m, long n0, long n1);
+  static native int quantGemm(
+      long matrix, long a, long lda, long out, long ldo, long m, long n0, long n1);
 
   /** Multiply-adds in registers; returns the operations done. */
   @Name("l4j_fma_chains")
@@ -110,6 +111,10 @@ public final class CoreKernels {
   /** Maps a whole file read-only; 0 where the system refuses. */
   @Name("l4j_map_file")
   public static native @Cast("int64_t") long mapFile(@Cast("const char*") String path, long bytes);
+
+  /** Gives back the memory that whole pages of a mapped file take. */
+  @Name("l4j_release_pages")
+  public static native int releasePages(long address, long bytes);
 
   /** Ends a mapping. */
   @Name("l4j_unmap")

@@ -1,8 +1,8 @@
 package io.github.lightning4j.core.internal;
 
 import io.github.lightning4j.core.Memory;
+import io.github.lightning4j.core.OutOfNativeMemoryException;
 import io.github.lightning4j.core.Tensor;
-import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.quant.QuantizedMatrix;
 
 /**
@@ -12,9 +12,6 @@ import io.github.lightning4j.core.quant.QuantizedMatrix;
 final class CpuQuant implements QuantKernels {
   /** Up to this many rows of activations weights are used as they are coded. */
   private static final int STREAMED = 16;
-
-  /** Multiply-adds below which one thread is faster than two. */
-  private static final long GRAIN = 1 << 17;
 
   private final DnnlGemm dnnl = new DnnlGemm();
 
@@ -32,43 +29,29 @@ final class CpuQuant implements QuantKernels {
   }
 
   @Override
-  public void dequantize(QuantizedMatrix w, Tensor out, long from, long to) {
+  public void dequantize(QuantizedMatrix w, Tensor out, long first) {
     CoreKernels.dequantize(
-        w.descriptor(),
-        out.address() + from * out.stride(0) * Float.BYTES,
-        out.stride(0),
-        from,
-        to);
+        w.descriptor(), out.address(), out.stride(0), first, first + out.size(0));
   }
 
   @Override
-  public void multiply(Tensor a, QuantizedMatrix w, Tensor out) {
-    long cost = Math.max(1, GRAIN / Math.max(1, a.size(0) * a.size(1)));
-    // Blocks of 48 rows suit both: four at a time here, 16 in oneDNN.
-    long grain = (cost + 47) / 48 * 48;
+  public void multiply(Tensor a, QuantizedMatrix w, Tensor out, long from, long to) {
     if (a.size(0) > STREAMED && DnnlGemm.availability().isAvailable()) {
-      Threads.forRanges(w.rows(), grain, (from, to) -> dnnl.multiply(a, w, out, from, to));
+      dnnl.multiply(a, w, out, from, to);
       return;
     }
-    try (Memory rows = Memory.allocate(w.activationBytes(a.size(0)))) {
-      Threads.forRanges(
-          a.size(0),
-          Math.max(1, GRAIN / Math.max(1, a.size(1))),
-          (from, to) ->
-              CoreKernels.quantizeRows(
-                  w.descriptor(), a.address(), a.stride(0), rows.address(), a.size(0), from, to));
-      Threads.forRanges(
-          w.rows(),
-          grain,
-          (from, to) ->
-              CoreKernels.quantGemm(
-                  w.descriptor(),
-                  rows.address(),
-                  out.address(),
-                  out.stride(0),
-                  a.size(0),
-                  from,
-                  to));
+    int done =
+        CoreKernels.quantGemm(
+            w.descriptor(),
+            a.address(),
+            a.stride(0),
+            out.address(),
+            out.stride(0),
+            a.size(0),
+            from,
+            to);
+    if (done == 0) {
+      throw new OutOfNativeMemoryException(w.activationBytes(a.size(0)), Memory.liveBytes());
     }
   }
 }

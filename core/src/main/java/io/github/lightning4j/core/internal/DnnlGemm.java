@@ -15,7 +15,7 @@ import org.bytedeco.javacpp.Pointer;
  */
 public final class DnnlGemm implements GemmKernel {
   /** Weight rows widened at once: with K = 1024 they take 256 KiB. */
-  private static final long PANEL = 64;
+  public static final long PANEL = 64;
 
   /** Stateless. */
   public DnnlGemm() {}

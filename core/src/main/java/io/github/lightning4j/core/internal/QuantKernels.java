@@ -14,11 +14,11 @@ public interface QuantKernels {
    */
   long quantize(Tensor w, QuantStore out, Tensor report, long from, long to);
 
-  /** {@code out[n] = the weights of row n}, n in {@code [from, to)}. */
-  void dequantize(QuantizedMatrix w, Tensor out, long from, long to);
+  /** {@code out[n] = the weights of row first + n}, for all rows of out. */
+  void dequantize(QuantizedMatrix w, Tensor out, long first);
 
-  /** {@code out = a w^T}. */
-  void multiply(Tensor a, QuantizedMatrix w, Tensor out);
+  /** Computes the columns {@code [from, to)} of {@code out = a w^T}. */
+  void multiply(Tensor a, QuantizedMatrix w, Tensor out, long from, long to);
 
   /** The implementation for a backend. */
   static QuantKernels of(Backend backend) {

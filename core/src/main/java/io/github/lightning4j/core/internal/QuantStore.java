@@ -5,10 +5,13 @@ import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Memory;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.quant.QuantFormat;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The memory of a quantized matrix as {@code quant_layout.h} describes it: a {@code QuantMatrix}
- * record, the codes, the scales, the zero points, each aligned to 64 bytes.
+ * record, and the image it points into: the codes, the scales, the zero points, each aligned to 64
+ * bytes. Record and image lie together where the matrix was made; the image of one that was read
+ * lies in its file.
  */
 public final class QuantStore implements AutoCloseable {
   /** Rows are padded to a multiple of this. */
@@ -17,29 +20,65 @@ public final class QuantStore implements AutoCloseable {
   /** Zeros behind scales and zero points, so that vectors may be loaded beyond a row. */
   private static final long SLACK = Memory.ALIGNMENT;
 
+  private static final long RECORD = 64;
+
   private final QuantFormat format;
   private final long rows;
   private final long columns;
   private final Memory memory;
+  private final Tensor image;
   private final Elements codes;
   private final Elements scales;
   private final Elements zeros;
 
   /** Memory for a matrix, all zero. */
   public QuantStore(QuantFormat format, long rows, long columns) {
+    this(format, rows, columns, null);
+  }
+
+  /**
+   * A matrix whose image exists.
+   *
+   * @param image U8, contiguous, {@link #imageBytes} long; only read; null: new memory
+   */
+  public QuantStore(QuantFormat format, long rows, long columns, @Nullable Tensor image) {
     this.format = format;
     this.rows = rows;
     this.columns = columns;
-    long codesAt = Memory.ALIGNMENT;
-    long scalesAt = aligned(codesAt + rows * rowBytes());
-    long zerosAt = aligned(scalesAt + rows * blocks() * Short.BYTES + SLACK);
+    long bytes = imageBytes(format, rows, columns);
+    memory = Memory.allocate(image == null ? RECORD + bytes : RECORD);
+    this.image = image == null ? Tensor.view(memory, RECORD, DType.U8, bytes) : image;
     long zeroRows = format.bits() == 4 ? rows : 0;
-    memory = Memory.allocate(aligned(zerosAt + zeroRows * blocks() + SLACK));
-    codes = Tensor.view(memory, codesAt, DType.U8, rows, rowBytes()).accessor();
-    scales = Tensor.view(memory, scalesAt, DType.BF16, rows, blocks()).accessor();
-    zeros = Tensor.view(memory, zerosAt, DType.U8, zeroRows, blocks()).accessor();
-    long first = memory.address();
-    describe(first + codesAt, first + scalesAt, first + zerosAt);
+    long scalesAt = scalesAt();
+    long zerosAt = zerosAt();
+    codes = part(0, DType.U8, rows, rowBytes());
+    scales = part(scalesAt, DType.BF16, rows, blocks());
+    zeros = part(zerosAt, DType.U8, zeroRows, blocks());
+    long first = this.image.address();
+    describe(first, first + scalesAt, first + zerosAt);
+  }
+
+  /** The bytes of codes, scales, zero points and padding; a multiple of 64. */
+  public static long imageBytes(QuantFormat format, long rows, long columns) {
+    long padded = padded(columns);
+    long blocks = (padded + format.block() - 1) / format.block();
+    long codes = aligned(rows * (padded * format.bits() / 8));
+    long scales = aligned(rows * blocks * Short.BYTES + SLACK);
+    return codes + scales + aligned((format.bits() == 4 ? rows * blocks : 0) + SLACK);
+  }
+
+  private long scalesAt() {
+    return aligned(rows * rowBytes());
+  }
+
+  private long zerosAt() {
+    return scalesAt() + aligned(rows * blocks() * Short.BYTES + SLACK);
+  }
+
+  private Elements part(long at, DType dtype, long rowCount, long width) {
+    long bytes = rowCount * width * dtype.bytes();
+    Memory view = Memory.wrap(image.address() + at, bytes, () -> {});
+    return Tensor.view(view, 0, dtype, rowCount, width).accessor();
   }
 
   private void describe(long codesAddress, long scalesAddress, long zerosAddress) {
@@ -76,6 +115,10 @@ public final class QuantStore implements AutoCloseable {
 
   /** K rounded up. */
   public long paddedColumns() {
+    return padded(columns);
+  }
+
+  private static long padded(long columns) {
     return (columns + STEP - 1) / STEP * STEP;
   }
 
@@ -88,9 +131,19 @@ public final class QuantStore implements AutoCloseable {
     return paddedColumns() * format.bits() / 8;
   }
 
-  /** All bytes held. */
+  /** All bytes held, here or in the file. */
   public long bytes() {
-    return memory.bytes();
+    return RECORD + image.size(0);
+  }
+
+  /**
+   * Codes, scales and zero points, as they would lie in a file.
+   *
+   * @throws IllegalStateException if closed
+   */
+  public Tensor image() {
+    memory.address();
+    return image;
   }
 
   /**

@@ -3,7 +3,6 @@ package io.github.lightning4j.core.internal;
 import io.github.lightning4j.core.Bfloat16;
 import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Tensor;
-import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.quant.QuantizedMatrix;
 
 /**
@@ -118,10 +117,10 @@ final class ReferenceQuant implements QuantKernels {
   }
 
   @Override
-  public void dequantize(QuantizedMatrix w, Tensor out, long from, long to) {
+  public void dequantize(QuantizedMatrix w, Tensor out, long first) {
     Elements weights = out.accessor();
-    for (long n = from; n < to; n++) {
-      float[] row = w.row(n);
+    for (long n = 0; n < out.size(0); n++) {
+      float[] row = w.row(first + n);
       for (int k = 0; k < row.length; k++) {
         weights.set(n * out.stride(0) + k, row[k]);
       }
@@ -129,23 +128,18 @@ final class ReferenceQuant implements QuantKernels {
   }
 
   @Override
-  public void multiply(Tensor a, QuantizedMatrix w, Tensor out) {
+  public void multiply(Tensor a, QuantizedMatrix w, Tensor out, long from, long to) {
     Elements left = a.accessor();
     Elements product = out.accessor();
-    Threads.forRanges(
-        w.rows(),
-        1,
-        (from, to) -> {
-          for (long n = from; n < to; n++) {
-            float[] row = w.row(n);
-            for (long m = 0; m < a.size(0); m++) {
-              double sum = 0;
-              for (int k = 0; k < row.length; k++) {
-                sum += left.get(m * a.stride(0) + k) * row[k];
-              }
-              product.set(m * out.stride(0) + n, sum);
-            }
-          }
-        });
+    for (long n = from; n < to; n++) {
+      float[] row = w.row(n);
+      for (long m = 0; m < a.size(0); m++) {
+        double sum = 0;
+        for (int k = 0; k < row.length; k++) {
+          sum += left.get(m * a.stride(0) + k) * row[k];
+        }
+        product.set(m * out.stride(0) + n, sum);
+      }
+    }
   }
 }

@@ -10,6 +10,7 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.internal.CoreKernels;
 import io.github.lightning4j.core.internal.RowKernels;
+import io.github.lightning4j.core.quant.QuantizedMatrix;
 import java.util.EnumSet;
 import java.util.Set;
 
@@ -131,27 +132,55 @@ public final class RowOperators {
   public void gatherRows(Tensor table, Tensor ids, Tensor out) {
     Checks.matrix("table", table, WEIGHTS);
     Checks.contiguous("table", table);
+    checkLookup(table.size(1), ids, out);
+    checkArgument(
+        !Checks.overlap(out, table) && !Checks.overlap(out, ids),
+        "out: must not overlap table or ids");
+    checkIds(ids, table.size(0));
+    Threads.forRanges(
+        ids.size(0), grain(out), (from, to) -> kernels.gatherRows(table, ids, out, from, to));
+  }
+
+  /**
+   * Embedding lookup in a quantized table: the {@linkplain QuantizedMatrix#dequantize exact} values
+   * of its rows.
+   *
+   * @param table {@code [V, H]}
+   * @param ids {@code [T]} I32
+   * @param out {@code [T, H]} F32
+   * @throws IllegalArgumentException as above
+   * @throws IllegalStateException if the table is closed
+   */
+  public void gatherRows(QuantizedMatrix table, Tensor ids, Tensor out) {
+    checkLookup(table.columns(), ids, out);
+    checkArgument(!Checks.overlap(out, ids), "out: must not overlap ids");
+    checkIds(ids, table.rows());
+    Elements wanted = ids.accessor();
+    Threads.forRanges(
+        ids.size(0),
+        grain(out),
+        (from, to) -> {
+          for (long t = from; t < to; t++) {
+            table.dequantizeRows(wanted.getLong(t), out.narrow(0, t, 1));
+          }
+        });
+  }
+
+  private static void checkLookup(long width, Tensor ids, Tensor out) {
     Checks.dtype("ids", ids, DType.I32);
     Checks.rank("ids", ids, 1);
     Checks.contiguous("ids", ids);
     Checks.matrix("out", out, DType.F32);
     Checks.writable("out", out);
-    Checks.shape("out", out, ids.size(0), table.size(1));
-    checkArgument(
-        !Checks.overlap(out, table) && !Checks.overlap(out, ids),
-        "out: must not overlap table or ids");
+    Checks.shape("out", out, ids.size(0), width);
+  }
+
+  private static void checkIds(Tensor ids, long rows) {
     Elements wanted = ids.accessor();
     for (long t = 0; t < ids.size(0); t++) {
       long id = wanted.getLong(t);
-      checkArgument(
-          id >= 0 && id < table.size(0),
-          "ids[%s]: expected 0 <= id < %s, got %s",
-          t,
-          table.size(0),
-          id);
+      checkArgument(id >= 0 && id < rows, "ids[%s]: expected 0 <= id < %s, got %s", t, rows, id);
     }
-    Threads.forRanges(
-        ids.size(0), grain(out), (from, to) -> kernels.gatherRows(table, ids, out, from, to));
   }
 
   private static void checkDense(String name, Tensor tensor, Tensor x) {

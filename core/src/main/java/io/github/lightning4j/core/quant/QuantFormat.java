@@ -2,6 +2,9 @@ package io.github.lightning4j.core.quant;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
 /**
  * How the weights of a row are coded: in groups of neighbours along K, each with a bf16 scale.
  *
@@ -22,6 +25,7 @@ public record QuantFormat(int bits, int group) {
   public static final int ROW = 0;
 
   private static final int LONGEST = 128;
+  private static final Pattern TEXT = Pattern.compile("int([48])(?:/(\\d{1,3}))?");
 
   /**
    * Checks bits and group.
@@ -50,6 +54,21 @@ public record QuantFormat(int bits, int group) {
   /** Four bits in groups of 32, 64 or 128. */
   public static QuantFormat int4(int group) {
     return new QuantFormat(4, group);
+  }
+
+  /**
+   * The format that {@link #toString} writes.
+   *
+   * @throws IllegalArgumentException if there is no such format
+   */
+  public static QuantFormat parse(String text) {
+    Matcher parts = TEXT.matcher(text);
+    checkArgument(
+        parts.matches(),
+        "format: expected int8, or int8 or int4 with a group as in int4/64, got %s",
+        text);
+    int group = parts.group(2) == null ? ROW : Integer.parseInt(parts.group(2));
+    return new QuantFormat(Integer.parseInt(parts.group(1)), group);
   }
 
   /** Whether one scale serves a whole row. */

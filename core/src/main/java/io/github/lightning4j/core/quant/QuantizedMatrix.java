@@ -1,6 +1,7 @@
 package io.github.lightning4j.core.quant;
 
 import static com.google.common.base.Preconditions.checkArgument;
+import static com.google.common.base.Preconditions.checkState;
 
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.Checks;
@@ -14,10 +15,11 @@ import io.github.lightning4j.core.internal.QuantStore;
 import java.util.EnumSet;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The weights {@code [N, K]} of a linear layer in 8 or 4 bits, in memory of its own; see {@link
- * QuantFormat} for what a code stands for.
+ * The weights {@code [N, K]} of a linear layer in 8 or 4 bits, in memory of its own or in a mapped
+ * file; see {@link QuantFormat} for what a code stands for.
  *
  * <p>Scales are rounded to bf16 first, then codes are chosen for the rounded scale. With 8 bits a
  * group's largest magnitude becomes 127. With 4 bits the range of a group, widened to hold 0, is
@@ -34,10 +36,11 @@ public final class QuantizedMatrix implements AutoCloseable {
   private static final long GRAIN = 1 << 15;
 
   private final QuantStore store;
-  private final QuantizationError error;
+  private final @Nullable QuantizationError error;
   private final QuantKernels kernels;
 
-  private QuantizedMatrix(QuantStore store, QuantizationError error, QuantKernels kernels) {
+  private QuantizedMatrix(
+      QuantStore store, @Nullable QuantizationError error, QuantKernels kernels) {
     this.store = store;
     this.error = error;
     this.kernels = kernels;
@@ -60,16 +63,68 @@ public final class QuantizedMatrix implements AutoCloseable {
    * @throws IllegalStateException if it is not available, with the reason
    */
   public static QuantizedMatrix quantize(Tensor w, QuantFormat format, Backend backend) {
+    checkWeights(w);
+    return filled(new QuantStore(format, w.size(0), w.size(1)), w, QuantKernels.of(backend));
+  }
+
+  /**
+   * As {@link #quantize(Tensor, QuantFormat)}, into memory of the caller's, so that the matrices of
+   * a model may lie in one piece.
+   *
+   * @param outImage U8 {@code [imageBytes(format, N, K)]}, contiguous, all zero; must outlive the
+   *     matrix
+   * @throws IllegalArgumentException as above, or if the image is of another type or size
+   */
+  public static QuantizedMatrix quantize(Tensor w, QuantFormat format, Tensor outImage) {
+    checkWeights(w);
+    checkImage("outImage", outImage, imageBytes(format, w.size(0), w.size(1)));
+    Checks.writable("outImage", outImage);
+    QuantStore store = new QuantStore(format, w.size(0), w.size(1), outImage);
+    return filled(store, w, QuantKernels.of(CoreKernels.library().preferred()));
+  }
+
+  private static void checkWeights(Tensor w) {
     Checks.matrix("w", w, WEIGHTS);
     checkArgument(w.elements() > 0, "w: expected a matrix with elements, got %s", w);
-    QuantKernels kernels = QuantKernels.of(backend);
-    QuantStore store = new QuantStore(format, w.size(0), w.size(1));
+  }
+
+  private static void checkImage(String name, Tensor image, long bytes) {
+    Checks.dtype(name, image, DType.U8);
+    Checks.shape(name, image, bytes);
+    Checks.contiguous(name, image);
+  }
+
+  private static QuantizedMatrix filled(QuantStore store, Tensor w, QuantKernels kernels) {
     try {
       return new QuantizedMatrix(store, fill(store, w, kernels), kernels);
     } catch (RuntimeException e) {
       store.close();
       throw e;
     }
+  }
+
+  /**
+   * A matrix that was quantized before and whose {@link #image} was kept, in a file for example.
+   * Nothing is copied: the image must outlive the matrix.
+   *
+   * @param rows N
+   * @param columns K
+   * @param image U8 {@code [imageBytes(format, rows, columns)]}, contiguous; only read. Its scales
+   *     are not looked at: one that is not finite shows in the products of its row
+   * @throws IllegalArgumentException if there are no elements, or the image is of another type or
+   *     size
+   */
+  public static QuantizedMatrix ofImage(QuantFormat format, long rows, long columns, Tensor image) {
+    checkArgument(
+        rows > 0 && columns > 0, "expected a matrix with elements, got [%s, %s]", rows, columns);
+    checkImage("image", image, imageBytes(format, rows, columns));
+    QuantKernels kernels = QuantKernels.of(CoreKernels.library().preferred());
+    return new QuantizedMatrix(new QuantStore(format, rows, columns, image), null, kernels);
+  }
+
+  /** The bytes of the {@link #image} of a matrix: codes, scales, zero points and padding. */
+  public static long imageBytes(QuantFormat format, long rows, long columns) {
+    return QuantStore.imageBytes(format, rows, columns);
   }
 
   private static QuantizationError fill(QuantStore store, Tensor w, QuantKernels kernels) {
@@ -122,14 +177,29 @@ public final class QuantizedMatrix implements AutoCloseable {
     return store.columns();
   }
 
-  /** What quantization changed. */
+  /**
+   * What quantization changed.
+   *
+   * @throws IllegalStateException if this matrix was made from an image, which does not tell
+   */
   public QuantizationError error() {
+    checkState(error != null, "the error is known where weights are quantized, not from an image");
     return error;
   }
 
   /** The bytes held outside the heap: codes, scales, zero points and padding. */
   public long bytes() {
     return store.bytes();
+  }
+
+  /**
+   * What is to be kept for {@link #ofImage}: U8 {@code [imageBytes]}, its layout told by {@code
+   * quant_layout.h}. A view that ends with this matrix.
+   *
+   * @throws IllegalStateException if closed
+   */
+  public Tensor image() {
+    return store.image();
   }
 
   /** The weights of a row, exactly; for reference implementations and tests. */
@@ -156,7 +226,27 @@ public final class QuantizedMatrix implements AutoCloseable {
     Threads.forRanges(
         rows(),
         Math.max(1, GRAIN / columns()),
-        (from, to) -> kernels.dequantize(this, out, from, to));
+        (from, to) -> kernels.dequantize(this, out.narrow(0, from, to - from), from));
+  }
+
+  /**
+   * Writes the weights of some rows as F32, exactly, on the calling thread.
+   *
+   * @param first the row that goes to the first of {@code out}
+   * @param out {@code [n, K]} F32
+   * @throws IllegalArgumentException if type or shape do not fit, or there are no such rows
+   */
+  public void dequantizeRows(long first, Tensor out) {
+    Checks.matrix("out", out, DType.F32);
+    Checks.writable("out", out);
+    Checks.shape("out", out, out.size(0), columns());
+    checkArgument(
+        first >= 0 && first <= rows() - out.size(0),
+        "first: expected rows %s to %s to be within 0 to %s",
+        first,
+        first + out.size(0),
+        rows());
+    kernels.dequantize(this, out, first);
   }
 
   /**

@@ -14,6 +14,13 @@ interface FileMapping extends AutoCloseable {
    */
   Tensor view(TensorInfo info);
 
+  /**
+   * Tells that a tensor will not be read soon, so that its pages need not stay in memory.
+   *
+   * @throws IllegalStateException if closed
+   */
+  void release(TensorInfo info);
+
   /** Ends all tensors. */
   @Override
   void close();

@@ -4,6 +4,7 @@ import io.github.lightning4j.core.CheckpointException;
 import io.github.lightning4j.core.Tensor;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Set;
 
 /**
@@ -57,6 +58,18 @@ public interface Safetensors extends AutoCloseable {
    * @throws IllegalStateException if closed
    */
   Tensor tensor(String name);
+
+  /**
+   * Tells that a tensor will not be read soon: the process gives back the memory that its pages
+   * take. It may be read again all the same.
+   *
+   * @throws CheckpointException if there is no tensor of that name
+   * @throws IllegalStateException if closed
+   */
+  void release(String name);
+
+  /** The free text under {@code __metadata__} of the files; empty if there is none. */
+  Map<String, String> metadata();
 
   /**
    * Ends the mappings and with them all tensors.

@@ -58,7 +58,7 @@ public final class SafetensorsFile implements Safetensors {
     return Collections.unmodifiableSet(header.tensors().keySet());
   }
 
-  /** The free text under {@code __metadata__}; empty if there is none. */
+  @Override
   public Map<String, String> metadata() {
     return header.metadata();
   }
@@ -81,6 +81,11 @@ public final class SafetensorsFile implements Safetensors {
           path, "tensor '" + name + "': elements of type " + info.type() + " are not supported");
     }
     return mapping.view(info);
+  }
+
+  @Override
+  public void release(String name) {
+    mapping.release(info(name));
   }
 
   @Override

@@ -23,13 +23,17 @@ import java.util.UUID;
 /**
  * Writes tensors to a safetensors file.
  *
- * <p>The data begins at a multiple of eight bytes and tensors lie by element size, largest first
- * (in the order of the map among equals), so each is aligned to its elements. The file appears
- * whole or not at all: it is written under another name in the same folder, forced to the disk, and
- * renamed over what was there before.
+ * <p>Tensors whose bytes are a multiple of 64 lie first, in the order of the map; the others by
+ * element size, largest first, so each tensor is aligned to its elements. The data begins at a
+ * multiple of 64 bytes where there are tensors of the first kind, which are so aligned for vectors
+ * as well, else of eight. The file appears whole or not at all: it is written under another name in
+ * the same folder, forced to the disk, and renamed over what was there before.
  */
 public final class SafetensorsWriter {
   private static final JsonMapper JSON = new JsonMapper();
+
+  /** Bytes of a cache line. */
+  private static final int LINE = 64;
 
   /** Bytes handed to the system at once. */
   private static final long PIECE = 1 << 30;
@@ -87,8 +91,19 @@ public final class SafetensorsWriter {
       throw new IllegalArgumentException("tensors: the format reserves the name __metadata__");
     }
     return tensors.entrySet().stream()
-        .sorted(Comparator.comparing(e -> -e.getValue().dtype().bytes()))
+        .sorted(
+            Comparator.comparing(
+                e -> isLined(e.getValue()) ? -LINE : -e.getValue().dtype().bytes()))
         .toList();
+  }
+
+  /** Whether whatever follows a tensor is as aligned as the tensor itself, to cache lines. */
+  private static boolean isLined(Tensor tensor) {
+    return tensor.elements() > 0 && bytes(tensor) % LINE == 0;
+  }
+
+  private static long bytes(Tensor tensor) {
+    return tensor.elements() * tensor.dtype().bytes();
   }
 
   private static ByteBuffer header(
@@ -100,7 +115,7 @@ public final class SafetensorsWriter {
     long begin = 0;
     for (Map.Entry<String, Tensor> entry : tensors) {
       Tensor tensor = entry.getValue();
-      long end = begin + tensor.elements() * tensor.dtype().bytes();
+      long end = begin + bytes(tensor);
       ObjectNode fields = root.putObject(entry.getKey());
       fields.put("dtype", tensor.dtype().name());
       fields.set("shape", JSON.valueToTree(tensor.shape()));
@@ -108,7 +123,9 @@ public final class SafetensorsWriter {
       begin = end;
     }
     byte[] json = root.toString().getBytes(StandardCharsets.UTF_8);
-    int padded = (json.length + 7) / 8 * 8;
+    boolean lined = !tensors.isEmpty() && isLined(tensors.get(0).getValue());
+    int step = lined ? LINE : Long.BYTES;
+    int padded = (Long.BYTES + json.length + step - 1) / step * step - Long.BYTES;
     if (padded > Header.MAX_BYTES) {
       throw new IllegalArgumentException(
           "tensors: expected names and shapes of at most "
@@ -133,7 +150,7 @@ public final class SafetensorsWriter {
       }
       return;
     }
-    long bytes = tensor.elements() * tensor.dtype().bytes();
+    long bytes = bytes(tensor);
     for (long done = 0; done < bytes; done += PIECE) {
       long piece = Math.min(PIECE, bytes - done);
       writeFully(channel, Memory.pointer(tensor.address() + done, piece).asByteBuffer());

@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.Map;
 import java.util.Set;
 
@@ -119,6 +120,19 @@ public final class ShardedSafetensors implements Safetensors {
   @Override
   public Tensor tensor(String name) {
     return holder(name).tensor(name);
+  }
+
+  @Override
+  public void release(String name) {
+    holder(name).release(name);
+  }
+
+  /** That of all shards together; of a key in several, the text of the first. */
+  @Override
+  public Map<String, String> metadata() {
+    Map<String, String> all = new LinkedHashMap<>();
+    new LinkedHashSet<>(fileOf.values()).forEach(file -> file.metadata().forEach(all::putIfAbsent));
+    return all;
   }
 
   private SafetensorsFile holder(String name) {

@@ -33,6 +33,11 @@ final class WholeFile implements FileMapping {
   }
 
   @Override
+  public void release(TensorInfo info) {
+    CoreKernels.releasePages(memory.address() + info.begin(), info.bytes());
+  }
+
+  @Override
   public void close() {
     memory.close();
   }

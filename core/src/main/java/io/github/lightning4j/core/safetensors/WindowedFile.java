@@ -109,6 +109,12 @@ final class WindowedFile implements FileMapping {
     }
   }
 
+  /** The JDK has no way to say so. */
+  @Override
+  public synchronized void release(TensorInfo info) {
+    checkState(!closed, "%s is closed", file);
+  }
+
   @Override
   public synchronized void close() {
     checkState(!closed, "%s is closed already", file);

@@ -1,14 +1,18 @@
 package io.github.lightning4j.core.nn;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
+import io.github.lightning4j.core.quant.QuantFormat;
+import io.github.lightning4j.core.quant.QuantizedMatrix;
 import io.github.lightning4j.core.testkit.Cases;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.FlatMemory;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -86,6 +90,32 @@ abstract class RowOperatorsContract {
         Closeness.assertNmse("sum " + h, out.toDoubles(), expected, 1e-12);
         rows().scaledSum(x, 3.5565588f, y, -0.25f, y);
         assertThat(y.toFloats()).isEqualTo(out.toFloats());
+      }
+    }
+  }
+
+  @Test
+  void looksUpRowsOfQuantizedTables() {
+    for (QuantFormat format : List.of(QuantFormat.int8(64), QuantFormat.int4(32))) {
+      for (int h : Cases.AWKWARD) {
+        try (MemoryScope scope = new MemoryScope()) {
+          QuantizedMatrix table =
+              scope.add(
+                  QuantizedMatrix.quantize(scope.add(Cases.normal(h, DType.F32, 7, h)), format));
+          Tensor ids = scope.allocate(DType.I32, 3);
+          Tensor out = scope.allocate(DType.F32, 3, h);
+          int[] wanted = {6, 0, 6};
+          for (int t = 0; t < wanted.length; t++) {
+            ids.accessor().setLong(t, wanted[t]);
+          }
+          rows().gatherRows(table, ids, out);
+          for (int t = 0; t < wanted.length; t++) {
+            assertThat(out.select(0, t).toFloats()).isEqualTo(table.row(wanted[t]));
+          }
+          ids.accessor().setLong(1, 7);
+          assertThatThrownBy(() -> rows().gatherRows(table, ids, out))
+              .hasMessage("ids[1]: expected 0 <= id < 7, got 7");
+        }
       }
     }
   }

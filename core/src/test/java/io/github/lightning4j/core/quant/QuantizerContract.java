@@ -99,6 +99,52 @@ abstract class QuantizerContract {
     }
   }
 
+  @ParameterizedTest
+  @MethodSource("formats")
+  void imagesGiveTheSameMatrix(QuantFormat format) {
+    for (int columns : Cases.AWKWARD) {
+      try (MemoryScope scope = new MemoryScope()) {
+        Tensor w = scope.add(Cases.normal(columns, DType.F32, 3, columns));
+        QuantizedMatrix made = scope.add(quantize(w, format));
+        long bytes = QuantizedMatrix.imageBytes(format, 3, columns);
+        assertThat(bytes % 64).isZero();
+        assertThat(made.bytes()).isEqualTo(bytes + 64);
+        assertThat(made.image().shape()).containsExactly(bytes);
+        Tensor kept = scope.allocate(DType.U8, bytes);
+        kept.copyFrom(made.image());
+        QuantizedMatrix read = scope.add(QuantizedMatrix.ofImage(format, 3, columns, kept));
+        assertThat(read.format()).isEqualTo(format);
+        for (int row = 0; row < 3; row++) {
+          assertThat(read.row(row)).isEqualTo(made.row(row));
+        }
+        Tensor filled = scope.allocate(DType.U8, bytes);
+        scope.add(QuantizedMatrix.quantize(w, format, filled));
+        assertThat(filled.toLongs()).isEqualTo(kept.toLongs());
+        Tensor last = scope.allocate(DType.F32, 2, columns);
+        read.dequantizeRows(1, last);
+        assertThat(last.select(0, 0).toFloats()).isEqualTo(made.row(1));
+        assertThat(last.select(0, 1).toFloats()).isEqualTo(made.row(2));
+        assertThatThrownBy(read::error).isInstanceOf(IllegalStateException.class);
+      }
+    }
+  }
+
+  @Test
+  void refusesImagesOfAnotherSize() {
+    QuantFormat format = QuantFormat.int4(32);
+    try (Tensor image = Tensor.allocate(DType.U8, QuantizedMatrix.imageBytes(format, 3, 64));
+        Tensor rows = Tensor.allocate(DType.F32, 2, 64)) {
+      assertThatThrownBy(() -> QuantizedMatrix.ofImage(format, 3, 65, image))
+          .hasMessageStartingWith("image: expected shape");
+      assertThatThrownBy(() -> QuantizedMatrix.ofImage(format, 0, 64, image))
+          .hasMessage("expected a matrix with elements, got [0, 64]");
+      try (QuantizedMatrix read = QuantizedMatrix.ofImage(format, 3, 64, image)) {
+        assertThatThrownBy(() -> read.dequantizeRows(2, rows))
+            .hasMessage("first: expected rows 2 to 4 to be within 0 to 3");
+      }
+    }
+  }
+
   @Test
   void losesLessInSmallerGroupsAndMoreBits() {
     try (Tensor w = Cases.normal(4, DType.F32, 16, 512)) {

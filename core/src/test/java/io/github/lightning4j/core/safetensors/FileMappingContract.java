@@ -58,6 +58,8 @@ abstract class FileMappingContract {
               assertThat(again.shape()).isEqualTo(tensor.shape());
               assertThat(again.toLongs()).as(name).isEqualTo(tensor.toLongs());
               assertThat(read.tensor(name).address()).isEqualTo(again.address());
+              read.release(name);
+              assertThat(again.toLongs()).as("released").isEqualTo(tensor.toLongs());
             });
       }
       assertThat(Memory.liveBytes()).isEqualTo(before);

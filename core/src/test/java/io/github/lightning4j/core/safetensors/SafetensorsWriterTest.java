@@ -18,6 +18,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -69,6 +70,28 @@ final class SafetensorsWriterTest {
     SafetensorsWriter.write(file, Map.of(), Map.of());
     assertThat(Files.readAllBytes(file))
         .isEqualTo("\u0008\0\0\0\0\0\0\0{}      ".getBytes(StandardCharsets.ISO_8859_1));
+  }
+
+  @Test
+  void alignsTensorsOfWholeCacheLinesToThem() {
+    Path file = folder.resolve("x");
+    try (MemoryScope scope = new MemoryScope()) {
+      Map<String, Tensor> tensors = new LinkedHashMap<>();
+      tensors.put("odd", scope.add(Cases.normal(1, DType.BF16, 3)));
+      tensors.put("bytes", scope.allocate(DType.U8, 192));
+      tensors.put("empty", scope.allocate(DType.U8, 0));
+      tensors.put("wide", scope.add(Cases.normal(2, DType.F64, 3)));
+      tensors.put("floats", scope.add(Cases.normal(3, DType.F32, 4, 16)));
+      SafetensorsWriter.write(file, tensors, Map.of());
+      try (SafetensorsFile written = SafetensorsFile.open(file)) {
+        assertThat(written.info("bytes").begin() % 64).isZero();
+        assertThat(written.info("floats").begin() % 64).isZero();
+        assertThat(written.info("wide").begin() % 64).isZero();
+        for (String name : List.of("odd", "wide", "floats")) {
+          assertThat(written.tensor(name).toDoubles()).isEqualTo(tensors.get(name).toDoubles());
+        }
+      }
+    }
   }
 
   @Test

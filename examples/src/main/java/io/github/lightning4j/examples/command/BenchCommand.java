@@ -6,10 +6,13 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.lightning4j.core.Threads;
+import io.github.lightning4j.core.kernel.MachineLimits;
 import io.github.lightning4j.minimax.MiniMaxModel;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
+import java.util.OptionalLong;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -21,7 +24,8 @@ import picocli.CommandLine.Option;
     description = {
       "Measure tokens a second, reading prompts and writing behind them.",
       "Tokens are random with a fixed seed; one sequence; medians, and ranges, over the repeats"
-          + " after a warm-up."
+          + " after a warm-up. Shares are of what the machine reads and multiplies at most, measured"
+          + " here too."
     })
 final class BenchCommand implements Runnable {
   private final Console console;
@@ -69,23 +73,34 @@ final class BenchCommand implements Runnable {
       for (int context : contexts) {
         runs.add(SpeedRun.measure(open, context, steps, repeats));
       }
+      // The buffers of the limits are none of the model's memory.
+      OptionalLong peakMemory = PeakMemory.bytes();
+      Optional<MachineShare> share =
+          MachineLimits.measure().map(limits -> MachineShare.of(open.stepCost(), limits));
       if (json) {
-        console.json(describe(runs));
+        console.json(describe(runs, share, peakMemory));
       } else {
-        print(runs);
+        print(runs, share, peakMemory);
       }
     }
   }
 
-  private static ObjectNode describe(List<SpeedRun> runs) {
+  private static ObjectNode describe(
+      List<SpeedRun> runs, Optional<MachineShare> share, OptionalLong peakMemory) {
     ObjectNode node = JsonNodeFactory.instance.objectNode();
     ArrayNode list = node.putArray("runs");
     for (SpeedRun run : runs) {
       ObjectNode entry = list.addObject().put("context", run.context());
       add(entry, "prefill", run.prefill());
       add(entry, "decode", run.decode());
+      share.ifPresent(
+          of ->
+              entry
+                  .put("prefillShareOfPeak", of.ofPeak(run.prefill().median()))
+                  .put("decodeShareOfBandwidth", of.ofBandwidth(run.decode().median())));
     }
-    PeakMemory.addTo(node);
+    share.ifPresent(of -> of.addTo(node));
+    peakMemory.ifPresent(bytes -> node.put("peakRssBytes", bytes));
     return node;
   }
 
@@ -94,19 +109,38 @@ final class BenchCommand implements Runnable {
     entry.putArray(what + "Range").add(spread.min()).add(spread.max());
   }
 
-  private void print(List<SpeedRun> runs) {
-    console.out().printf("%8s  %34s  %34s%n", "context", "prefill tokens/s", "decode tokens/s");
+  private void print(List<SpeedRun> runs, Optional<MachineShare> share, OptionalLong peakMemory) {
+    console.out().printf("%8s  %42s  %42s%n", "context", "prefill tokens/s", "decode tokens/s");
     for (SpeedRun run : runs) {
+      double prefill = share.map(of -> of.ofPeak(run.prefill().median())).orElse(Double.NaN);
+      double decode = share.map(of -> of.ofBandwidth(run.decode().median())).orElse(Double.NaN);
       console
           .out()
-          .printf("%8d  %34s  %34s%n", run.context(), text(run.prefill()), text(run.decode()));
+          .printf(
+              "%8d  %42s  %42s%n",
+              run.context(), text(run.prefill(), prefill), text(run.decode(), decode));
     }
-    PeakMemory.bytes().ifPresent(bytes -> console.out().printf("peak memory %,d bytes%n", bytes));
+    share.ifPresent(
+        of ->
+            console
+                .out()
+                .printf(
+                    Locale.ROOT,
+                    "%% of %.0f GFLOP/s in fp32, and of %.1f GB/s read; a token reads %.1f MB of"
+                        + " weights%n",
+                    of.operationsPerSecond() / 1e9,
+                    of.bytesPerSecond() / 1e9,
+                    of.cost().decodeBytes() / 1e6));
+    peakMemory.ifPresent(bytes -> console.out().printf("peak memory %,d bytes%n", bytes));
     console.out().println("threads " + Threads.count());
   }
 
-  private static String text(Spread spread) {
-    return String.format(
-        Locale.ROOT, "%,.1f (%,.1f to %,.1f)", spread.median(), spread.min(), spread.max());
+  private static String text(Spread spread, double share) {
+    String speed =
+        String.format(
+            Locale.ROOT, "%,.1f (%,.1f to %,.1f)", spread.median(), spread.min(), spread.max());
+    return Double.isNaN(share)
+        ? speed
+        : speed + String.format(Locale.ROOT, " %3.0f %%", 100 * share);
   }
 }

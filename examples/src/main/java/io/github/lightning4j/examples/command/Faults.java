@@ -1,6 +1,7 @@
 package io.github.lightning4j.examples.command;
 
 import io.github.lightning4j.core.CheckpointException;
+import io.github.lightning4j.core.OutOfNativeMemoryException;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.UncheckedIOException;
@@ -58,6 +59,7 @@ final class Faults implements IExecutionExceptionHandler, IParameterExceptionHan
     return fault instanceof IllegalArgumentException
         || fault instanceof IllegalStateException
         || fault instanceof CheckpointException
+        || fault instanceof OutOfNativeMemoryException
         || fault instanceof IOException
         || fault instanceof UncheckedIOException;
   }

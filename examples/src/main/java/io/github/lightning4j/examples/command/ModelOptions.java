@@ -3,6 +3,7 @@ package io.github.lightning4j.examples.command;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.minimax.LoadOptions;
 import io.github.lightning4j.minimax.MiniMaxModel;
+import io.github.lightning4j.minimax.WeightFormats;
 import java.io.IOException;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
@@ -30,6 +31,21 @@ final class ModelOptions {
   private Optional<Integer> threads = Optional.empty();
 
   @Option(
+      names = "--weights",
+      paramLabel = "FORMATS",
+      description =
+          "How to hold the weights: bf16, int8 or int4, for all roles or for single ones, as in"
+              + " int4,head=int8,embedding=bf16; roles are experts, attention, head, embedding."
+              + " Without it: as they are stored.")
+  private Optional<String> weights = Optional.empty();
+
+  @Option(
+      names = "--prefill-chunk",
+      paramLabel = "N",
+      description = "Tokens of a prompt to read at once; bounds scratch memory.")
+  private Optional<Integer> prefillChunk = Optional.empty();
+
+  @Option(
       names = "--check-weights",
       description = "Read all weights first and refuse NaN and infinity.")
   private boolean checkWeights;
@@ -55,7 +71,12 @@ final class ModelOptions {
     boolean shown = console.terminal() && storedBytes(from) > LONG_LOAD;
     try (ProgressLine bar = new ProgressLine("Loading the model", shown)) {
       return MiniMaxModel.load(
-          from, LoadOptions.DEFAULT.withCheckWeights(checkWeights).withProgress(bar));
+          from,
+          LoadOptions.DEFAULT
+              .withCheckWeights(checkWeights)
+              .withWeights(weights.map(WeightFormats::parse).orElse(WeightFormats.STORED))
+              .withPrefillChunk(prefillChunk.orElse(LoadOptions.DEFAULT.prefillChunk()))
+              .withProgress(bar));
     }
   }
 

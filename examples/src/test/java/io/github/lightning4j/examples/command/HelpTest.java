@@ -12,9 +12,11 @@ final class HelpTest {
   @CsvSource({
     "generate, --model --prompt --prompt-ids --chat --max-new-tokens --temperature --top-p --top-k --seed --threads --json",
     "logits, --model --input --out --hidden --chunk",
-    "perplexity, --model --text --window --json",
+    "perplexity, --model --weights --text --window --json",
     "inspect, --model --json",
+    "quantize, --model --weights --out",
     "bench, --model --prefill --decode --threads --json",
+    "moe-bench, --hidden --experts --top-k --intermediate --tokens --format --load --ep --etp --edp --token-groups --capacity --threads --json",
     "diagnose, --measure --json",
     "rl, --seeds --rollouts --plot --json"
   })

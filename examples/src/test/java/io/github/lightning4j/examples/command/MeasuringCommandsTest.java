@@ -40,6 +40,15 @@ final class MeasuringCommandsTest {
           assertThat(median).isBetween(range.get(0).asDouble(), range.get(1).asDouble());
           assertThat(range.get(0).asDouble()).isPositive();
         }
+        if (Gemm.availability().isAvailable()) {
+          double tokens = run.get("decodeTokensPerSecond").asDouble();
+          assertThat(run.get("decodeShareOfBandwidth").asDouble())
+              .isEqualTo(
+                  tokens
+                      * result.get("decodeBytesPerToken").asDouble()
+                      / result.get("readBytesPerSecond").asDouble());
+          assertThat(run.get("prefillShareOfPeak").asDouble()).isPositive();
+        }
       }
     } finally {
       Threads.use(before);
@@ -60,7 +69,7 @@ final class MeasuringCommandsTest {
             "--repeats",
             1);
     assertThat(run.out().lines().skip(1).findFirst().orElseThrow())
-        .matches("\\s+5 .*\\(.* to .*\\).*\\(.* to .*\\)");
+        .matches("\\s+5 .*\\(.* to .*\\).*\\(.* to .*\\)( +\\d+ %)?");
   }
 
   @Test

@@ -7,10 +7,25 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.function.Function;
 
 /** A file of results. */
 final class JsonFile {
   private JsonFile() {}
+
+  /**
+   * What a reader finds in a file.
+   *
+   * @throws IOException if it cannot be read
+   * @throws IllegalArgumentException with the file's name, if there is something else in it
+   */
+  static <T> T read(Path file, Function<JsonNode, T> reader) throws IOException {
+    try {
+      return reader.apply(read(file));
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException(file + ": " + e.getMessage(), e);
+    }
+  }
 
   /**
    * Reads one.

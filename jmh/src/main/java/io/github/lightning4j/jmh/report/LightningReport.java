@@ -1,6 +1,5 @@
 package io.github.lightning4j.jmh.report;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import io.github.lightning4j.core.Threads;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -10,7 +9,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.TreeSet;
 import java.util.concurrent.Callable;
-import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
@@ -72,10 +70,10 @@ public final class LightningReport implements Callable<Integer> {
     List<Measurement> calls = new ArrayList<>();
     JmhResults ours = new JmhResults(Threads.count());
     for (Path file : results) {
-      calls.addAll(read(file, ours::read));
+      calls.addAll(JsonFile.read(file, ours::read));
     }
     if (torch != null) {
-      calls.addAll(read(torch, TorchResults::read));
+      calls.addAll(JsonFile.read(torch, TorchResults::read));
     }
     Peaks peaks = measure ? Peaks.measure(threads(calls)) : Peaks.UNKNOWN;
     PrintWriter out = spec.commandLine().getOut();
@@ -88,20 +86,6 @@ public final class LightningReport implements Callable<Integer> {
     }
     out.flush();
     return 0;
-  }
-
-  /**
-   * Reads a file.
-   *
-   * @throws IllegalArgumentException with the file's name, if there is something else in it
-   */
-  private static List<Measurement> read(Path file, Function<JsonNode, List<Measurement>> reader)
-      throws IOException {
-    try {
-      return reader.apply(JsonFile.read(file));
-    } catch (IllegalArgumentException e) {
-      throw new IllegalArgumentException(file + ": " + e.getMessage(), e);
-    }
   }
 
   private static TreeSet<Integer> threads(List<Measurement> calls) {

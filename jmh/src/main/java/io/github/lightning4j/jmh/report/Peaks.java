@@ -42,6 +42,12 @@ record Peaks(Map<Integer, MachineLimits> byThreads) {
     return rate.allThreads();
   }
 
+  /** Bytes read a second, or NaN. */
+  double read(int threads) {
+    MachineLimits limits = byThreads.get(threads);
+    return limits == null ? Double.NaN : limits.read().allThreads();
+  }
+
   /** Bytes read and written a second, or NaN. */
   double bytes(int threads) {
     MachineLimits limits = byThreads.get(threads);

@@ -56,7 +56,7 @@ final class ResultTable {
         share(bytes / peaks.bytes(call.threads())));
   }
 
-  private static String share(double share) {
+  static String share(double share) {
     return Double.isNaN(share) ? "-" : String.format(Locale.ROOT, "%.0f %%", 100 * share);
   }
 }

@@ -1,6 +1,7 @@
 /**
- * From results of the attention benchmarks to a table of rates and to plots. {@link
- * io.github.lightning4j.jmh.report.LightningReport} is the program.
+ * From results to tables of rates and to plots. {@link
+ * io.github.lightning4j.jmh.report.LightningReport} is the program for attention, {@link
+ * io.github.lightning4j.jmh.report.MoeReport} that for mixtures of experts.
  */
 @NullMarked
 package io.github.lightning4j.jmh.report;

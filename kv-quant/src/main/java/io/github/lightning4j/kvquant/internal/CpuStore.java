@@ -4,13 +4,12 @@ import io.github.lightning4j.core.Tensor;
 
 /** The kernels of {@code store_kernels.h}. */
 final class CpuStore implements StoreKernels {
+  private final ReferenceStore quantized = new ReferenceStore();
+
   @Override
   public void append(PagedStore store, long first, Tensor k, Tensor v, long from, long to) {
     KvQuantKernels.append(
-        store.layout().dtype().ordinal(),
-        store.tableAddress(),
-        store.layout().kvHeads(),
-        store.layout().headDim(),
+        store.call().address(),
         k.address(),
         k.stride(0),
         k.stride(1),
@@ -23,12 +22,19 @@ final class CpuStore implements StoreKernels {
   }
 
   @Override
+  public void age(PagedStore store, long from, long to) {
+    KvQuantKernels.age(store.call().address(), from, to);
+  }
+
+  /** Exact caches in native code; quantized ones, where it is for inspection, as the reference. */
+  @Override
   public void read(PagedStore store, Tensor outK, Tensor outV, long from, long to) {
+    if (store.format().quantizes()) {
+      quantized.read(store, outK, outV, from, to);
+      return;
+    }
     KvQuantKernels.read(
-        store.layout().dtype().ordinal(),
-        store.tableAddress(),
-        store.layout().kvHeads(),
-        store.layout().headDim(),
+        store.call().address(),
         outK.address(),
         outK.stride(0),
         outK.stride(1),
@@ -37,5 +43,11 @@ final class CpuStore implements StoreKernels {
         outV.stride(1),
         from,
         to);
+  }
+
+  @Override
+  public long firstNonFinite(Tensor x) {
+    return KvQuantKernels.firstNonFinite(
+        x.address(), x.stride(0), x.stride(1), x.size(1), x.size(2), 0, x.size(0));
   }
 }

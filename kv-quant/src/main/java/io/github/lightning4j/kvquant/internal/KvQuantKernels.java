@@ -19,12 +19,10 @@ public final class KvQuantKernels {
   @Name("l4j_kv_init")
   static native int initialize(int isa);
 
+  /** {@code cache} is a Cache. */
   @Name("l4j_kv_append")
   static native void append(
-      int type,
-      long table,
-      long kvHeads,
-      long headDim,
+      long cache,
       long k,
       long kToken,
       long kHead,
@@ -35,12 +33,12 @@ public final class KvQuantKernels {
       long from,
       long to);
 
+  @Name("l4j_kv_age")
+  static native void age(long cache, long from, long to);
+
   @Name("l4j_kv_read")
   static native void read(
-      int type,
-      long table,
-      long kvHeads,
-      long headDim,
+      long cache,
       long k,
       long kToken,
       long kHead,
@@ -49,6 +47,10 @@ public final class KvQuantKernels {
       long vHead,
       long from,
       long to);
+
+  @Name("l4j_kv_first_non_finite")
+  static native long firstNonFinite(
+      long x, long token, long head, long heads, long headDim, long from, long to);
 
   /** Tiles {@code [from, to)}, each over all its keys; {@code call} is an AttentionCall. */
   @Name("l4j_kv_attend_tiles")
@@ -61,6 +63,29 @@ public final class KvQuantKernels {
   /** Merges the partials of tiles {@code [from, to)} and writes their outputs. */
   @Name("l4j_kv_merge_ranges")
   static native void mergeRanges(long call, long partials, long from, long to);
+
+  /** Ranges {@code [from, to)} for tiles {@code [tileFrom, tileTo)} of every head. */
+  @Name("l4j_kv_attend_grouped")
+  static native void attendGrouped(
+      long call, long partials, long tileFrom, long tileTo, long from, long to);
+
+  /** Merges the partials of the chunk's tiles {@code [from, to)}, counted over all heads. */
+  @Name("l4j_kv_merge_grouped")
+  static native void mergeGrouped(
+      long call, long partials, long tileFrom, long tileTo, long from, long to);
+
+  /** Blocks of n channels of rows {@code [from, to)}. */
+  @Name("l4j_kv_hadamard")
+  static native void hadamard(
+      long x, long ldx, long y, long ldy, long width, long n, long from, long to);
+
+  @Name("l4j_kv_gather_channels")
+  static native void gatherChannels(
+      long x, long ldx, long y, long ldy, long index, long width, long from, long to);
+
+  @Name("l4j_kv_add_row")
+  static native void addRow(
+      long x, long ldx, long row, float factor, long y, long ldy, long width, long from, long to);
 
   private static final class Holder {
     static final NativeLibrary LIBRARY =

@@ -13,21 +13,33 @@ import org.bytedeco.javacpp.Pointer;
  */
 final class Page {
   private final Memory memory;
+  private final PageLedger ledger;
   private final AtomicInteger holders = new AtomicInteger(1);
 
-  /** A page of zeros with one holder. */
-  Page(long bytes) {
-    this.memory = Memory.allocate(bytes);
+  /** A page of zeros with one holder, entered in the ledger. */
+  Page(long bytes, PageLedger ledger) {
+    ledger.take(bytes);
+    try {
+      this.memory = Memory.allocate(bytes);
+    } catch (RuntimeException | Error e) {
+      ledger.giveBack(bytes);
+      throw e;
+    }
+    this.ledger = ledger;
   }
 
   /** The same contents with one holder. */
   Page copy() {
-    Page copy = new Page(memory.bytes());
+    Page copy = new Page(memory.bytes(), ledger);
     Pointer.memcpy(
         Memory.pointer(copy.address(), memory.bytes()),
         Memory.pointer(address(), memory.bytes()),
         memory.bytes());
     return copy;
+  }
+
+  long bytes() {
+    return memory.bytes();
   }
 
   long address() {
@@ -51,6 +63,7 @@ final class Page {
   void release() {
     if (holders.decrementAndGet() == 0) {
       memory.close();
+      ledger.giveBack(memory.bytes());
     }
   }
 }

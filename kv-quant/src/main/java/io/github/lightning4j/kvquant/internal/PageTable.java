@@ -15,19 +15,21 @@ final class PageTable implements AutoCloseable {
   private static final int FIRST_CAPACITY = 8;
 
   private final List<Page> pages = new ArrayList<>();
+  private final PageLedger ledger;
   private Memory addresses;
 
-  PageTable() {
-    this(FIRST_CAPACITY);
+  PageTable(PageLedger ledger) {
+    this(ledger, FIRST_CAPACITY);
   }
 
-  private PageTable(int capacity) {
+  private PageTable(PageLedger ledger, int capacity) {
+    this.ledger = ledger;
     this.addresses = Memory.allocate(capacity * 8L);
   }
 
   /** A table that holds the same pages. */
   PageTable share() {
-    PageTable table = new PageTable(Math.max(FIRST_CAPACITY, pages.size()));
+    PageTable table = new PageTable(ledger, Math.max(FIRST_CAPACITY, pages.size()));
     for (Page page : pages) {
       table.add(page.retain());
     }
@@ -55,7 +57,7 @@ final class PageTable implements AutoCloseable {
   /** Appends a new page; the table grows first, so that no page is left over if it cannot. */
   void add(long pageBytes) {
     reserve(pages.size() + 1);
-    add(new Page(pageBytes));
+    add(new Page(pageBytes, ledger));
   }
 
   /** Appends a page, whose holder this table becomes. */
@@ -66,9 +68,31 @@ final class PageTable implements AutoCloseable {
   }
 
   /** Puts another page in the place of one, which is released. */
-  void replace(int index, Page page) {
+  private void replace(int index, Page page) {
     write(index, page);
     pages.set(index, page).release();
+  }
+
+  /** A page that is shared is replaced by a copy that may be written. */
+  void own(int index) {
+    if (pages.get(index).isShared()) {
+      replace(index, pages.get(index).copy());
+    }
+  }
+
+  /** Releases the first {@code count} pages; the others move up. */
+  void drop(int count) {
+    if (count > 0) {
+      List<Page> first = pages.subList(0, count);
+      first.forEach(Page::release);
+      first.clear();
+      writeAll(entries(addresses));
+    }
+  }
+
+  /** Bytes of the pages. */
+  long bytes() {
+    return pages.isEmpty() ? 0 : pages.size() * pages.get(0).bytes();
   }
 
   /** Releases the pages from {@code size} on. */
@@ -91,12 +115,15 @@ final class PageTable implements AutoCloseable {
   private void reserve(int capacity) {
     if (capacity * 8L > addresses.bytes()) {
       Memory larger = Memory.allocate(2 * addresses.bytes());
-      LongPointer to = entries(larger);
-      for (int i = 0; i < pages.size(); i++) {
-        to.put(i, pages.get(i).address());
-      }
+      writeAll(entries(larger));
       addresses.close();
       addresses = larger;
+    }
+  }
+
+  private void writeAll(LongPointer to) {
+    for (int i = 0; i < pages.size(); i++) {
+      to.put(i, pages.get(i).address());
     }
   }
 

@@ -1,83 +1,224 @@
 package io.github.lightning4j.kvquant.internal;
 
-import io.github.lightning4j.core.Elements;
+import static com.google.common.base.Preconditions.checkArgument;
+import static com.google.common.base.Preconditions.checkState;
+
 import io.github.lightning4j.core.Tensor;
-import io.github.lightning4j.core.Threads;
+import io.github.lightning4j.kvquant.KvCacheConfig;
+import java.nio.file.Path;
+import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The keys and values of one sequence in one layer. Arguments are checked by the facade.
  *
- * <p>Pages before the last are full and never written again, so forks share them for good. A last,
- * partly filled page is shared too, until a holder appends to it: that holder writes to a copy.
+ * <p>Tokens come into exact pages. Those that leave the window go, once, to packed pages or to the
+ * page of {@link Sinks}; exact pages that no query reads any more are let go by the next append.
+ * Full pages are never written again, so forks share them for good. A partly filled one is shared
+ * too, until a holder appends to it: that holder writes to a copy.
  */
 public final class PagedStore implements AutoCloseable {
   /** Elements below which one thread is faster than two. */
   private static final long GRAIN = 1 << 14;
 
-  private final PageLayout layout;
+  private final CacheFormat format;
   private final StoreKernels kernels;
-  private final PageTable table;
+  private final PageTable exact;
+  private final PageTable packed;
+  private final Sinks sinks;
+  private final @Nullable KeyConstants constants;
+  private final CacheCall call;
   private long length;
+  private long exactFirst; // where the first exact page begins
+  private long exactStart; // tokens from here on are in exact pages
+  private long left; // tokens before this have left the window
+  private boolean prompt; // nothing leaves
 
-  /** An empty store. */
-  public PagedStore(PageLayout layout, StoreKernels kernels) {
-    this(layout, kernels, new PageTable(), 0);
+  /** The store of a snapshot; see {@link CacheSnapshot#read}. */
+  public static PagedStore load(
+      KvCacheConfig config, PageLedger ledger, StoreKernels kernels, Path file) {
+    PagedStore store = new PagedStore(config, ledger, kernels);
+    try {
+      CacheSnapshot.read(store, file);
+      return store;
+    } catch (RuntimeException e) {
+      store.close();
+      throw e;
+    }
   }
 
-  private PagedStore(PageLayout layout, StoreKernels kernels, PageTable table, long length) {
-    this.layout = layout;
+  /** An empty store. */
+  public PagedStore(KvCacheConfig config, PageLedger ledger, StoreKernels kernels) {
+    this.format = CacheFormat.of(config);
     this.kernels = kernels;
-    this.table = table;
-    this.length = length;
+    this.exact = new PageTable(ledger);
+    this.packed = new PageTable(ledger);
+    this.sinks = new Sinks(format.exact().pageBytes(), ledger);
+    this.constants = config.keyBasis() == null ? null : new KeyConstants(config.keyBasis());
+    this.call = new CacheCall(this);
+  }
+
+  private PagedStore(PagedStore other) {
+    format = other.format;
+    kernels = other.kernels;
+    exact = other.exact.share();
+    packed = other.packed.share();
+    sinks = other.sinks.share();
+    constants = other.constants == null ? null : other.constants.share();
+    call = new CacheCall(this);
+    length = other.length;
+    exactFirst = other.exactFirst;
+    exactStart = other.exactStart;
+    left = other.left;
+    prompt = other.prompt;
   }
 
   /** A store of the same tokens that goes its own way from here on. */
   public PagedStore fork() {
-    return new PagedStore(layout, kernels, table.share(), length);
+    return new PagedStore(this);
+  }
+
+  /** From here on nothing leaves the window. */
+  public void beginPrompt() {
+    checkState(!prompt, "a prompt has begun already; end it first");
+    prompt = true;
+  }
+
+  /** The prompt is complete: its sinks are known, and all others leave the window that must. */
+  public void endPrompt(long... tokens) {
+    checkState(prompt, "no prompt has begun");
+    for (long token : tokens) {
+      checkArgument(
+          token >= 0 && token < length, "sinks: expected 0 <= token < %s, got %s", length, token);
+    }
+    if (format.quantizes()) {
+      sinks.add(Arrays.stream(tokens).filter(token -> token >= left).toArray());
+    }
+    long leaving = Math.max(left, format.left(length));
+    reservePacked(leaving);
+    prompt = false;
+    age(leaving);
+    if (format.window() == 0) { // else the prompt's queries may be still to come
+      letGo(length);
+    }
   }
 
   /** Adds tokens {@code [T, kvHeads, headDim]}; if that fails, the store stays as it was. */
   public void append(Tensor k, Tensor v) {
-    int pagesBefore = table.size();
+    long count = k.size(0);
+    long newLength = length + count;
+    if (format.quantizes()) {
+      FiniteRows.check(format.config(), kernels, "key", k, length);
+      FiniteRows.check(format.config(), kernels, "value", v, length);
+    }
+    int exactBefore = exact.size();
+    int packedBefore = packed.size();
+    long leaving = prompt ? left : Math.max(left, format.left(newLength));
     try {
-      makeRoom(length + k.size(0));
-      Threads.forRanges(
-          k.size(0), grain(), (from, to) -> kernels.append(this, length, k, v, from, to));
+      markFirst(newLength);
+      reserveExact(newLength);
+      reservePacked(leaving);
+      call.append(k, v);
     } catch (RuntimeException | Error e) {
-      table.shrink(pagesBefore);
+      sinks.truncate(length);
+      exact.shrink(exactBefore);
+      packed.shrink(packedBefore);
       throw e;
     }
-    length += k.size(0);
+    length = newLength;
+    age(leaving);
+    letGo(newLength - count);
+  }
+
+  private void markFirst(long newLength) {
+    int first = format.quantizes() ? format.config().tokens().firstTokens() : 0;
+    for (long token = length; token < Math.min(first, newLength); token++) {
+      sinks.add(token);
+    }
+  }
+
+  private void reserveExact(long newLength) {
+    int filled = Math.toIntExact((length - exactFirst) / PageLayout.TOKENS);
+    if (newLength > length && length % PageLayout.TOKENS != 0 && filled < exact.size()) {
+      exact.own(filled);
+    }
+    int pages = Math.toIntExact(PageLayout.pages(newLength) - exactFirst / PageLayout.TOKENS);
+    while (exact.size() < pages) {
+      exact.add(format.exact().pageBytes());
+    }
+  }
+
+  private void reservePacked(long leaving) {
+    if (leaving > left && left % PageLayout.TOKENS != 0) {
+      packed.own(packed.size() - 1);
+    }
+    if (sinks.any(left, leaving)) {
+      sinks.own();
+    }
+    while (packed.size() < PageLayout.pages(leaving)) {
+      packed.add(format.packedBytes());
+    }
+  }
+
+  private void age(long leaving) {
+    if (leaving > left) {
+      call.age(leaving);
+      left = leaving;
+    }
+  }
+
+  /** Lets go of exact pages that no query from {@code firstQuery} on reads. */
+  private void letGo(long firstQuery) {
+    if (prompt || !format.quantizes()) {
+      return;
+    }
+    long wanted =
+        format.window() == 0 ? left : Math.min(left, format.left(Math.min(length, firstQuery + 1)));
+    exactStart = Math.max(exactStart, wanted);
+    long pages = (exactStart - exactFirst) / PageLayout.TOKENS;
+    exact.drop(Math.toIntExact(pages));
+    exactFirst += pages * PageLayout.TOKENS;
   }
 
   /** Writes all tokens, widened to F32, to {@code [length, kvHeads, headDim]}. */
   public void read(Tensor outK, Tensor outV) {
-    Threads.forRanges(length, grain(), (from, to) -> kernels.read(this, outK, outV, from, to));
+    call.read(outK, outV);
   }
 
   /** Forgets the tokens from {@code newLength} on. */
   public void truncate(long newLength) {
-    table.shrink(PageLayout.pages(newLength));
     length = newLength;
-  }
-
-  private void makeRoom(long tokens) {
-    int last = table.size() - 1;
-    if (tokens > length && length % PageLayout.TOKENS != 0 && table.get(last).isShared()) {
-      table.replace(last, table.get(last).copy());
+    left = Math.min(left, newLength);
+    exactStart = Math.min(exactStart, newLength);
+    sinks.truncate(newLength);
+    packed.shrink(PageLayout.pages(left));
+    if (newLength < exactFirst) {
+      exact.shrink(0);
+      exactFirst = newLength / PageLayout.TOKENS * PageLayout.TOKENS;
+    } else {
+      exact.shrink((int) (PageLayout.pages(newLength) - exactFirst / PageLayout.TOKENS));
     }
-    for (int pages = PageLayout.pages(tokens); table.size() < pages; ) {
-      table.add(layout.pageBytes());
-    }
   }
 
-  private long grain() {
-    return Math.max(1, GRAIN / (layout.kvHeads() * layout.row()));
+  long grain() {
+    return Math.max(1, GRAIN / (format.exact().kvHeads() * format.exact().row()));
   }
 
-  /** The layout of every page. */
-  public PageLayout layout() {
-    return layout;
+  CacheFormat format() {
+    return format;
+  }
+
+  /** The configuration. */
+  public KvCacheConfig config() {
+    return format.config();
+  }
+
+  PageLayout layout() {
+    return format.exact();
+  }
+
+  StoreKernels kernels() {
+    return kernels;
   }
 
   /** Tokens held. */
@@ -85,23 +226,75 @@ public final class PagedStore implements AutoCloseable {
     return length;
   }
 
+  long left() {
+    return left;
+  }
+
+  long exactStart() {
+    return exactStart;
+  }
+
+  long exactFirst() {
+    return exactFirst;
+  }
+
+  boolean inPrompt() {
+    return prompt;
+  }
+
+  Sinks sinks() {
+    return sinks;
+  }
+
+  PageTable exactPages() {
+    return exact;
+  }
+
+  PageTable packedPages() {
+    return packed;
+  }
+
+  @Nullable KeyConstants constants() {
+    return constants;
+  }
+
+  CacheCall call() {
+    return call;
+  }
+
+  /** Tokens before this are read packed, or as sinks, by the query at a position. */
+  long border(long position) {
+    long aged = Math.max(exactStart, Math.min(left, format.left(position + 1)));
+    return Math.min(aged, position + 1);
+  }
+
   /** Bytes of the pages held, shared ones included. */
   public long bytes() {
-    return table.size() * layout.pageBytes();
+    return exact.bytes() + packed.bytes() + sinks.bytes();
   }
 
-  /** The address of the page addresses. */
-  long tableAddress() {
-    return table.address();
+  /** Bytes of the packed pages for each token that has left; 0 before one has. */
+  public double packedBytesPerToken() {
+    return left == 0 ? 0 : (double) packed.bytes() / left;
   }
 
-  /** The elements of every page, laid out as {@link PageLayout} says. */
-  Elements[] elements() {
-    return table.elements(layout.dtype());
+  /** Puts back the numbers of a snapshot, whose pages the caller has filled. */
+  void restore(long newLength, long newFirst, long newStart, long newLeft, boolean inPrompt) {
+    length = newLength;
+    exactFirst = newFirst;
+    exactStart = newStart;
+    left = newLeft;
+    prompt = inPrompt;
   }
 
   @Override
   public void close() {
-    table.close();
+    exact.close();
+    packed.close();
+    sinks.close();
+    call.close();
+    if (constants != null) {
+      constants.release();
+    }
   }
 }

@@ -1,25 +1,159 @@
 package io.github.lightning4j.kvquant.internal;
 
+import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.kvquant.KvCacheConfig.KeyBasis;
+import io.github.lightning4j.kvquant.quantizer.CodeLayout;
+import io.github.lightning4j.kvquant.quantizer.KvQuantizer;
+import io.github.lightning4j.kvquant.quantizer.QuantizedRow;
+import java.util.Arrays;
 
-/** Element by element. */
+/** Element by element, codes by {@link KvQuantizer}. */
 final class ReferenceStore implements StoreKernels {
   @Override
   public void append(PagedStore store, long first, Tensor k, Tensor v, long from, long to) {
     Elements keys = k.accessor();
     Elements values = v.accessor();
-    PageLayout layout = store.layout();
-    Elements[] pages = store.elements();
+    CacheFormat format = store.format();
+    PageLayout layout = format.exact();
+    Elements[] pages = store.exactPages().elements(layout.dtype());
+    KeyBasis basis = format.config().keyBasis();
     for (long t = from; t < to; t++) {
-      Elements page = pages[(int) ((first + t) / PageLayout.TOKENS)];
-      long slot = (first + t) % PageLayout.TOKENS;
-      for (long h = 0; h < layout.kvHeads(); h++) {
-        for (long i = 0; i < layout.headDim(); i++) {
-          page.set(layout.key(h, slot) + i, keys.get(t * k.stride(0) + h * k.stride(1) + i));
-          page.set(layout.value(h, slot) + i, values.get(t * v.stride(0) + h * v.stride(1) + i));
+      long token = first + t - store.exactFirst();
+      double[] mean =
+          basis == null || basis.mean() == null
+              ? new double[layout.kvHeads() * layout.headDim()]
+              : RotaryRows.mean(basis, layout.headDim(), first + t);
+      Elements page = pages[(int) (token / PageLayout.TOKENS)];
+      long slot = token % PageLayout.TOKENS;
+      for (int h = 0; h < layout.kvHeads(); h++) {
+        float[] key = row(keys, t * k.stride(0) + h * k.stride(1), layout.headDim());
+        for (int i = 0; i < key.length; i++) {
+          key[i] -= (float) mean[h * key.length + i];
+        }
+        float[] value = row(values, t * v.stride(0) + h * v.stride(1), layout.headDim());
+        put(page, layout.key(h, slot), format.rotatesHeads() ? rotated(key, key.length) : key);
+        put(
+            page,
+            layout.value(h, slot),
+            format.rotatesValues() ? rotated(value, value.length) : value);
+      }
+    }
+  }
+
+  private static float[] row(Elements from, long at, int count) {
+    float[] row = new float[count];
+    for (int i = 0; i < count; i++) {
+      row[i] = (float) from.get(at + i);
+    }
+    return row;
+  }
+
+  private static void put(Elements to, long at, float[] row) {
+    for (int i = 0; i < row.length; i++) {
+      to.set(at + i, row[i]);
+    }
+  }
+
+  /** Had(n) over each n neighbours, in fp32 as the kernels do it, so that codes agree. */
+  private static float[] rotated(float[] row, int n) {
+    for (int stride = 1; stride < n; stride *= 2) {
+      for (int i = 0; i < row.length; i++) {
+        if ((i & stride) == 0) {
+          float a = row[i];
+          float b = row[i + stride];
+          row[i] = a + b;
+          row[i + stride] = a - b;
         }
       }
+    }
+    float by = (float) (1 / Math.sqrt(n));
+    for (int i = 0; i < row.length; i++) {
+      row[i] *= by;
+    }
+    return row;
+  }
+
+  @Override
+  public void age(PagedStore store, long from, long to) {
+    CacheFormat format = store.format();
+    PageLayout layout = format.exact();
+    PackedLayout keys = format.key();
+    PackedLayout values = format.value();
+    if (keys == null || values == null) {
+      return;
+    }
+    Elements[] exact = store.exactPages().elements(layout.dtype());
+    Elements[] packed = store.packedPages().elements(DType.U8);
+    for (long token = from; token < to; token++) {
+      Elements page = exact[(int) ((token - store.exactFirst()) / PageLayout.TOKENS)];
+      long slot = token % PageLayout.TOKENS;
+      int sink = store.sinks().indexOf(token);
+      Page sinks = store.sinks().page();
+      if (sink >= 0 && sinks != null) {
+        move(layout, page, slot, sinks.elements(layout.dtype()), sink);
+        continue;
+      }
+      float[] key = new float[layout.kvHeads() * layout.headDim()];
+      float[] value = new float[key.length];
+      for (int i = 0; i < key.length; i++) {
+        int head = i / layout.headDim();
+        key[i] = (float) page.get(layout.key(head, slot) + i % layout.headDim());
+        value[i] = (float) page.get(layout.value(head, slot) + i % layout.headDim());
+      }
+      Elements to64 = packed[(int) (token / PageLayout.TOKENS)];
+      quantize(keys, grouped(key, format), to64, slot);
+      quantize(values, value, to64, slot);
+    }
+  }
+
+  /** Keys rotated over heads and permuted, where the format wants it. */
+  private static float[] grouped(float[] key, CacheFormat format) {
+    KeyBasis basis = format.config().keyBasis();
+    if (basis == null || basis.rotation() == null) {
+      return key;
+    }
+    float[] rotated = rotated(key, format.rotation());
+    int[] permutation = basis.rotation().permutation();
+    float[] stored = new float[rotated.length];
+    for (int i = 0; i < stored.length; i++) {
+      stored[i] = rotated[permutation[i]];
+    }
+    return stored;
+  }
+
+  private static void move(PageLayout layout, Elements from, long slot, Elements to, long toSlot) {
+    for (int h = 0; h < layout.kvHeads(); h++) {
+      for (int i = 0; i < layout.headDim(); i++) {
+        to.set(layout.key(h, toSlot) + i, from.get(layout.key(h, slot) + i));
+        to.set(layout.value(h, toSlot) + i, from.get(layout.value(h, slot) + i));
+      }
+    }
+  }
+
+  private static void quantize(PackedLayout layout, float[] row, Elements page, long slot) {
+    KvQuantizer quantizer = layout.quantizer();
+    for (int u = 0; u < layout.units(); u++) {
+      float[] unit = Arrays.copyOfRange(row, u * layout.unit(), (u + 1) * layout.unit());
+      QuantizedRow coded = quantizer.quantize(unit);
+      for (int g = 0; g < layout.groups(); g++) {
+        int first = g * quantizer.group();
+        byte[] codes = Arrays.copyOfRange(coded.codes(), first, first + layout.size(g));
+        put(page, layout.codes(u, g, slot), CodeLayout.pack(codes, quantizer.bits()));
+        put(page, layout.scale(u, g, slot), part(coded.scales(), g, quantizer.scale().bytes()));
+        put(page, layout.zero(u, g, slot), part(coded.zeros(), g, quantizer.zeroBytes()));
+      }
+    }
+  }
+
+  private static byte[] part(byte[] bytes, int index, int size) {
+    return Arrays.copyOfRange(bytes, index * size, (index + 1) * size);
+  }
+
+  private static void put(Elements to, long at, byte[] bytes) {
+    for (int i = 0; i < bytes.length; i++) {
+      to.setLong(at + i, bytes[i] & 0xff);
     }
   }
 
@@ -28,17 +162,32 @@ final class ReferenceStore implements StoreKernels {
     Elements keys = outK.accessor();
     Elements values = outV.accessor();
     PageLayout layout = store.layout();
-    Elements[] pages = store.elements();
+    RowReader rows = new RowReader(store);
     for (long t = from; t < to; t++) {
-      Elements page = pages[(int) (t / PageLayout.TOKENS)];
-      long slot = t % PageLayout.TOKENS;
-      for (long h = 0; h < layout.kvHeads(); h++) {
-        for (long i = 0; i < layout.headDim(); i++) {
-          keys.set(t * outK.stride(0) + h * outK.stride(1) + i, page.get(layout.key(h, slot) + i));
-          values.set(
-              t * outV.stride(0) + h * outV.stride(1) + i, page.get(layout.value(h, slot) + i));
+      boolean exactly = t >= store.left();
+      double[] key = rows.key(t, exactly);
+      double[] value = rows.value(t, exactly);
+      for (int i = 0; i < key.length; i++) {
+        int head = i / layout.headDim();
+        int channel = i % layout.headDim();
+        keys.set(t * outK.stride(0) + head * outK.stride(1) + channel, key[i]);
+        values.set(t * outV.stride(0) + head * outV.stride(1) + channel, value[i]);
+      }
+    }
+  }
+
+  @Override
+  public long firstNonFinite(Tensor x) {
+    Elements elements = x.accessor();
+    for (long t = 0; t < x.size(0); t++) {
+      for (long h = 0; h < x.size(1); h++) {
+        for (long i = 0; i < x.size(2); i++) {
+          if (!Double.isFinite(elements.get(t * x.stride(0) + h * x.stride(1) + i))) {
+            return t;
+          }
         }
       }
     }
+    return x.size(0);
   }
 }

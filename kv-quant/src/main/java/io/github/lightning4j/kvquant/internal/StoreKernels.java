@@ -4,17 +4,24 @@ import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.Tensor;
 
 /**
- * Moves tokens into and out of pages. Token ranges {@code [from, to)} may run on different threads.
+ * Moves tokens into, within and out of pages. Token ranges {@code [from, to)} may run on different
+ * threads.
  */
 public interface StoreKernels {
   /**
    * Stores tokens {@code [from, to)} of {@code k} and {@code v} at positions {@code first + from}
-   * on, rounded to the page's type, to nearest even.
+   * on of the exact pages, rotated where the format rotates heads, rounded to nearest even.
    */
   void append(PagedStore store, long first, Tensor k, Tensor v, long from, long to);
 
-  /** Widens the tokens at positions {@code [from, to)} into the same rows of the outputs. */
+  /** Tokens at positions {@code [from, to)} leave the exact pages: quantized, or as sinks. */
+  void age(PagedStore store, long from, long to);
+
+  /** Writes the tokens at positions {@code [from, to)}, in the basis they came in, as F32. */
   void read(PagedStore store, Tensor outK, Tensor outV, long from, long to);
+
+  /** The first token of {@code [T, heads, dim]} with NaN or an infinity, T if there is none. */
+  long firstNonFinite(Tensor x);
 
   /** The implementation for a backend. */
   static StoreKernels of(Backend backend) {

@@ -65,7 +65,7 @@ public final class ForwardPass implements AutoCloseable {
     Tensor ids = workspace.get(Slot.IDS, DType.I32, rows);
     ids.pointer().asByteBuffer().asIntBuffer().put(batch.ids());
     Tensor stream = workspace.floats(Slot.STREAM, rows, config.hiddenSize());
-    operators.rows().gatherRows(weights.embedding(), ids, stream);
+    weights.embedding().lookUp(operators, ids, stream);
     for (int i = 0; i < layers.size(); i++) {
       observer.hidden(i, stream);
       layers.get(i).forward(batch, workspace, observer, stream);
@@ -78,7 +78,7 @@ public final class ForwardPass implements AutoCloseable {
   private void head(Tensor stream, Tensor normed, ForwardObserver observer, Tensor outLogits) {
     operators.rows().rmsNorm(stream, weights.finalNorm(), (float) config.rmsNormEps(), normed);
     observer.finalNorm(normed);
-    operators.gemm().multiply(normed, weights.head(), outLogits);
+    weights.head().multiply(operators, normed, outLogits);
   }
 
   @Override

@@ -33,6 +33,7 @@ final class LightningLayer implements AttentionLayer {
   private final MiniMaxConfig.AttentionConfig sizes;
   private final ModelWeights.Lightning weights;
   private final Operators operators;
+  private final WeightGroup projections;
   private final Decay decay;
 
   LightningLayer(
@@ -41,6 +42,7 @@ final class LightningLayer implements AttentionLayer {
     this.sizes = config.attention();
     this.weights = weights;
     this.operators = operators;
+    this.projections = new WeightGroup(weights.qkv(), weights.gate());
     this.decay = decay(index, config);
   }
 
@@ -66,12 +68,11 @@ final class LightningLayer implements AttentionLayer {
     Tensor qkv = workspace.floats(Slot.QUERY, rows, 3L * sizes.width());
     Tensor heads = workspace.floats(Slot.HEADS, rows, sizes.width());
     Tensor gate = workspace.floats(Slot.GATE, rows, sizes.width());
-    operators.gemm().multiply(normed, weights.qkv(), qkv);
-    operators.gemm().multiply(normed, weights.gate(), gate);
+    projections.multiply(operators, normed, qkv, gate);
     for (TokenBatch.Segment segment : batch.segments()) {
       attend(qkv, gate, segment, heads);
     }
-    operators.gemm().multiply(heads, weights.out(), out);
+    weights.out().multiply(operators, heads, out);
   }
 
   /** The normed and gated outputs of a segment: one token by decode, more by prefill. */

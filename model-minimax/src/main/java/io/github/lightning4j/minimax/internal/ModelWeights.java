@@ -1,20 +1,21 @@
 package io.github.lightning4j.minimax.internal;
 
 import io.github.lightning4j.core.Tensor;
-import io.github.lightning4j.moe.ExpertWeights;
+import io.github.lightning4j.moe.Experts;
 import io.github.lightning4j.moe.SharedWeights;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The weights of a model, as views of its checkpoint.
+ * The weights of a model: views of its checkpoint, or held in another format.
  *
  * @param embedding {@code [V, H]}
  * @param layers first to last
  * @param finalNorm {@code [H]}
  * @param head {@code [V, H]}; the embedding where tied
  */
-public record ModelWeights(Tensor embedding, List<Layer> layers, Tensor finalNorm, Tensor head) {
+public record ModelWeights(
+    WeightMatrix embedding, List<Layer> layers, Tensor finalNorm, WeightMatrix head) {
 
   /**
    * One layer.
@@ -37,7 +38,8 @@ public record ModelWeights(Tensor embedding, List<Layer> layers, Tensor finalNor
    * @param norm {@code [nh d]}
    * @param out {@code [H, nh d]}
    */
-  public record Lightning(Tensor qkv, Tensor gate, Tensor norm, Tensor out) implements Attention {}
+  public record Lightning(WeightMatrix qkv, WeightMatrix gate, Tensor norm, WeightMatrix out)
+      implements Attention {}
 
   /**
    * Softmax attention.
@@ -47,7 +49,8 @@ public record ModelWeights(Tensor embedding, List<Layer> layers, Tensor finalNor
    * @param v {@code [nkv d, H]}
    * @param out {@code [H, nh d]}
    */
-  public record Softmax(Tensor q, Tensor k, Tensor v, Tensor out) implements Attention {}
+  public record Softmax(WeightMatrix q, WeightMatrix k, WeightMatrix v, WeightMatrix out)
+      implements Attention {}
 
   /**
    * The mixture of experts.
@@ -56,5 +59,5 @@ public record ModelWeights(Tensor embedding, List<Layer> layers, Tensor finalNor
    * @param experts the expert matrices
    * @param shared the shared expert, if there is one
    */
-  public record Moe(Tensor router, ExpertWeights experts, @Nullable SharedWeights shared) {}
+  public record Moe(Tensor router, Experts experts, @Nullable SharedWeights shared) {}
 }

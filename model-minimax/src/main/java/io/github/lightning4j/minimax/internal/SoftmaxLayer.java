@@ -21,6 +21,7 @@ final class SoftmaxLayer implements AttentionLayer {
   private final ModelWeights.Softmax weights;
   private final Operators operators;
   private final Tensor invFreq;
+  private final WeightGroup projections;
   private final float scale;
 
   SoftmaxLayer(
@@ -34,6 +35,7 @@ final class SoftmaxLayer implements AttentionLayer {
     this.weights = weights;
     this.operators = operators;
     this.invFreq = invFreq;
+    this.projections = new WeightGroup(weights.q(), weights.k(), weights.v());
     this.scale = (float) (1 / Math.sqrt(sizes.headDim()));
   }
 
@@ -55,9 +57,7 @@ final class SoftmaxLayer implements AttentionLayer {
     Tensor key = workspace.floats(Slot.KEY, rows, sizes.kvWidth());
     Tensor value = workspace.floats(Slot.VALUE, rows, sizes.kvWidth());
     Tensor heads = workspace.floats(Slot.HEADS, rows, sizes.width());
-    operators.gemm().multiply(normed, weights.q(), query);
-    operators.gemm().multiply(normed, weights.k(), key);
-    operators.gemm().multiply(normed, weights.v(), value);
+    projections.multiply(operators, normed, query, key, value);
     for (TokenBatch.Segment segment : batch.segments()) {
       Tensor q = heads(query, segment, sizes.heads());
       Tensor k = heads(key, segment, sizes.kvHeads());
@@ -67,7 +67,7 @@ final class SoftmaxLayer implements AttentionLayer {
       cache.append(k, heads(value, segment, sizes.kvHeads()));
       operators.softmax().attend(q, cache, scale, heads(heads, segment, sizes.heads()));
     }
-    operators.gemm().multiply(heads, weights.out(), out);
+    weights.out().multiply(operators, heads, out);
   }
 
   private Tensor heads(Tensor rows, TokenBatch.Segment segment, int heads) {

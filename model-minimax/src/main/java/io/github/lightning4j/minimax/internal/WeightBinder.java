@@ -1,126 +1,122 @@
 package io.github.lightning4j.minimax.internal;
 
-import io.github.lightning4j.core.CheckpointException;
-import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.MemoryScope;
+import io.github.lightning4j.core.OutOfNativeMemoryException;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.safetensors.Safetensors;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
 import io.github.lightning4j.minimax.ProgressListener;
-import io.github.lightning4j.moe.ExpertWeights;
+import io.github.lightning4j.minimax.WeightFormats;
+import io.github.lightning4j.moe.Experts;
 import io.github.lightning4j.moe.SharedWeights;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.EnumSet;
 import java.util.List;
-import java.util.Set;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** Finds each tensor of the plan in a checkpoint, checks type and shape, and refuses strangers. */
+/** Puts the weights of a checkpoint together, each in the format of its role. */
 public final class WeightBinder {
-  private static final Set<DType> TYPES = EnumSet.of(DType.F32, DType.BF16, DType.F16);
-
   private final MiniMaxConfig config;
-  private final Safetensors source;
-  private final WeightPlan plan;
+  private final boolean fused;
+  private final FormattedWeights weights;
 
-  private WeightBinder(MiniMaxConfig config, Safetensors source) {
+  private WeightBinder(MiniMaxConfig config, boolean fused, FormattedWeights weights) {
     this.config = config;
-    this.source = source;
-    this.plan = WeightPlan.of(config, source.names(), sharedSize(config, source));
+    this.fused = fused;
+    this.weights = weights;
   }
 
-  /** As the config says, or else as the released code does it, where the tensor is of that size. */
-  private static long sharedSize(MiniMaxConfig config, Safetensors source) {
-    long told = config.experts().sharedIntermediateSize();
-    String gate = "model.layers.0.shared_mlp.gate_proj.weight";
-    if (told == 0 || !source.names().contains(gate)) {
-      return told;
-    }
-    long[] shape = source.info(gate).shape();
-    long released = config.experts().intermediateSize();
-    return shape.length == 2 && shape[0] == released ? released : told;
-  }
+  /**
+   * Weights and the memory they take.
+   *
+   * @param weights the weights
+   * @param held what is in memory, by the names of the released layout
+   */
+  public record Bound(ModelWeights weights, Map<String, Tensor> held) {}
 
   /**
    * Binds all weights.
    *
+   * @param formats how they are to be held
+   * @param coded whether the checkpoint holds them in these formats already
+   * @param available bytes of memory that may be filled
+   * @param made owns what is made; the caller closes it, also after a failure
    * @param progress told after every layer
-   * @throws CheckpointException if a tensor is missing, unexpected, or of another shape or type
+   * @throws io.github.lightning4j.core.CheckpointException if a tensor is missing, unexpected, or
+   *     of another shape or type, or has a weight that cannot be coded
+   * @throws OutOfNativeMemoryException if there is not enough memory for what is to be made
    */
-  public static ModelWeights bind(
-      MiniMaxConfig config, Safetensors source, ProgressListener progress) {
-    WeightBinder binder = new WeightBinder(config, source);
-    binder.refuseStrangers();
-    Tensor embedding = binder.get("model.embed_tokens.weight");
-    List<ModelWeights.Layer> layers = new ArrayList<>();
-    for (int i = 0; i < config.layers().size(); i++) {
-      layers.add(binder.layer(i));
-      progress.progress(i + 1L, config.layers().size());
-    }
-    Tensor head = config.tiedEmbeddings() ? embedding : binder.get("lm_head.weight");
-    return new ModelWeights(embedding, layers, binder.get("model.norm.weight"), head);
+  public static Bound bind(
+      MiniMaxConfig config,
+      Safetensors source,
+      WeightFormats formats,
+      boolean coded,
+      long available,
+      MemoryScope made,
+      ProgressListener progress) {
+    PlannedTensors planned = new PlannedTensors(config, source);
+    long bytes = coded ? 0 : planned.newBytes(formats);
+    OutOfNativeMemoryException.check(
+        "weights as " + formats,
+        bytes,
+        available,
+        "use a smaller format, or a checkpoint that minimax quantize wrote, which is mapped");
+    WeightArena arena = made.add(new WeightArena(bytes));
+    FormattedWeights weights = new FormattedWeights(planned, formats, coded, made, arena);
+    WeightBinder binder = new WeightBinder(config, planned.plan().isFused(), weights);
+    return new Bound(binder.model(progress), weights.held());
   }
 
-  private void refuseStrangers() {
-    for (String name : source.names()) {
-      if (!plan.entries().containsKey(name) && !plan.mayIgnore(name)) {
-        throw new CheckpointException(
-            source.path(),
-            "unexpected tensor "
-                + name
-                + "; the config asks for "
-                + plan.entries().size()
-                + " tensors of which this is none");
-      }
+  private ModelWeights model(ProgressListener progress) {
+    WeightMatrix embedding = weights.matrix("model.embed_tokens.weight");
+    List<ModelWeights.Layer> layers = new ArrayList<>();
+    for (int i = 0; i < config.layers().size(); i++) {
+      layers.add(layer(i));
+      progress.progress(i + 1L, config.layers().size());
     }
+    WeightMatrix head = config.tiedEmbeddings() ? embedding : weights.matrix("lm_head.weight");
+    return new ModelWeights(embedding, layers, weights.plain("model.norm.weight"), head);
   }
 
   private ModelWeights.Layer layer(int i) {
     String layer = "model.layers." + i + ".";
+    String router = layer + "block_sparse_moe.gate.weight";
     return new ModelWeights.Layer(
-        get(layer + "input_layernorm.weight"),
+        weights.plain(layer + "input_layernorm.weight"),
         config.layers().get(i) == LayerKind.LIGHTNING
             ? lightning(layer + "self_attn.")
             : softmax(layer + "self_attn."),
-        get(layer + "post_attention_layernorm.weight"),
+        weights.plain(layer + "post_attention_layernorm.weight"),
         new ModelWeights.Moe(
-            get(layer + (plan.isFused() ? "mlp.gate.weight" : "block_sparse_moe.gate.weight")),
+            weights.plain(fused ? layer + "mlp.gate.weight" : router, router),
             experts(layer),
             shared(layer)));
   }
 
   private ModelWeights.Attention lightning(String attention) {
     return new ModelWeights.Lightning(
-        get(attention + "qkv_proj.weight"),
-        get(attention + "output_gate.weight"),
-        get(attention + "norm.weight"),
-        get(attention + "out_proj.weight"));
+        weights.matrix(attention + "qkv_proj.weight"),
+        weights.matrix(attention + "output_gate.weight"),
+        weights.plain(attention + "norm.weight"),
+        weights.matrix(attention + "out_proj.weight"));
   }
 
   private ModelWeights.Attention softmax(String attention) {
     return new ModelWeights.Softmax(
-        get(attention + "q_proj.weight"),
-        get(attention + "k_proj.weight"),
-        get(attention + "v_proj.weight"),
-        get(attention + "o_proj.weight"));
+        weights.matrix(attention + "q_proj.weight"),
+        weights.matrix(attention + "k_proj.weight"),
+        weights.matrix(attention + "v_proj.weight"),
+        weights.matrix(attention + "o_proj.weight"));
   }
 
-  private ExpertWeights experts(String layer) {
-    if (plan.isFused()) {
-      return ExpertWeights.ofFused(
-          get(layer + "mlp.experts.gate_up_proj"), get(layer + "mlp.experts.down_proj"));
+  private Experts experts(String layer) {
+    String released = layer + "block_sparse_moe.experts.";
+    if (fused) {
+      String experts = layer + "mlp.experts.";
+      return weights.fusedExperts(experts + "gate_up_proj", experts + "down_proj", released);
     }
-    List<Tensor> gate = new ArrayList<>();
-    List<Tensor> up = new ArrayList<>();
-    List<Tensor> down = new ArrayList<>();
-    for (int e = 0; e < config.experts().experts(); e++) {
-      String expert = layer + "block_sparse_moe.experts." + e + ".";
-      gate.add(get(expert + "w1.weight"));
-      up.add(get(expert + "w3.weight"));
-      down.add(get(expert + "w2.weight"));
-    }
-    return new ExpertWeights(gate, up, down);
+    return weights.experts(released, config.experts().experts());
   }
 
   private @Nullable SharedWeights shared(String layer) {
@@ -128,31 +124,9 @@ public final class WeightBinder {
       return null;
     }
     return new SharedWeights(
-        get(layer + "shared_mlp.gate_proj.weight"),
-        get(layer + "shared_mlp.up_proj.weight"),
-        get(layer + "shared_mlp.down_proj.weight"),
-        get(layer + "coefficient.weight"));
-  }
-
-  private Tensor get(String name) {
-    if (!source.names().contains(name)) {
-      throw new CheckpointException(source.path(), "missing tensor " + name);
-    }
-    Tensor tensor = source.tensor(name);
-    long[] expected = plan.entries().get(name).shape();
-    if (!Arrays.equals(tensor.shape(), expected)) {
-      throw new CheckpointException(
-          source.path(),
-          name
-              + ": expected shape "
-              + Arrays.toString(expected)
-              + " by the config, got "
-              + Arrays.toString(tensor.shape()));
-    }
-    if (!TYPES.contains(tensor.dtype())) {
-      throw new CheckpointException(
-          source.path(), name + ": expected dtype in " + TYPES + ", got " + tensor.dtype());
-    }
-    return tensor;
+        weights.plain(layer + "shared_mlp.gate_proj.weight"),
+        weights.plain(layer + "shared_mlp.up_proj.weight"),
+        weights.plain(layer + "shared_mlp.down_proj.weight"),
+        weights.plain(layer + "coefficient.weight"));
   }
 }

@@ -25,6 +25,9 @@ public final class WeightPlan {
                   + "|model\\.rotary_emb\\.inv_freq")
           .asMatchPredicate();
 
+  /** Gate and up projections of all experts of a layer, in the fused layout. */
+  private static final String GATE_UP = "mlp.experts.gate_up_proj";
+
   /**
    * One tensor.
    *
@@ -69,7 +72,7 @@ public final class WeightPlan {
    * sizes it by {@code intermediate_size}.
    */
   static WeightPlan of(MiniMaxConfig config, Set<String> names, long sharedSize) {
-    boolean fused = names.contains("model.layers.0.mlp.experts.gate_up_proj");
+    boolean fused = names.contains("model.layers.0." + GATE_UP);
     return new WeightPlan(config, fused, sharedSize);
   }
 
@@ -81,6 +84,15 @@ public final class WeightPlan {
   /** Whether the experts of a layer are one tensor. */
   public boolean isFused() {
     return fused;
+  }
+
+  /** The number of matrices in a tensor: more than one where experts are fused. */
+  public long matrices(String name) {
+    long[] shape = entries.get(name).shape();
+    if (shape.length < 3) {
+      return 1;
+    }
+    return name.endsWith(GATE_UP) ? 2 * shape[0] : shape[0];
   }
 
   /** Whether a tensor that is not in the plan may be there all the same. */
@@ -132,7 +144,7 @@ public final class WeightPlan {
     long count = config.experts().experts();
     if (fused) {
       put(layer + "mlp.gate.weight", WeightRole.ROUTER, count, hidden);
-      put(layer + "mlp.experts.gate_up_proj", WeightRole.EXPERT, count, 2 * inner, hidden);
+      put(layer + GATE_UP, WeightRole.EXPERT, count, 2 * inner, hidden);
       put(layer + "mlp.experts.down_proj", WeightRole.EXPERT, count, hidden, inner);
       return;
     }

@@ -5,6 +5,7 @@ import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.ExpertWeights;
 import io.github.lightning4j.moe.Experts;
+import org.jspecify.annotations.Nullable;
 
 /** The kernels of {@code experts_kernels.h} and, for experts with many tokens, core's products. */
 final class CpuExperts implements ExpertKernels {
@@ -20,6 +21,24 @@ final class CpuExperts implements ExpertKernels {
     Tensor answers = feedForward.run(x, weights, plan, scratch);
     CpuFeedForward.combine(
         answers, plan, scratch.positions, weight.address(), weight.stride(0), out);
+  }
+
+  @Override
+  public Tensor answers(Tensor x, Experts weights, DispatchPlan plan, Scratch scratch) {
+    return feedForward.run(x, weights, plan, scratch);
+  }
+
+  @Override
+  public void gather(Tensor x, Tensor pairs, int slots, Tensor rows) {
+    CpuFeedForward.gather(x, pairs, slots, rows);
+  }
+
+  @Override
+  public void combine(
+      Tensor rows, Tensor positions, int slots, @Nullable Tensor weight, Tensor out) {
+    long address = weight == null ? 0 : weight.address();
+    long stride = weight == null ? 0 : weight.stride(0);
+    CpuFeedForward.combine(rows, positions, slots, address, stride, out);
   }
 
   @Override

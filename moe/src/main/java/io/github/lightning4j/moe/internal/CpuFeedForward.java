@@ -1,7 +1,6 @@
 package io.github.lightning4j.moe.internal;
 
 import io.github.lightning4j.core.DType;
-import io.github.lightning4j.core.Gemm;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.moe.DispatchPlan;
@@ -15,11 +14,13 @@ import io.github.lightning4j.moe.QuantizedExpertWeights;
  *
  * <p>Experts with at most {@value #STREAMED} tokens run together in the streaming kernels of {@code
  * experts_kernels.h} (or {@code quant_experts_kernels.h}), work being cut along (expert, output
- * row). Each expert with more gathers its tokens and runs three of core's matrix products. The
- * choice depends on the counts alone.
+ * row). Those with more run together in {@link GroupedPrefill}. The choice depends on the counts
+ * alone.
  */
 final class CpuFeedForward {
-  /** Up to this many tokens an expert's weights are streamed; core's Gemm changes there too. */
+  /**
+   * Up to this many tokens an expert's weights are streamed; the two ways are about equal there.
+   */
   static final int STREAMED = 16;
 
   /** Multiply-adds, or floats moved, below which one thread is faster than two. */
@@ -28,24 +29,23 @@ final class CpuFeedForward {
   /** Output rows that share a group of streams. */
   private static final long GROUP = 8;
 
-  private final Gemm gemm = Gemm.best();
-
   /** Returns {@code [pairs kept, H]}, valid until the scratch is used again. */
   Tensor run(Tensor x, Experts weights, DispatchPlan plan, Scratch scratch) {
     Tensor pairs = scratch.pairs.take(DType.I32, plan.kept());
     plan.putPairs(pairs.pointer().asByteBuffer().asIntBuffer());
     Tensor answers = scratch.answers.take(DType.F32, plan.kept(), weights.hidden());
-    ExpertTable table = new ExpertTable(weights, plan, STREAMED, scratch.table);
+    ExpertTable table = new ExpertTable(weights, scratch.table);
+    for (int e = 0; e < weights.experts(); e++) {
+      if (plan.count(e) > 0 && plan.count(e) <= STREAMED) {
+        table.add(e, plan.offset(e), plan.count(e));
+      }
+    }
     if (table.size() > 0 && weights instanceof ExpertWeights plain) {
       stream(x, plain, plan, table, pairs, scratch, answers);
     } else if (table.size() > 0 && weights instanceof QuantizedExpertWeights quantized) {
       QuantizedStream.run(x, quantized, plan, table, pairs, scratch, answers);
     }
-    for (int e = 0; e < weights.experts(); e++) {
-      if (plan.count(e) > STREAMED) {
-        multiply(x, weights, plan, e, pairs, scratch, answers);
-      }
-    }
+    GroupedPrefill.run(x, weights, plan, pairs, scratch, answers);
     return answers;
   }
 
@@ -85,51 +85,6 @@ final class CpuFeedForward {
                 type, table.address(), hidden.address(), h, i, answers.address(), from, to));
   }
 
-  private void multiply(
-      Tensor x,
-      Experts weights,
-      DispatchPlan plan,
-      int expert,
-      Tensor pairs,
-      Scratch scratch,
-      Tensor answers) {
-    long first = plan.offset(expert);
-    long count = plan.count(expert);
-    long i = weights.intermediate();
-    Tensor rows = scratch.rows.take(DType.F32, count, weights.hidden());
-    Tensor gate = scratch.gate.take(DType.F32, count, i);
-    Tensor up = scratch.up.take(DType.F32, count, i);
-    gather(x, pairs.narrow(0, first, count), plan.slots(), rows);
-    Products products = products(weights, expert);
-    products.gate.multiply(rows, gate);
-    products.up.multiply(rows, up);
-    Threads.forRanges(
-        count * i, GRAIN, (from, to) -> MoeKernels.swiglu(gate.address(), up.address(), from, to));
-    products.down.multiply(gate, answers.narrow(0, first, count));
-  }
-
-  /** {@code out = a w^T} with a weight of an expert. */
-  @FunctionalInterface
-  private interface Product {
-    void multiply(Tensor a, Tensor out);
-  }
-
-  private record Products(Product gate, Product up, Product down) {}
-
-  private Products products(Experts weights, int e) {
-    if (weights instanceof QuantizedExpertWeights quantized) {
-      return new Products(
-          (a, out) -> gemm.multiply(a, quantized.gate(e), out),
-          (a, out) -> gemm.multiply(a, quantized.up(e), out),
-          (a, out) -> gemm.multiply(a, quantized.down(e), out));
-    }
-    ExpertWeights plain = (ExpertWeights) weights;
-    return new Products(
-        (a, out) -> gemm.multiply(a, plain.gate().get(e), out),
-        (a, out) -> gemm.multiply(a, plain.up().get(e), out),
-        (a, out) -> gemm.multiply(a, plain.down().get(e), out));
-  }
-
   /** {@code rows[i] = x[token of pairs[i]]}. */
   static void gather(Tensor x, Tensor pairs, int slots, Tensor rows) {
     Threads.forRanges(
@@ -161,14 +116,20 @@ final class CpuFeedForward {
       Tensor out) {
     Tensor positions = memory.take(DType.I32, plan.size());
     plan.putPositions(positions.pointer().asByteBuffer().asIntBuffer());
+    combine(answers, positions, plan.slots(), weight, weightStride, out);
+  }
+
+  /** The same with the positions of all pairs at hand. */
+  static void combine(
+      Tensor answers, Tensor positions, int slots, long weight, long weightStride, Tensor out) {
     Threads.forRanges(
-        plan.tokens(),
-        rows(plan.slots() * answers.size(1)),
+        out.size(0),
+        rows(slots * answers.size(1)),
         (from, to) ->
             MoeKernels.combine(
                 answers.address(),
                 positions.address(),
-                plan.slots(),
+                slots,
                 weight,
                 weightStride,
                 answers.size(1),

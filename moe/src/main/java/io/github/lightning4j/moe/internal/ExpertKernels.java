@@ -5,12 +5,31 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.ExpertWeights;
 import io.github.lightning4j.moe.Experts;
+import org.jspecify.annotations.Nullable;
 
 /** A mixture of experts over a plan; arguments are checked by the facades. */
 public interface ExpertKernels {
   /** {@code out[t] = sum_j weight[t, j] expert_j(x[t])} over the pairs the plan keeps. */
   void forward(
       Tensor x, Experts weights, DispatchPlan plan, Tensor weight, Scratch scratch, Tensor out);
+
+  /**
+   * What the experts answer, in order of position: {@code [pairs kept, H]}, valid until the scratch
+   * is used again. The bits of an expert's rows depend on these rows and their order alone.
+   */
+  Tensor answers(Tensor x, Experts weights, DispatchPlan plan, Scratch scratch);
+
+  /** {@code rows[i] = x[pairs[i] / slots]}, pairs I32. */
+  void gather(Tensor x, Tensor pairs, int slots, Tensor rows);
+
+  /**
+   * {@code out[t] = sum_s weight[t, s] rows[positions[t * slots + s]]}, s upwards, as {@link
+   * #forward} adds answers.
+   *
+   * @param positions I32 {@code [T slots]}, -1 where there is nothing to add
+   * @param weight {@code [T, slots]}, or null where all count as 1
+   */
+  void combine(Tensor rows, Tensor positions, int slots, @Nullable Tensor weight, Tensor out);
 
   /** The gradients of {@link #forward}. */
   void backward(

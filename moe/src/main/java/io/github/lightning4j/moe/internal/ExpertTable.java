@@ -3,51 +3,57 @@ package io.github.lightning4j.moe.internal;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Tensor;
-import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.ExpertWeights;
 import io.github.lightning4j.moe.Experts;
 import io.github.lightning4j.moe.QuantizedExpertWeights;
 
 /**
- * The experts that get few tokens, as {@code struct Expert} of {@code expert.h} lays them out.
- * Quantized weights have no strides but the addresses of their records.
+ * Experts and the pairs they are to work on, as {@code struct Expert} of {@code expert.h} lays them
+ * out. Quantized weights have no strides but the addresses of their records.
  */
 final class ExpertTable {
   /** Longs in a record: three weights with their row strides, first pair, count of pairs. */
   private static final int FIELDS = 8;
 
+  private final Experts weights;
   private final Tensor records;
+  private final Elements to;
   private int size;
   private long pairs;
 
-  /** Lists the experts with at least one token and at most {@code limit}. */
-  ExpertTable(Experts weights, DispatchPlan plan, int limit, GrowingBuffer memory) {
+  /** An empty table, with room for each expert once. */
+  ExpertTable(Experts weights, GrowingBuffer memory) {
+    this.weights = weights;
     records = memory.take(DType.I64, weights.experts(), FIELDS);
-    Elements to = records.accessor();
-    for (int e = 0; e < weights.experts(); e++) {
-      int count = plan.count(e);
-      if (count == 0 || count > limit) {
-        continue;
-      }
-      long at = (long) size++ * FIELDS;
-      pairs += count;
-      if (weights instanceof ExpertWeights plain) {
-        put(to, at, plain.gate().get(e));
-        put(to, at + 2, plain.up().get(e));
-        put(to, at + 4, plain.down().get(e));
-      } else if (weights instanceof QuantizedExpertWeights quantized) {
-        to.setLong(at, quantized.gate(e).descriptor());
-        to.setLong(at + 2, quantized.up(e).descriptor());
-        to.setLong(at + 4, quantized.down(e).descriptor());
-      }
-      to.setLong(at + 6, plan.offset(e));
-      to.setLong(at + 7, count);
-    }
+    to = records.accessor();
   }
 
-  private static void put(Elements to, long at, Tensor weight) {
+  /** Adds an expert for the pairs at positions {@code [first, first + count)}. */
+  void add(int expert, long first, long count) {
+    long at = (long) size++ * FIELDS;
+    pairs += count;
+    if (weights instanceof ExpertWeights plain) {
+      put(at, plain.gate().get(expert));
+      put(at + 2, plain.up().get(expert));
+      put(at + 4, plain.down().get(expert));
+    } else if (weights instanceof QuantizedExpertWeights quantized) {
+      to.setLong(at, quantized.gate(expert).descriptor());
+      to.setLong(at + 2, quantized.up(expert).descriptor());
+      to.setLong(at + 4, quantized.down(expert).descriptor());
+    }
+    to.setLong(at + 6, first);
+    to.setLong(at + 7, count);
+  }
+
+  private void put(long at, Tensor weight) {
     to.setLong(at, weight.address());
     to.setLong(at + 1, weight.stride(0));
+  }
+
+  /** Empties it. */
+  void clear() {
+    size = 0;
+    pairs = 0;
   }
 
   long address() {
@@ -59,7 +65,7 @@ final class ExpertTable {
     return size;
   }
 
-  /** Their tokens. */
+  /** Their pairs. */
   long pairs() {
     return pairs;
   }

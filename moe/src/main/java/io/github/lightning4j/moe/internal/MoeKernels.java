@@ -112,8 +112,43 @@ final class MoeKernels {
   static native void gather(
       long x, long ldx, long pairs, long slots, long h, long rows, long from, long to);
 
-  @Name("l4j_moe_swiglu")
-  static native void swiglu(long gate, long up, long from, long to);
+  @Name("l4j_moe_panel_tokens")
+  static native @Cast("int64_t") long panelTokens();
+
+  @Name("l4j_moe_gate_up_rows")
+  static native @Cast("int64_t") long gateUpRows();
+
+  @Name("l4j_moe_down_rows")
+  static native @Cast("int64_t") long downRows();
+
+  @Name("l4j_moe_pack_panels")
+  static native void packPanels(
+      long experts,
+      long size,
+      long x,
+      long ldx,
+      long pairs,
+      long slots,
+      long h,
+      long panels,
+      long from,
+      long to);
+
+  @Name("l4j_moe_prefill_gate_up")
+  static native void prefillGateUp(
+      int wtype,
+      long experts,
+      long size,
+      long panels,
+      long h,
+      long i,
+      long hidden,
+      long from,
+      long to);
+
+  @Name("l4j_moe_prefill_down")
+  static native void prefillDown(
+      int wtype, long experts, long size, long hidden, long h, long i, long y, long from, long to);
 
   @Name("l4j_moe_combine")
   static native void combine(

@@ -12,7 +12,7 @@ public final class Scratch implements AutoCloseable {
   /** The positions in order of pair, I32 {@code [T k]}; -1 where dropped. */
   final GrowingBuffer positions = new GrowingBuffer();
 
-  /** One record for each expert with few tokens; see {@link ExpertTable}. */
+  /** The experts of a kernel call; see {@link ExpertTable}. */
   final GrowingBuffer table = new GrowingBuffer();
 
   /** What lies between the two layers of such experts, {@code [T k, I]}. */
@@ -21,14 +21,11 @@ public final class Scratch implements AutoCloseable {
   /** What the experts answer, {@code [T k, H]}, in order of position. */
   final GrowingBuffer answers = new GrowingBuffer();
 
-  /** The tokens of one expert with many, {@code [n, H]}. */
-  final GrowingBuffer rows = new GrowingBuffer();
+  /** The tokens of the experts with many, packed; see {@link GroupedPrefill}. */
+  final GrowingBuffer panels = new GrowingBuffer();
 
-  /** Its gate {@code [n, I]}. */
-  final GrowingBuffer gate = new GrowingBuffer();
-
-  /** Its up-projection {@code [n, I]}. */
-  final GrowingBuffer up = new GrowingBuffer();
+  /** What lies between the two layers of such experts, likewise. */
+  final GrowingBuffer hiddenPanels = new GrowingBuffer();
 
   /** Tokens as 16-bit integers, where weights are quantized. */
   final GrowingBuffer codedRows = new GrowingBuffer();
@@ -37,7 +34,8 @@ public final class Scratch implements AutoCloseable {
   final GrowingBuffer codedHidden = new GrowingBuffer();
 
   private final List<GrowingBuffer> all =
-      List.of(pairs, positions, table, hidden, answers, rows, gate, up, codedRows, codedHidden);
+      List.of(
+          pairs, positions, table, hidden, answers, panels, hiddenPanels, codedRows, codedHidden);
   private boolean closed;
 
   /** Nothing yet. */

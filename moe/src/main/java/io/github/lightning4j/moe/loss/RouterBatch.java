@@ -15,7 +15,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * What the routers of some layers saw and chose: the input of {@link AuxLoss}.
  *
- * @param routerLogits for each layer {@code [T, E]} F32, all of one shape
+ * @param routerLogits for each layer {@code [T, E]} F32, all of one shape; T may be 0 on some of
+ *     several ranks
  * @param index for each layer {@code [T, k]} I32, the router's choice before any capacity; an index
  *     from which dropped tokens were removed gives a wrong load
  * @param mask T integers in any contiguous shape, e.g. {@code [B, S]}: tokens with 0, such as
@@ -97,8 +98,6 @@ public record RouterBatch(
       Checks.matrix(name, logits.get(layer), DType.F32);
       Checks.shape(name, logits.get(layer), logits.get(0).shape());
     }
-    checkArgument(
-        logits.get(0).size(0) > 0, "routerLogits[0]: expected at least one token, got none");
   }
 
   private static void checkOffsets(Tensor offsets, long tokens) {

@@ -18,7 +18,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 
 /** A job of JVMs started by mpirun, each of which tells its exit code. */
-final class MpiJob {
+public final class MpiJob {
   private static final String LIBRARY =
       "/io/github/lightning4j/moe/comm/internal/linux-x86_64/libjnimoempi.so";
 
@@ -32,20 +32,20 @@ final class MpiJob {
   private final List<String> options = new ArrayList<>();
 
   /** What the job wrote, both streams together, and the exit code of mpirun. */
-  record Result(int status, String output) {
+  public record Result(int status, String output) {
     /** Asserts that a rank ended with this code. */
-    void assertExit(int rank, int code) {
+    public void assertExit(int rank, int code) {
       assertThat(output).contains("rank " + rank + " exit " + code);
     }
   }
 
   /** Writes a line by one call of the system, so that those of other ranks do not come between. */
-  static void say(String line) throws IOException {
+  public static void say(String line) throws IOException {
     OUT.write((line + "\n").getBytes(StandardCharsets.UTF_8));
   }
 
   /** Skips where there is no mpirun or no native library; one that was built must load. */
-  static void assume() {
+  public static void assume() {
     Assumptions.assumeTrue(
         MpiJob.class.getResource(LIBRARY) != null
             && !Boolean.getBoolean(NativeLibrary.REFERENCE_PROPERTY),
@@ -60,23 +60,23 @@ final class MpiJob {
   }
 
   /** Adds arguments of mpirun. */
-  MpiJob with(String... more) {
+  public MpiJob with(String... more) {
     flags.addAll(List.of(more));
     return this;
   }
 
   /** Sets a system property of the ranks. */
-  MpiJob property(String name, String value) {
+  public MpiJob property(String name, String value) {
     options.add("-D" + name + "=" + value);
     return this;
   }
 
-  Result run(int ranks, Class<?> main, String... arguments) {
+  public Result run(int ranks, Class<?> main, String... arguments) {
     return run(ranks, line -> {}, main, arguments);
   }
 
   /** Runs the job; takes each line as it comes. A job that hangs is killed after two minutes. */
-  Result run(int ranks, Consumer<String> line, Class<?> main, String... arguments) {
+  public Result run(int ranks, Consumer<String> line, Class<?> main, String... arguments) {
     List<String> command = new ArrayList<>(List.of("mpirun", "-n", "" + ranks));
     command.addAll(List.of("--oversubscribe", "--bind-to", "none", "--allow-run-as-root"));
     command.addAll(flags);

@@ -119,6 +119,7 @@ public final class Collectives implements Communicator {
     int[] worldRanks = IntStream.of(members).map(r -> group.ranks()[r]).toArray();
     Collectives part = new Collectives(progress, new Group(context, worldRanks, position));
     parts.add(part);
+    part.open();
     return part;
   }
 
@@ -144,6 +145,13 @@ public final class Collectives implements Communicator {
 
   private List<Header> gather(String name, String value) {
     return run("checkSame " + name, value, NONE, null).headers();
+  }
+
+  /** Lets the transport make ready for payloads. */
+  void open() {
+    progress
+        .transport()
+        .open(group, text -> gather("transport", text).stream().map(Header::value).toList());
   }
 
   /** The texts of all ranks, before the first operation; who is silent for so long has failed. */

@@ -114,7 +114,8 @@ final class Exchange {
       buffers.giveBack(buffer, slot * group.size());
       mismatch = Verdict.of(headers);
       if (mismatch == null && payload != null) {
-        move(transport, payload);
+        Payload moved = payload;
+        transport.together(group, () -> move(transport, moved));
         phase = Phase.PAYLOAD;
       } else {
         phase = Phase.DONE;

@@ -12,6 +12,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -51,13 +52,23 @@ public final class MpiTransport implements Transport {
 
   /** Joins the world that {@code mpirun} has started; once in a process. */
   public static Collectives join() {
+    return join(transport -> transport);
+  }
+
+  /**
+   * As {@link #join()}, over a transport that stands on this one.
+   *
+   * @param over makes it
+   */
+  static Collectives join(UnaryOperator<Transport> over) {
     checkState(
         STARTED.compareAndSet(false, true),
         "MPI can be started once in a process; keep the communicator and split it");
     MpiTransport transport = new MpiTransport();
-    Collectives world = Collectives.world(transport);
+    Collectives world = Collectives.world(over.apply(transport));
     transport.liveness =
         Liveness.connect(transport.roster, transport.rank, transport.size, world::gatherTexts);
+    world.open();
     return world;
   }
 

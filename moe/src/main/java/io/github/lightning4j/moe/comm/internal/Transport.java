@@ -1,5 +1,8 @@
 package io.github.lightning4j.moe.comm.internal;
 
+import java.util.List;
+import java.util.function.Function;
+
 /**
  * Point-to-point messages between the ranks of a world. Messages between two ranks with one tag
  * arrive in the order in which they were sent, whatever their size. Called by one thread at a time,
@@ -23,6 +26,18 @@ public interface Transport {
 
   /** Starts to receive a message of at most this size. */
   Message receive(long address, long bytes, int from, int tag);
+
+  /**
+   * Makes ready for the payloads of a new communicator; called by all its ranks.
+   *
+   * @param texts gives a text to every rank of it and returns those of all
+   */
+  default void open(Group group, Function<String, List<String>> texts) {}
+
+  /** Runs what starts all messages of one payload, which may end only all together. */
+  default void together(Group group, Runnable starts) {
+    starts.run();
+  }
 
   /** Tells every other rank, besides all messages and at once. */
   void announce(Notice notice);

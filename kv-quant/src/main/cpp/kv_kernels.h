@@ -1,0 +1,5 @@
+// All kernels of one instruction set.
+#include "store_kernels.h"
+#include "attention_kernels.h"
+#include "merge_kernels.h"
+#include "grouped_attention.h"

@@ -1,0 +1,74 @@
+// From ranges to outputs: who computes which range, and how their results become one, always in order.
+
+// Adds the partial result of a range to that of the ranges before it. Out of line, so that there is one copy
+// of this arithmetic.
+__attribute__((noinline)) static void merge(const kv::AttentionCall& call, const kv::Tile& tile, int64_t range,
+                                            const float* partial, float* into) {
+  constexpr int64_t n = kv::kTileRows;
+  int64_t row = call.cache.exact.row;
+  for (int64_t i = 0; i < tile.count; ++i) {
+    if (call.visible(tile.first + i) <= range * kv::kRangeKeys) continue;
+    float max = partial[i] > into[i] ? partial[i] : into[i];
+    vf old_factor = rescale(into[i], max);
+    vf new_factor = rescale(partial[i], max);
+    into[i] = max;
+    into[n + i] = into[n + i] * old_factor[0] + partial[n + i] * new_factor[0];
+    float* to = into + 2 * n + i * row;
+    const float* from = partial + 2 * n + i * row;
+    for (int64_t d = 0; d < row; d += kWidth) {
+      store(to + d, load(to + d) * old_factor + load(from + d) * new_factor);
+    }
+  }
+}
+
+static void write_out(const kv::AttentionCall& call, const kv::Tile& tile, const float* partial) {
+  float values[kv::kMaxHeadDim];
+  int64_t dim = call.cache.head_dim;
+  for (int64_t i = 0; i < tile.count; ++i) {
+    int64_t r = tile.first + i;
+    const float* from = partial + 2 * kv::kTileRows + i * call.cache.exact.row;
+    float total = partial[kv::kTileRows + i];
+    for (int64_t d = 0; d < dim; ++d) values[d] = from[d] / total;
+    if (call.cache.transform != kv::kPlain) hadamard(values, dim);
+    std::copy(values, values + dim, call.out.at(r / call.group, tile.head * call.group + r % call.group));
+  }
+}
+
+// Tiles [from, to), each over all its keys.
+static void attend_tiles(const kv::AttentionCall& call, int64_t from, int64_t to) {
+  TileQueries q;
+  alignas(64) float whole[kv::kTileRows * (2 + kv::kMaxHeadDim)];
+  alignas(64) float partial[kv::kTileRows * (2 + kv::kMaxHeadDim)];
+  for (int64_t item = from; item < to; ++item) {
+    kv::Tile tile = kv::Tile::of(call, item);
+    gather_queries(call, tile, &q);
+    attend_range(call, tile, q, 0, whole);
+    int64_t end = call.visible(tile.first + tile.count - 1);
+    for (int64_t range = 1; range * kv::kRangeKeys < end; ++range) {
+      attend_range(call, tile, q, range, partial);
+      merge(call, tile, range, partial, whole);
+    }
+    write_out(call, tile, whole);
+  }
+}
+
+// Pairs of tile and range: item = tile * ranges + range.
+static void attend_ranges(const kv::AttentionCall& call, float* partials, int64_t from, int64_t to) {
+  TileQueries q;
+  for (int64_t item = from; item < to; ++item) {
+    kv::Tile tile = kv::Tile::of(call, item / call.ranges());
+    gather_queries(call, tile, &q);
+    attend_range(call, tile, q, item % call.ranges(), partials + item * call.partial());
+  }
+}
+
+static void merge_ranges(const kv::AttentionCall& call, float* partials, int64_t from, int64_t to) {
+  for (int64_t item = from; item < to; ++item) {
+    kv::Tile tile = kv::Tile::of(call, item);
+    float* whole = partials + item * call.ranges() * call.partial();
+    for (int64_t range = 1; range < call.ranges(); ++range) {
+      merge(call, tile, range, whole + range * call.partial(), whole);
+    }
+    write_out(call, tile, whole);
+  }
+}

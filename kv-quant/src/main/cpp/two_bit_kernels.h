@@ -1,0 +1,227 @@
+// Scores and values over groups of 128 codes of 2 bits, in integers: nothing is unpacked to floats.
+//
+// Scores. A query is rounded once to 8 bits, q = u q8. With c the codes (or, of a Lloyd-Max grid, its levels in
+// twentieths: 0, 7, 13, 20), s the scale and z the zero point of a key: q . k = u s (sum q8 c - z sum q8). The
+// sums are exact.
+//
+// Values. The weights of a page, p s, are rounded to at most 7 bits so that every running sum of them is within
+// half a unit: w = round(sum up to t) - round(sum before t). So the mean of the page's values is kept, and only
+// differences between neighbours are blurred. Sums over a page fit 16 bits: 64 tokens x 3 x 127, or for the
+// grid's levels -10, -3, 3, 10 half a page, 32 x 10 x 102, halved before the second half is added.
+//
+// Error beside floats: scores |q|max / 254 x sum |k|; values one part in 126 (101) of the page's greatest
+// weight, times the difference of neighbours; the inner levels of the grid 8e-4. All far below that of 2 bits.
+//
+// Cost for 4 rows and 64 tokens: unpacking once, then 4 multiply-adds of 32 for each row and token of keys, and
+// as many for values.
+
+constexpr int64_t kBytes = 32;           // of a token's codes
+constexpr float kGridUnit = 0.1510417608f;  // of the levels +-3, +-10
+
+struct SmallRows {
+  alignas(32) int8_t q[4][128];
+  float unit[4];   // what 1 stands for, the factor of the scores included
+  float total[4];  // sum of q
+};
+
+static inline __m256i load_bytes(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+static inline __m256i two_bits(__m256i packed, int k) {
+  return _mm256_and_si256(_mm256_srli_epi16(packed, 2 * k), _mm256_set1_epi8(3));
+}
+
+// Rounds rows of 128 to 8 bits; a row with NaN or an infinity gets the unit NaN.
+static inline void small_rows(const float* q, int64_t rows, int64_t stride, float scale, bool grid, SmallRows* to) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* x = q + r * stride;
+    float most = 0, zeros = 0;
+    for (int i = 0; i < 128; ++i) {
+      most = std::max(most, std::fabs(x[i]));
+      zeros += x[i] * 0;
+    }
+    float by = most > 0 && zeros == 0 ? 127 / most : 0;
+    int total = 0;
+    for (int i = 0; i < 128; ++i) {
+      int n = _mm_cvtss_si32(_mm_set_ss(x[i] * by));
+      to->q[r][i] = static_cast<int8_t>(n);
+      total += to->q[r][i];
+    }
+    to->total[r] = static_cast<float>(total);
+    to->unit[r] = (zeros == 0 ? most / 127 : NAN) * scale * (grid ? kGridUnit : 1);
+  }
+}
+
+// The sums of eight vectors of eight.
+static inline __m256i eight_sums(const __m256i* a) {
+  __m256i half[2];
+  for (int i = 0; i < 2; ++i) {
+    const __m256i* x = a + 4 * i;
+    __m256i ab = _mm256_add_epi32(_mm256_unpacklo_epi32(x[0], x[1]), _mm256_unpackhi_epi32(x[0], x[1]));
+    __m256i cd = _mm256_add_epi32(_mm256_unpacklo_epi32(x[2], x[3]), _mm256_unpackhi_epi32(x[2], x[3]));
+    half[i] = _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
+  }
+  return _mm256_add_epi32(_mm256_permute2x128_si256(half[0], half[1], 0x20),
+                          _mm256_permute2x128_si256(half[0], half[1], 0x31));
+}
+
+// Scores of up to four rows and tokens [from, to), widened to whole eights.
+template <bool Grid>
+static inline void small_scores(const uint8_t* codes, const float* s, const float* z, const SmallRows& q, int64_t rows,
+                                int64_t from, int64_t to, float* scores) {
+  alignas(32) uint8_t levels[8][128];
+  const __m256i ones = _mm256_set1_epi16(1), grid = _mm256_set1_epi32(0x140d0700);
+  for (int64_t t = from / 8 * 8; t < to; t += 8) {
+    for (int64_t i = 0; i < 8; ++i) {
+      __m256i packed = load_bytes(codes + (t + i) * kBytes);
+      for (int k = 0; k < 4; ++k) {
+        __m256i c = two_bits(packed, k);
+        if (Grid) c = _mm256_shuffle_epi8(grid, c);
+        _mm256_store_si256(reinterpret_cast<__m256i*>(levels[i] + 32 * k), c);
+      }
+    }
+    __m256 scale = _mm256_loadu_ps(s + t), zero = Grid ? _mm256_set1_ps(10.0f) : _mm256_loadu_ps(z + t);
+    for (int64_t r = 0; r < rows; ++r) {
+      const int8_t* x = q.q[r];
+      __m256i q0 = load_bytes(x), q1 = load_bytes(x + 32), q2 = load_bytes(x + 64), q3 = load_bytes(x + 96);
+      __m256i a[8];
+#pragma GCC unroll 8
+      for (int i = 0; i < 8; ++i) {
+        const uint8_t* c = levels[i];
+        __m256i low = _mm256_add_epi16(_mm256_maddubs_epi16(load_bytes(c), q0), _mm256_maddubs_epi16(load_bytes(c + 32), q1));
+        __m256i high = _mm256_add_epi16(_mm256_maddubs_epi16(load_bytes(c + 64), q2), _mm256_maddubs_epi16(load_bytes(c + 96), q3));
+        a[i] = _mm256_madd_epi16(_mm256_add_epi16(low, high), ones);
+      }
+      __m256 dot = _mm256_fnmadd_ps(zero, _mm256_set1_ps(q.total[r]), _mm256_cvtepi32_ps(eight_sums(a)));
+      _mm256_storeu_ps(scores + r * kv::kPageTokens + t, _mm256_mul_ps(_mm256_mul_ps(dot, scale), _mm256_set1_ps(q.unit[r])));
+    }
+  }
+}
+
+// The weights of up to four rows and a page: pairs of tokens, each pair twice over in 32 bits.
+struct SmallWeights {
+  alignas(32) uint32_t pairs[4][kv::kPageTokens / 2];
+  float unit[4];
+  float zeros[4];  // sum of weight x zero point
+};
+
+static inline float lanes_max(__m256 v) {
+  __m128 h = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  h = _mm_max_ps(h, _mm_movehl_ps(h, h));
+  return _mm_cvtss_f32(_mm_max_ss(h, _mm_movehdup_ps(h)));
+}
+
+static inline float lanes_sum(__m256 v) {
+  __m128 h = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  h = _mm_add_ps(h, _mm_movehl_ps(h, h));
+  return _mm_cvtss_f32(_mm_add_ss(h, _mm_movehdup_ps(h)));
+}
+
+// Running sums within the lanes.
+static inline __m256 running_sums(__m256 x) {
+  x = _mm256_add_ps(x, _mm256_castsi256_ps(_mm256_slli_si256(_mm256_castps_si256(x), 4)));
+  x = _mm256_add_ps(x, _mm256_castsi256_ps(_mm256_slli_si256(_mm256_castps_si256(x), 8)));
+  __m256 low = _mm256_permute2f128_ps(x, x, 0x08);
+  return _mm256_add_ps(x, _mm256_shuffle_ps(low, low, 0xff));
+}
+
+template <bool Grid>
+static inline void small_weights(const float* p, const float* s, const float* z, int64_t r, SmallWeights* to) {
+  constexpr float kTop = Grid ? 101 : 126;
+  __m256 w[8], greatest = _mm256_setzero_ps();
+  for (int i = 0; i < 8; ++i) {
+    w[i] = _mm256_mul_ps(_mm256_loadu_ps(p + 8 * i), _mm256_loadu_ps(s + 8 * i));
+    greatest = _mm256_max_ps(greatest, w[i]);
+  }
+  float most = lanes_max(greatest);
+  __m256 by = _mm256_set1_ps(most > 0 ? kTop / most : 0), carry = _mm256_setzero_ps(), zeros = carry;
+  __m256i q[8], last = _mm256_setzero_si256();
+  for (int i = 0; i < 8; ++i) {
+    __m256 sums = _mm256_add_ps(running_sums(_mm256_mul_ps(w[i], by)), carry);
+    carry = _mm256_permutevar8x32_ps(sums, _mm256_set1_epi32(7));
+    __m256i whole = _mm256_cvtps_epi32(sums);
+    __m256i turned = _mm256_permutevar8x32_epi32(whole, _mm256_setr_epi32(7, 0, 1, 2, 3, 4, 5, 6));
+    __m256i before = _mm256_blend_epi32(turned, last, 1);
+    last = turned;
+    q[i] = _mm256_max_epi32(_mm256_sub_epi32(whole, before), _mm256_setzero_si256());
+    if (!Grid) zeros = _mm256_fmadd_ps(_mm256_cvtepi32_ps(q[i]), _mm256_loadu_ps(z + 8 * i), zeros);
+  }
+  for (int i = 0; i < 4; ++i) {
+    __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(q[2 * i], q[2 * i + 1]), 0xd8);
+    __m256i pair = _mm256_or_si256(_mm256_and_si256(words, _mm256_set1_epi32(0xff)),
+                                   _mm256_slli_epi32(_mm256_srli_epi32(words, 16), 8));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(to->pairs[r] + 8 * i), _mm256_or_si256(pair, _mm256_slli_epi32(pair, 16)));
+  }
+  to->unit[r] = most / kTop * (Grid ? 2 * kGridUnit : 1);
+  to->zeros[r] = lanes_sum(zeros);
+}
+
+// Sums of 16 bits to outputs: channels 0 to 7 and 16 to 23 of a stripe in low, the others in high.
+static inline void add_stripe(__m256i low, __m256i high, float unit, float less, float* out) {
+  __m128i parts[] = {_mm256_castsi256_si128(low), _mm256_castsi256_si128(high), _mm256_extracti128_si256(low, 1),
+                     _mm256_extracti128_si256(high, 1)};
+  for (int i = 0; i < 4; ++i) {
+    __m256 sums = _mm256_sub_ps(_mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(parts[i])), _mm256_set1_ps(less));
+    _mm256_storeu_ps(out + 8 * i, _mm256_fmadd_ps(sums, _mm256_set1_ps(unit), _mm256_loadu_ps(out + 8 * i)));
+  }
+}
+
+// out[r] += sum of weights x values over the first `tokens` tokens.
+template <bool Grid, int Rows>
+static inline void small_values(const uint8_t* codes, const SmallWeights& w, int64_t tokens, int64_t row, float* out) {
+  alignas(32) uint8_t woven[kv::kPageTokens / 2][2 * kBytes];
+  int64_t pairs = (tokens + 1) / 2;
+  for (int64_t t = 0; t < pairs; ++t) {
+    __m256i a = load_bytes(codes + t * 2 * kBytes), b = load_bytes(codes + t * 2 * kBytes + kBytes);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(woven[t]), _mm256_unpacklo_epi8(a, b));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(woven[t] + kBytes), _mm256_unpackhi_epi8(a, b));
+  }
+  const __m256i grid = _mm256_set1_epi32(0x0a03fdf6), half = _mm256_set1_epi16(1 << 14);
+#pragma GCC unroll 4
+  for (int k = 0; k < 4; ++k) {
+    __m256i acc[Rows][2], before[Rows][2];
+    for (int r = 0; r < Rows; ++r) acc[r][0] = acc[r][1] = before[r][0] = before[r][1] = _mm256_setzero_si256();
+    for (int64_t from = 0; from < kv::kPageTokens / 2; from += Grid ? 16 : 32) {  // both halves, even of few tokens
+      if (Grid && from > 0) {
+        for (int r = 0; r < Rows; ++r) {
+          for (int c = 0; c < 2; ++c) {
+            before[r][c] = _mm256_srai_epi16(acc[r][c], 1);
+            acc[r][c] = _mm256_setzero_si256();
+          }
+        }
+      }
+      for (int64_t t = from, to = std::min<int64_t>(pairs, from + (Grid ? 16 : 32)); t < to; ++t) {
+        __m256i low = two_bits(load_bytes(woven[t]), k), high = two_bits(load_bytes(woven[t] + kBytes), k);
+        if (Grid) {
+          low = _mm256_shuffle_epi8(grid, low);
+          high = _mm256_shuffle_epi8(grid, high);
+        }
+#pragma GCC unroll 4
+        for (int r = 0; r < Rows; ++r) {
+          __m256i weight = _mm256_set1_epi32(static_cast<int>(w.pairs[r][t]));
+          acc[r][0] = _mm256_add_epi16(acc[r][0], _mm256_maddubs_epi16(weight, low));
+          acc[r][1] = _mm256_add_epi16(acc[r][1], _mm256_maddubs_epi16(weight, high));
+        }
+      }
+    }
+    for (int r = 0; r < Rows; ++r) {
+      if (Grid) {  // halves, one rounded down and one up
+        for (int c = 0; c < 2; ++c) acc[r][c] = _mm256_add_epi16(before[r][c], _mm256_mulhrs_epi16(acc[r][c], half));
+      }
+      add_stripe(acc[r][0], acc[r][1], w.unit[r], Grid ? 0 : w.zeros[r], out + r * row + 32 * k);
+    }
+  }
+}
+
+template <bool Grid>
+static inline void small_values(const uint8_t* codes, const SmallWeights& w, int64_t rows, int64_t tokens, int64_t row,
+                                float* out) {
+  switch (rows) {
+    case 1:
+      return small_values<Grid, 1>(codes, w, tokens, row, out);
+    case 2:
+      return small_values<Grid, 2>(codes, w, tokens, row, out);
+    case 3:
+      return small_values<Grid, 3>(codes, w, tokens, row, out);
+    default:
+      return small_values<Grid, 4>(codes, w, tokens, row, out);
+  }
+}

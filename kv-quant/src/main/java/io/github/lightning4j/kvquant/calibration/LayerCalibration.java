@@ -1,0 +1,77 @@
+package io.github.lightning4j.kvquant.calibration;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import io.github.lightning4j.kvquant.transform.DensePair;
+import io.github.lightning4j.kvquant.transform.GroupedBasis;
+import java.util.Arrays;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What is known of one layer.
+ *
+ * @param basis sizes, and the order of the rotated channels
+ * @param keyMean mean of each channel of the keys before the rotary embedding, {@code [kvHeads
+ *     headDim]}
+ * @param keyPairs transforms of the keys, one a kv head; empty where no queries were read
+ * @param valuePairs transforms of the values, one a kv head; empty where no values were read
+ */
+public record LayerCalibration(
+    GroupedBasis basis, float[] keyMean, List<DensePair> keyPairs, List<DensePair> valuePairs) {
+  /**
+   * Checks the sizes and keeps copies.
+   *
+   * @throws IllegalArgumentException if they do not fit one another
+   */
+  public LayerCalibration {
+    int channels = basis.kvHeads() * basis.headDim();
+    checkArgument(
+        keyMean.length == channels,
+        "keyMean: expected %s channels, got %s",
+        channels,
+        keyMean.length);
+    keyMean = keyMean.clone();
+    keyPairs = List.copyOf(keyPairs);
+    valuePairs = List.copyOf(valuePairs);
+    checkPairs("keyPairs", keyPairs, basis);
+    checkPairs("valuePairs", valuePairs, basis);
+  }
+
+  private static void checkPairs(String name, List<DensePair> pairs, GroupedBasis basis) {
+    checkArgument(
+        pairs.isEmpty() || pairs.size() == basis.kvHeads(),
+        "%s: expected none or one for each of %s kv heads, got %s",
+        name,
+        basis.kvHeads(),
+        pairs.size());
+    for (DensePair pair : pairs) {
+      checkArgument(
+          pair.dim() == basis.headDim(),
+          "%s: expected heads of %s channels, got %s",
+          name,
+          basis.headDim(),
+          pair.dim());
+    }
+  }
+
+  /** A copy of the mean. */
+  @Override
+  public float[] keyMean() {
+    return keyMean.clone();
+  }
+
+  @Override
+  public boolean equals(@Nullable Object other) {
+    return other instanceof LayerCalibration that
+        && basis.equals(that.basis)
+        && Arrays.equals(keyMean, that.keyMean)
+        && keyPairs.equals(that.keyPairs)
+        && valuePairs.equals(that.valuePairs);
+  }
+
+  @Override
+  public int hashCode() {
+    return 31 * basis.hashCode() + Arrays.hashCode(keyMean);
+  }
+}

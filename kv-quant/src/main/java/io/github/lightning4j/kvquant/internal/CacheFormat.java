@@ -1,0 +1,89 @@
+package io.github.lightning4j.kvquant.internal;
+
+import io.github.lightning4j.kvquant.KvCacheConfig;
+import io.github.lightning4j.kvquant.policy.KvFormat;
+import io.github.lightning4j.kvquant.transform.GroupedBasis;
+import io.github.lightning4j.kvquant.transform.KvTransform;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The layouts that a configuration asks for.
+ *
+ * @param config the configuration
+ * @param exact the layout of pages that are not quantized
+ * @param key of the keys of a packed page, null if nothing is quantized
+ * @param value of its values
+ */
+record CacheFormat(
+    KvCacheConfig config,
+    PageLayout exact,
+    @Nullable PackedLayout key,
+    @Nullable PackedLayout value) {
+  static CacheFormat of(KvCacheConfig config) {
+    PageLayout exact = new PageLayout(config.kvHeads(), config.headDim(), config.dtype());
+    KvFormat format = config.format();
+    if (format == null) {
+      return new CacheFormat(config, exact, null, null);
+    }
+    boolean grouped = config.transform() instanceof KvTransform.PreRopeGrouped;
+    int unit = grouped ? config.kvHeads() * config.headDim() : config.headDim();
+    PackedLayout key = new PackedLayout(format.key(), unit, grouped ? 1 : config.kvHeads(), 0);
+    PackedLayout value =
+        new PackedLayout(format.value(), config.headDim(), config.kvHeads(), key.bytes());
+    return new CacheFormat(config, exact, key, value);
+  }
+
+  boolean quantizes() {
+    return key != null;
+  }
+
+  /** Whether keys are stored rotated over heads, before the rotary embedding. */
+  boolean grouped() {
+    return config.transform() instanceof KvTransform.PreRopeGrouped;
+  }
+
+  /** Whether keys are rotated head by head. */
+  boolean rotatesHeads() {
+    return config.transform() instanceof KvTransform.HeadHadamard || centers();
+  }
+
+  /** Whether the mean of the keys is taken off. */
+  boolean centers() {
+    return config.transform() instanceof KvTransform.CenteredHadamard;
+  }
+
+  /** The transform as {@code page.h} numbers it. */
+  int transformCode() {
+    return grouped() ? 2 : centers() ? 3 : rotatesHeads() ? 1 : 0;
+  }
+
+  /** Whether values are. */
+  boolean rotatesValues() {
+    return !(config.transform() instanceof KvTransform.Plain);
+  }
+
+  /** Bytes of a packed page. */
+  long packedBytes() {
+    return key == null || value == null ? 0 : key.bytes() + value.bytes();
+  }
+
+  /** The window as the kernels take it: endless where nothing is quantized. */
+  long window() {
+    return quantizes() ? config.tokens().recentWindow() : Long.MAX_VALUE / 4;
+  }
+
+  long flush() {
+    return quantizes() ? config.tokens().flush() : 1;
+  }
+
+  /** Up to where tokens have left the window once there are {@code length}. */
+  long left(long length) {
+    return Math.max(0, length - window()) / flush() * flush();
+  }
+
+  /** Channels that a rotation of keys over heads mixes. */
+  int rotation() {
+    GroupedBasis rotation = config.keyBasis() == null ? null : config.keyBasis().rotation();
+    return rotation == null ? 0 : rotation.size();
+  }
+}

@@ -1,0 +1,50 @@
+// The functions of libjnimoe over experts with many tokens. Panels are those of the `size` experts of a table, in
+// order, of as many tokens each as l4j_moe_panel_tokens tells.
+#pragma once
+
+#include "expert.h"
+#include "isa.h"
+#define L4J_KERNELS "experts_prefill_kernels.h"
+#include "foreach_isa.h"
+
+namespace l4j::moe_prefill {
+
+struct Table {
+  int64_t panel;
+  int64_t gate_up_rows, down_rows;
+  decltype(&avx2::pack_panels) pack_panels;
+  decltype(&avx2::prefill_gate_up) gate_up;
+  decltype(&avx2::prefill_down) down;
+};
+
+constexpr Table kTables[] = {
+    {},
+    {avx2::kPanel, avx2::kHalf, avx2::kBlockRows, avx2::pack_panels, avx2::prefill_gate_up, avx2::prefill_down},
+    {avx512::kPanel, avx512::kHalf, avx512::kBlockRows, avx512::pack_panels, avx512::prefill_gate_up,
+     avx512::prefill_down},
+};
+
+static const Table* table = nullptr;
+
+}  // namespace l4j::moe_prefill
+
+static int64_t l4j_moe_panel_tokens() { return l4j::moe_prefill::table->panel; }
+static int64_t l4j_moe_gate_up_rows() { return l4j::moe_prefill::table->gate_up_rows; }
+static int64_t l4j_moe_down_rows() { return l4j::moe_prefill::table->down_rows; }
+static void l4j_moe_pack_panels(int64_t experts, int64_t size, int64_t x, int64_t ldx, int64_t pairs, int64_t slots,
+                                int64_t H, int64_t panels, int64_t from, int64_t to) {
+  l4j::moe_prefill::table->pack_panels(reinterpret_cast<const l4j::Expert*>(experts), size,
+                                       reinterpret_cast<const float*>(x), ldx, reinterpret_cast<const int32_t*>(pairs),
+                                       slots, H, reinterpret_cast<float*>(panels), from, to);
+}
+static void l4j_moe_prefill_gate_up(int wtype, int64_t experts, int64_t size, int64_t panels, int64_t H, int64_t I,
+                                    int64_t hidden, int64_t from, int64_t to) {
+  l4j::moe_prefill::table->gate_up(wtype, reinterpret_cast<const l4j::Expert*>(experts), size,
+                                   reinterpret_cast<float*>(panels), H, I, reinterpret_cast<float*>(hidden), from,
+                                   to);
+}
+static void l4j_moe_prefill_down(int wtype, int64_t experts, int64_t size, int64_t hidden, int64_t H, int64_t I,
+                                 int64_t y, int64_t from, int64_t to) {
+  l4j::moe_prefill::table->down(wtype, reinterpret_cast<const l4j::Expert*>(experts), size,
+                                reinterpret_cast<float*>(hidden), H, I, reinterpret_cast<float*>(y), from, to);
+}
