@@ -105,6 +105,8 @@ final class ArgumentsTest {
     refuses(() -> Cispo.maxWeight(0), "maxWeight: expected > 0, got 0.0");
     refuses(() -> Cispo.maxWeight(NAN), "maxWeight: expected > 0, got NaN");
     refuses(() -> Cispo.trl(-1), "epsilonHigh: expected > 0, got -1.0");
+    refuses(() -> Cispo.scaleRl(0), "epsilonMax: expected > 0, got 0.0");
+    refuses(() -> Cispo.maxWeight(5).withMinWeight(6), "lower: expected <= upper = 5.0, got 6.0");
     refuses(() -> Cispo.paper(-0.1), "epsilonHigh: expected >= 0, got -0.1");
     refuses(() -> Cispo.paper(-0.1, 1), "epsilonLow: expected >= 0, got -0.1");
     refuses(() -> ClippedSurrogate.grpo(NAN), "epsilonLow: expected >= 0, got NaN");

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.lightning4j.core.testkit.Closeness;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -80,6 +81,41 @@ final class IdentitiesTest {
     assertThat(Cispo.paper(INFINITY, epsilonHigh)).isEqualTo(Cispo.maxWeight(1 + epsilonHigh));
   }
 
+  /** Every converter against the bounds that its trainer computes. */
+  @Test
+  void convertersGiveTheBoundsOfTheirTrainers() {
+    Aggregation tokens = new Aggregation.TokenMean();
+    assertBounds(Cispo.trl(5), 0, 5, tokens);
+    assertBounds(Cispo.msSwift(5), 0, 5, tokens);
+    assertBounds(Cispo.scaleRl(5), 0, 5, new Aggregation.GroupMean());
+    assertBounds(Cispo.verl(0.25, 0.5), 0.75, 1.5, tokens);
+    assertBounds(Cispo.roll(0.25, 0.5), 0.75, 1.5, tokens);
+    assertBounds(Cispo.slime(0.25, 4), 0.75, 5, new Aggregation.SequenceMean());
+    assertBounds(Cispo.slime(1, 4), 0, 5, new Aggregation.SequenceMean());
+    assertBounds(Cispo.openInstruct(4), 0, 5, tokens);
+    assertBounds(Cispo.maxWeight(5).withMinWeight(0.5), 0.5, 5, tokens);
+  }
+
+  private static void assertBounds(Cispo loss, double low, double high, Aggregation aggregation) {
+    ClipRange range = new ClipRange(low, high);
+    assertThat(loss).isEqualTo(new Cispo(range, range, ClipRange.UNBOUNDED, aggregation, 0));
+  }
+
+  /** Tokens of one sign alone see the range of that sign. */
+  @Test
+  void boundsBySignAreOneRangeForEachSign() {
+    ClipRange positive = new ClipRange(0.9, 1.1);
+    ClipRange negative = new ClipRange(0.5, 2);
+    TokenBatch batch = Batches.random(1, 0.5);
+    double[][] both = Cispo.bySign(positive, negative).evaluate(batch).gradient();
+    double[][] up = Cispo.ofWeights(positive).evaluate(batch).gradient();
+    double[][] down = Cispo.ofWeights(negative).evaluate(batch).gradient();
+    for (int i = 0; i < both.length; i++) {
+      assertThat(both[i]).isEqualTo(batch.advantage(i, 0) > 0 ? up[i] : down[i]);
+    }
+    assertThat(Batches.flat(up)).isNotEqualTo(Batches.flat(down));
+  }
+
   @ParameterizedTest
   @ValueSource(longs = {1, 2, 3})
   void gspoOfSingleTokensIsGrpo(long seed) {
@@ -98,6 +134,8 @@ final class IdentitiesTest {
     double[][] cispo = Cispo.paper(0.2, 0.2).evaluate(batch).gradient();
     LossResult dapo = ClippedSurrogate.dapo(0.2, 0.2).evaluate(batch);
     assertGradients(dapo, cispo, 0);
+    Sapo sapo = Sapo.DEFAULT.withAggregation(new Aggregation.TokenMean());
+    assertGradients(sapo.evaluate(batch), cispo, 0);
     assertThat(cispo[0][0])
         .isCloseTo(-batch.advantage(0, 0) / batch.counts().tokens(), within(1e-16));
     assertThat(dapo.diagnostics().clippedAbove()).isZero();
