@@ -1,11 +1,7 @@
 package io.github.lightning4j.moe;
 
-import static com.google.common.base.Preconditions.checkArgument;
-
 import io.github.lightning4j.core.Availability;
 import io.github.lightning4j.core.Backend;
-import io.github.lightning4j.core.Checks;
-import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.moe.internal.ExpertGradients;
 import io.github.lightning4j.moe.internal.ExpertKernels;
@@ -73,8 +69,8 @@ public final class MixtureOfExperts {
    */
   public void forward(
       Tensor x, Experts weights, Tensor index, Tensor weight, MoeWorkspace workspace, Tensor out) {
-    checkTokens("x", x, x, weights);
-    checkIndex(x, weights, index);
+    MixtureChecks.tokens("x", x, x, weights);
+    MixtureChecks.index(x, weights, index);
     Disjoint.check("out", out, "index", index);
     workspace.plan().build(index, weights.experts());
     forward(x, weights, workspace.plan(), weight, workspace, out);
@@ -102,10 +98,10 @@ public final class MixtureOfExperts {
       Tensor weight,
       MoeWorkspace workspace,
       Tensor out) {
-    checkTokens("x", x, x, weights);
-    checkRouting(x, weights, plan, weight);
-    checkTokens("out", out, x, weights);
-    checkDisjoint("out", out, x, weights, weight);
+    MixtureChecks.tokens("x", x, x, weights);
+    MixtureChecks.routing(x, weights, plan, weight);
+    MixtureChecks.tokens("out", out, x, weights);
+    MixtureChecks.output(out, x, weights, weight);
     if (x.size(0) > 0) {
       kernels.forward(x, weights, plan, weight, workspace.scratch(), out);
     }
@@ -136,7 +132,8 @@ public final class MixtureOfExperts {
    * @param outDGate dW1, {@code [I, H]} F32 for each expert
    * @param outDUp dW3, {@code [I, H]} F32 for each expert
    * @param outDDown dW2, {@code [H, I]} F32 for each expert
-   * @throws IllegalArgumentException as in {@code forward}, or if the weights are quantized
+   * @throws IllegalArgumentException as in {@code forward}, if the weights are quantized, or if an
+   *     output overlaps another output or an input
    */
   public void backward(
       Tensor x,
@@ -149,13 +146,14 @@ public final class MixtureOfExperts {
       List<Tensor> outDGate,
       List<Tensor> outDUp,
       List<Tensor> outDDown) {
-    checkTokens("x", x, x, weights);
-    checkIndex(x, weights, index);
-    Disjoint.check("outDx", outDx, "index", index);
-    Disjoint.check("outDWeight", outDWeight, "index", index);
+    MixtureChecks.tokens("x", x, x, weights);
+    MixtureChecks.index(x, weights, index);
     DispatchPlan plan = new DispatchPlan();
     plan.build(index, weights.experts());
-    backward(x, weights, plan, weight, dOut, outDx, outDWeight, outDGate, outDUp, outDDown);
+    ExpertGradients out = new ExpertGradients(outDx, outDWeight, outDGate, outDUp, outDDown);
+    ExpertWeights plain = checkBackward(x, weights, plan, weight, dOut, out);
+    MixtureChecks.apartFromIndex(index, out);
+    kernels.backward(x, plain, plan, weight, dOut, out);
   }
 
   /**
@@ -185,94 +183,22 @@ public final class MixtureOfExperts {
       List<Tensor> outDGate,
       List<Tensor> outDUp,
       List<Tensor> outDDown) {
-    ExpertWeights plain = trainable(weights);
-    checkTokens("x", x, x, weights);
-    checkRouting(x, weights, plan, weight);
-    checkTokens("dOut", dOut, x, weights);
-    checkTokens("outDx", outDx, x, weights);
-    Checks.matrix("outDWeight", outDWeight, DType.F32);
-    Checks.shape("outDWeight", outDWeight, weight.shape());
-    checkDisjoint("outDx", outDx, x, weights, weight);
-    Disjoint.check("outDx", outDx, "dOut", dOut);
-    checkDisjoint("outDWeight", outDWeight, x, weights, weight);
-    Disjoint.check("outDWeight", outDWeight, "dOut", dOut);
-    checkGradients("outDGate", outDGate, plain.gate(), x, dOut);
-    checkGradients("outDUp", outDUp, plain.up(), x, dOut);
-    checkGradients("outDDown", outDDown, plain.down(), x, dOut);
     ExpertGradients out = new ExpertGradients(outDx, outDWeight, outDGate, outDUp, outDDown);
+    ExpertWeights plain = checkBackward(x, weights, plan, weight, dOut, out);
     kernels.backward(x, plain, plan, weight, dOut, out);
   }
 
-  private static ExpertWeights trainable(Experts weights) {
-    checkArgument(
-        weights instanceof ExpertWeights,
-        "weights: quantized experts have no gradients; pass the ExpertWeights they were made from");
-    return (ExpertWeights) weights;
-  }
-
-  private static void checkTokens(String name, Tensor tensor, Tensor x, Experts weights) {
-    Checks.matrix(name, tensor, DType.F32);
-    Checks.shape(name, tensor, x.size(0), weights.hidden());
-    checkArgument(
-        tensor.device().equals(weights.device()),
-        "%s lives on %s but weights on %s; move one of them",
-        name,
-        tensor.device(),
-        weights.device());
-  }
-
-  private static void checkIndex(Tensor x, Experts weights, Tensor index) {
-    Checks.matrix("index", index, DType.I32);
-    Checks.shape("index", index, x.size(0), index.size(1));
-    Checks.sameDevice("index", index, "x", x);
-    checkArgument(
-        index.size(1) >= 1 && index.size(1) <= weights.experts(),
-        "index: expected 1 <= k <= %s, got k = %s",
-        weights.experts(),
-        index.size(1));
-  }
-
-  private static void checkRouting(Tensor x, Experts weights, DispatchPlan plan, Tensor weight) {
-    if (plan.tokens() != x.size(0) || plan.experts() != weights.experts()) {
-      throw new IllegalArgumentException(
-          String.format(
-              "plan: expected %s tokens and %s experts, got %s and %s; build it from this batch",
-              x.size(0), weights.experts(), plan.tokens(), plan.experts()));
-    }
-    Checks.matrix("weight", weight, DType.F32);
-    Checks.shape("weight", weight, plan.tokens(), plan.slots());
-    Checks.sameDevice("weight", weight, "x", x);
-  }
-
-  private static void checkDisjoint(
-      String name, Tensor out, Tensor x, Experts weights, Tensor weight) {
-    Disjoint.check(name, out, "x", x);
-    Disjoint.check(name, out, "weight", weight);
-    if (weights instanceof ExpertWeights plain) { // quantized ones own their memory
-      for (int e = 0; e < plain.experts(); e++) {
-        Disjoint.check(name, out, "gate", plain.gate().get(e));
-        Disjoint.check(name, out, "up", plain.up().get(e));
-        Disjoint.check(name, out, "down", plain.down().get(e));
-      }
-    }
-  }
-
-  private static void checkGradients(
-      String name, List<Tensor> gradients, List<Tensor> weights, Tensor x, Tensor dOut) {
-    checkArgument(
-        gradients.size() == weights.size(),
-        "%s: expected %s experts, got %s",
-        name,
-        weights.size(),
-        gradients.size());
-    for (int e = 0; e < weights.size(); e++) {
-      String one = name + "[" + e + "]";
-      Checks.matrix(one, gradients.get(e), DType.F32);
-      Checks.shape(one, gradients.get(e), weights.get(e).shape());
-      Checks.sameDevice(one, gradients.get(e), "x", x);
-      Disjoint.check(one, gradients.get(e), "x", x);
-      Disjoint.check(one, gradients.get(e), "dOut", dOut);
-      Disjoint.check(one, gradients.get(e), "its weight", weights.get(e));
-    }
+  private static ExpertWeights checkBackward(
+      Tensor x,
+      Experts weights,
+      DispatchPlan plan,
+      Tensor weight,
+      Tensor dOut,
+      ExpertGradients out) {
+    ExpertWeights plain = MixtureChecks.trainable(weights);
+    MixtureChecks.tokens("x", x, x, weights);
+    MixtureChecks.routing(x, weights, plan, weight);
+    MixtureChecks.gradients(x, plain, weight, dOut, out);
+    return plain;
   }
 }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
+import java.util.ArrayList;
 import java.util.List;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterEach;
@@ -136,8 +137,74 @@ final class MixtureArgumentsTest {
         "outDx: must not overlap dOut",
         () -> backward(g.dOut, g.dOut, g.dWeight, g.dGate, g.dUp, g.dDown));
     refused(
-        "outDDown[0]: must not overlap its weight",
+        "outDDown[0]: must not overlap down[0]",
         () -> backward(g.dOut, g.dx, g.dWeight, g.dGate, g.dUp, good.weights.down()));
+  }
+
+  @Test
+  void backwardRefusesOutputsThatOverlap() {
+    MixtureGradients g = new MixtureGradients(good);
+    Tensor memory = scope.allocate(DType.F32, 8, 6);
+    Tensor dWeight = memory.narrow(0, 0, 2).narrow(1, 0, 2);
+    refused(
+        "outDWeight: must not overlap outDx",
+        () -> backward(g.dOut, memory.narrow(0, 0, 2), dWeight, g.dGate, g.dUp, g.dDown));
+    Tensor row = memory.narrow(0, 2, 5);
+    Tensor shifted = memory.narrow(0, 3, 5);
+    refused(
+        "outDGate[1]: must not overlap outDx",
+        () ->
+            backward(
+                g.dOut, memory.narrow(0, 1, 2), g.dWeight, with(g.dGate, 1, row), g.dUp, g.dDown));
+    refused(
+        "outDGate[2]: must not overlap outDGate[0]",
+        () ->
+            backward(
+                g.dOut, g.dx, g.dWeight, with(with(g.dGate, 0, row), 2, shifted), g.dUp, g.dDown));
+    refused(
+        "outDUp[2]: must not overlap outDGate[0]",
+        () -> backward(g.dOut, g.dx, g.dWeight, g.dGate, with(g.dUp, 2, g.dGate.get(0)), g.dDown));
+    Tensor transposed = g.dUp.get(1).reshape(6, 5);
+    refused(
+        "outDDown[0]: must not overlap outDUp[1]",
+        () -> backward(g.dOut, g.dx, g.dWeight, g.dGate, g.dUp, with(g.dDown, 0, transposed)));
+  }
+
+  @Test
+  void backwardRefusesToWriteOverItsInput() {
+    MixtureGradients g = new MixtureGradients(good);
+    List<Tensor> up = good.weights.up();
+    refused(
+        "outDWeight: must not overlap weight",
+        () -> backward(g.dOut, g.dx, good.weight, g.dGate, g.dUp, g.dDown));
+    refused(
+        "outDx: must not overlap x",
+        () -> backward(g.dOut, good.x, g.dWeight, g.dGate, g.dUp, g.dDown));
+    refused(
+        "outDGate[0]: must not overlap up[2]", // of another expert, in another place
+        () -> backward(g.dOut, g.dx, g.dWeight, with(g.dGate, 0, up.get(2)), g.dUp, g.dDown));
+    Tensor index = scope.allocate(DType.I32, 2, 2);
+    Tensor same = Tensor.wrap(index.pointer(), DType.F32, 2, 2);
+    refused(
+        "outDWeight: must not overlap index",
+        () ->
+            experts.backward(
+                good.x,
+                good.weights,
+                index,
+                good.weight,
+                g.dOut,
+                g.dx,
+                same,
+                g.dGate,
+                g.dUp,
+                g.dDown));
+  }
+
+  private static List<Tensor> with(List<Tensor> tensors, int at, Tensor other) {
+    List<Tensor> changed = new ArrayList<>(tensors);
+    changed.set(at, other);
+    return changed;
   }
 
   @Test

@@ -44,7 +44,9 @@ final class ReadmeTrainingTest {
       RouterOptions options =
           RouterOptions.topK(4).withScore(Score.SIGMOID).withGroups(4, 2, 2).withScale(2.5f);
       AuxLoss aux =
-          AuxLoss.of(BalanceLoss.of(0.01).withScope(Scope.GLOBAL_BATCH), new ZLoss(0.001))
+          AuxLoss.of(
+                  BalanceLoss.of(0.01).withScope(Scope.GLOBAL_BATCH),
+                  new ZLoss(0.001).withScope(Scope.GLOBAL_BATCH))
               .withScore(Score.SIGMOID)
               .withRanks(ranks); // SumOverRanks.over(world), or your own
 

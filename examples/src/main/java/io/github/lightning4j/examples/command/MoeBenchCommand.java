@@ -14,6 +14,8 @@ import io.github.lightning4j.moe.parallel.ParallelOptions;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -84,6 +86,11 @@ final class MoeBenchCommand implements Callable<Integer> {
       description = "Threads of each process. Without it: one a processor.")
   private Optional<Integer> threads = Optional.empty();
 
+  @Option(
+      names = "--baseline",
+      description = "Measure one rank with all tokens too, and tell the ratio; ranks are threads.")
+  private boolean baseline;
+
   @Option(names = "--json", description = "Print one JSON object.")
   private boolean json;
 
@@ -98,12 +105,26 @@ final class MoeBenchCommand implements Callable<Integer> {
     MoeShape shape = layer.shape();
     ParallelOptions options = options();
     if (MpiCommunicator.isLaunched()) {
-      MpiCommunicator.run(world -> measure(world, shape, options));
+      checkArgument(!baseline, "--baseline: expected ranks that are threads; run mpirun -n 1 too");
+      MpiCommunicator.run(world -> measure(world, shape, options, null));
     } else {
       int ranks = new ExpertParallelism(ep.orElse(1), etp, edp).ranks();
-      ThreadCommunicator.run(ranks, world -> measure(world, shape, options));
+      MoeRun single = baseline ? single(shape) : null;
+      ThreadCommunicator.run(ranks, world -> measure(world, shape, options, single));
     }
     return 0;
+  }
+
+  /** One rank with all tokens, which drops nothing. */
+  private MoeRun single(MoeShape shape) {
+    AtomicReference<MoeRun> run = new AtomicReference<>();
+    ThreadCommunicator.run(
+        1,
+        world ->
+            run.set(
+                MoeRun.measure(
+                    world, ExpertParallelism.of(1), shape, ParallelOptions.DEFAULT, repeats)));
+    return run.get();
   }
 
   private ParallelOptions options() {
@@ -116,18 +137,24 @@ final class MoeBenchCommand implements Callable<Integer> {
     return globalRouter ? options.withGlobalRouter(limit) : options.withCapacity(limit);
   }
 
-  private void measure(Communicator world, MoeShape shape, ParallelOptions options) {
+  private void measure(
+      Communicator world, MoeShape shape, ParallelOptions options, @Nullable MoeRun single) {
     int all = ep.orElseGet(() -> Math.max(1, world.size() / Math.max(1, etp * edp)));
     ExpertParallelism sizes = new ExpertParallelism(all, etp, edp);
     MoeRun run = MoeRun.measure(world, sizes, shape, options, repeats);
     if (world.rank() == 0 && json) {
-      console.json(describe(sizes, shape, run));
+      console.json(describe(sizes, shape, run, single));
     } else if (world.rank() == 0) {
-      print(sizes, shape, run);
+      print(sizes, shape, run, single);
     }
   }
 
-  private static ObjectNode describe(ExpertParallelism sizes, MoeShape shape, MoeRun run) {
+  private static double speedup(MoeRun run, MoeRun single) {
+    return single.milliseconds().median() / run.milliseconds().median();
+  }
+
+  private static ObjectNode describe(
+      ExpertParallelism sizes, MoeShape shape, MoeRun run, @Nullable MoeRun single) {
     ObjectNode node = JsonNodeFactory.instance.objectNode();
     node.put("ranks", sizes.ranks()).put("ep", sizes.ep());
     node.put("etp", sizes.etp()).put("edp", sizes.edp());
@@ -135,7 +162,11 @@ final class MoeBenchCommand implements Callable<Integer> {
     add(node, "forwardMilliseconds", run.milliseconds());
     add(node, "tokensPerSecond", run.tokensPerSecond());
     add(node, "communicationShare", run.communication());
-    node.put("imbalance", run.imbalance());
+    node.put("imbalance", run.imbalance()).put("fractionDropped", run.dropped());
+    if (single != null) {
+      add(node, "singleRankMilliseconds", single.milliseconds());
+      node.put("speedup", speedup(run, single));
+    }
     return node;
   }
 
@@ -144,7 +175,7 @@ final class MoeBenchCommand implements Callable<Integer> {
     node.putArray(what + "Range").add(spread.min()).add(spread.max());
   }
 
-  private void print(ExpertParallelism sizes, MoeShape shape, MoeRun run) {
+  private void print(ExpertParallelism sizes, MoeShape shape, MoeRun run, @Nullable MoeRun single) {
     line(
         "ranks",
         "%d = ep %d x etp %d x edp %d",
@@ -165,6 +196,11 @@ final class MoeBenchCommand implements Callable<Integer> {
     line("tokens", "%s a second", text(run.tokensPerSecond(), 1));
     line("communication", "%s %% of the time", text(run.communication(), 100));
     line("imbalance", "%.3f, the busiest rank over the mean", run.imbalance());
+    line("dropped", "%.2f %% of the choices", 100 * run.dropped());
+    if (single != null) {
+      line("one rank", "%s ms", text(single.milliseconds(), 1));
+      line("speedup", "%.2f times one rank", speedup(run, single));
+    }
     line("threads", "%d a process", Threads.count());
   }
 

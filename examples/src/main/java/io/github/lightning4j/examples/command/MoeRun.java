@@ -22,8 +22,14 @@ import io.github.lightning4j.moe.parallel.StepTimes;
  * @param tokensPerSecond tokens of all ranks
  * @param communication share of the time that a rank waits for others, the mean of the ranks
  * @param imbalance token-expert pairs of the busiest rank over the mean; 1 is even
+ * @param dropped the fraction of token-expert pairs that nobody computes
  */
-record MoeRun(Spread milliseconds, Spread tokensPerSecond, Spread communication, double imbalance) {
+record MoeRun(
+    Spread milliseconds,
+    Spread tokensPerSecond,
+    Spread communication,
+    double imbalance,
+    double dropped) {
   private static final int WARM_UPS = 2;
 
   /**
@@ -63,7 +69,8 @@ record MoeRun(Spread milliseconds, Spread tokensPerSecond, Spread communication,
           }
         }
       }
-      return of(gathered(world, scope, mine), world.size(), shape.tokens());
+      long pairs = (long) shape.tokens() * shape.topK() * sizes.etp();
+      return of(gathered(world, scope, mine), world.size(), shape.tokens(), pairs);
     }
   }
 
@@ -139,24 +146,27 @@ record MoeRun(Spread milliseconds, Spread tokensPerSecond, Spread communication,
     return all.toDoubles();
   }
 
-  private static MoeRun of(double[] all, int ranks, int tokens) {
+  /** From what each rank measured; each of the pairs is a row of one rank if none is dropped. */
+  private static MoeRun of(double[] all, int ranks, int tokens, long pairs) {
     int repeats = all.length / ranks / 3;
     double[] milliseconds = new double[repeats];
     double[] speed = new double[repeats];
     double[] waiting = new double[repeats];
     double most = 0;
-    double rows = 0;
+    double sum = 0;
     for (int repeat = 0; repeat < repeats; repeat++) {
       for (int rank = 0; rank < ranks; rank++) {
         int at = 3 * (rank * repeats + repeat);
         milliseconds[repeat] = Math.max(milliseconds[repeat], all[at] / 1e6);
         waiting[repeat] += all[at + 1] / ranks;
         most = Math.max(most, all[at + 2]);
-        rows += all[at + 2] / ranks / repeats;
+        sum += all[at + 2];
       }
       speed[repeat] = tokens * 1e3 / milliseconds[repeat];
     }
-    double imbalance = rows == 0 ? 1 : most / rows;
-    return new MoeRun(Spread.of(milliseconds), Spread.of(speed), Spread.of(waiting), imbalance);
+    double imbalance = sum == 0 ? 1 : most * ranks * repeats / sum;
+    double dropped = 1 - sum / repeats / pairs;
+    return new MoeRun(
+        Spread.of(milliseconds), Spread.of(speed), Spread.of(waiting), imbalance, dropped);
   }
 }

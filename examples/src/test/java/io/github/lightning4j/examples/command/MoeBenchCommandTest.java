@@ -80,23 +80,41 @@ final class MoeBenchCommandTest {
 
   @Test
   void dropsWhatIsOverCapacity() {
-    for (String load : List.of("even", "skewed")) {
-      assertThat(
-              CommandRun.done(
-                      small(
-                          "--ep",
-                          "2",
-                          "--edp",
-                          "2",
-                          "--load",
-                          load,
-                          "--capacity",
-                          "1",
-                          "--global-router"))
-                  .out())
-          .contains("4 = ep 2 x etp 1 x edp 2")
-          .contains("% of the time");
+    // All 30 tokens choose expert 0, which takes ceil(30 * 2 / 4) = 15; of the 30 other choices no
+    // more than 15 of one expert stay.
+    assertThat(dropped("--load", "one", "--capacity", "1")).isBetween(15.0 / 60, 30.0 / 60);
+    for (String etp : List.of("1", "2")) {
+      assertThat(dropped("--ep", "2", "--etp", etp, "--load", "one", "--capacity", "1"))
+          .isBetween(15.0 / 60, 30.0 / 60);
+      assertThat(dropped("--ep", "2", "--etp", etp, "--load", "one")).isZero();
     }
+    // Repetitions that help each other drop, but not more than without.
+    String[] repeated = {"--ep", "2", "--edp", "2", "--load", "skewed", "--capacity", "1"};
+    String[] routed =
+        Stream.concat(Stream.of(repeated), Stream.of("--global-router")).toArray(String[]::new);
+    assertThat(dropped(routed)).isPositive().isLessThanOrEqualTo(dropped(repeated));
+    assertThat(CommandRun.done(small(routed)).out())
+        .contains("4 = ep 2 x etp 1 x edp 2")
+        .contains("% of the time")
+        .containsPattern("dropped +[1-9][0-9]\\.[0-9]{2} % of the choices");
+  }
+
+  private static double dropped(String... options) {
+    Object[] arguments = Stream.concat(Stream.of(small(options)), Stream.of("--json")).toArray();
+    return CommandRun.done(arguments).json().get("fractionDropped").asDouble();
+  }
+
+  @Test
+  void comparesWithOneRank() {
+    JsonNode result = CommandRun.done(small("--ep", "2", "--baseline", "--json")).json();
+    assertThat(result.get("speedup").asDouble())
+        .isEqualTo(
+            result.get("singleRankMilliseconds").asDouble()
+                / result.get("forwardMilliseconds").asDouble());
+    assertThat(CommandRun.done(small("--ep", "2", "--baseline")).out())
+        .containsPattern("one rank +[0-9.]+ ")
+        .containsPattern("speedup +[0-9]+\\.[0-9]{2} times one rank");
+    assertThat(CommandRun.done(small("--ep", "2", "--json")).json().has("speedup")).isFalse();
   }
 
   private static void assertTells(JsonNode result) {
@@ -157,7 +175,12 @@ final class MoeBenchCommandTest {
     command.add("--json");
     Path out = temp.resolve("out");
     Process job = new ProcessBuilder(command).redirectOutput(out.toFile()).start();
-    assertThat(job.waitFor(2, TimeUnit.MINUTES)).isTrue();
+    try {
+      assertThat(job.waitFor(2, TimeUnit.MINUTES)).isTrue();
+    } finally {
+      job.descendants().forEach(ProcessHandle::destroyForcibly);
+      job.destroyForcibly();
+    }
     String text = Files.readString(out, StandardCharsets.UTF_8);
     assertThat(job.exitValue()).as(text).isZero();
     JsonNode result = new CommandRun(0, text, "").json();

@@ -7,7 +7,10 @@ import io.github.lightning4j.moe.ExpertWeights;
 import io.github.lightning4j.moe.Experts;
 import org.jspecify.annotations.Nullable;
 
-/** The kernels of {@code experts_kernels.h} and, for experts with many tokens, core's products. */
+/**
+ * The kernels of {@code experts_kernels.h} and, for experts with many tokens, grouped products over
+ * packed tokens.
+ */
 final class CpuExperts implements ExpertKernels {
   /** Tokens of a shared expert that are worth a thread of their own. */
   private static final long SHARED_GRAIN = 8;

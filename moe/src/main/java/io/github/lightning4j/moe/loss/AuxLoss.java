@@ -68,8 +68,8 @@ public final class AuxLoss {
 
   /**
    * The same on several ranks. {@link #evaluate} then sums once a call if a term has {@link
-   * Scope#GLOBAL_BATCH}, else never. A rank whose arguments are refused does not get that far, and
-   * the others wait for it.
+   * Scope#GLOBAL_BATCH}, else never; a rank may have no token that counts, its terms are 0. A rank
+   * whose arguments are refused does not get that far, and the others wait for it.
    */
   public AuxLoss withRanks(SumOverRanks newRanks) {
     return new AuxLoss(terms, score, requireNonNull(newRanks, "newRanks"));
@@ -82,34 +82,35 @@ public final class AuxLoss {
    *     total; tokens that do not count get zeros; null if not wanted
    * @throws IllegalArgumentException if the gradients do not fit the batch, a token that counts has
    *     a logit that is NaN or positive infinity, or none above negative infinity, or no token
-   *     counts (of this rank; of all ranks if all terms have {@link Scope#GLOBAL_BATCH})
+   *     counts (on any rank, if a term has {@link Scope#GLOBAL_BATCH})
    */
   public LossValues evaluate(RouterBatch batch, @Nullable List<Tensor> outGradients) {
     if (outGradients != null) {
       checkGradients(batch.routerLogits(), outGradients);
     }
     Loads loads = Loads.of(batch, score);
-    Balance balance = new Balance(loads, overRanks(loads));
+    Load[] all = overRanks(loads);
+    Balance balance = new Balance(loads, all);
     double[][][] slopes = new double[loads.cells.length][loads.cells[0].length][loads.experts];
     List<Double> values = new ArrayList<>();
     double total = 0;
-    double zCoefficient = 0;
+    double zSlope = 0;
     for (LossTerm term : terms) {
       double value;
       if (term instanceof BalanceLoss b) {
         value = balance.add(b, slopes);
       } else {
-        value = z(loads);
-        zCoefficient += term.coefficient();
+        long tokens = all != null && global(term) ? all[0].tokens : loads.tokens();
+        value = tokens == 0 ? 0 : loads.squaredLse() / tokens;
+        zSlope += tokens == 0 ? 0 : 2 * term.coefficient() / tokens;
       }
       values.add(value);
       total += term.coefficient() * value;
     }
     if (outGradients != null) {
-      double z = zCoefficient == 0 ? 0 : 2 * zCoefficient / loads.tokens();
       for (int layer = 0; layer < slopes.length; layer++) {
         Tensor logits = batch.routerLogits().get(layer);
-        gradients(logits, loads.sequenceOf, slopes[layer], z, outGradients.get(layer));
+        gradients(logits, loads.sequenceOf, slopes[layer], zSlope, outGradients.get(layer));
       }
     }
     return new LossValues(values, total);
@@ -117,10 +118,8 @@ public final class AuxLoss {
 
   /** The loads over all ranks if a term wants them; checks that some token counts. */
   private Load @Nullable [] overRanks(Loads loads) {
-    checkArgument(
-        terms.stream().allMatch(AuxLoss::global) || loads.tokens() > 0,
-        "mask: expected at least one token that counts, got none");
     if (terms.stream().noneMatch(AuxLoss::global)) {
+      checkArgument(loads.tokens() > 0, "mask: expected at least one token that counts, got none");
       return null;
     }
     Load[] all = loads.overRanks(ranks);
@@ -130,15 +129,7 @@ public final class AuxLoss {
   }
 
   private static boolean global(LossTerm term) {
-    return term instanceof BalanceLoss balance && balance.scope() == Scope.GLOBAL_BATCH;
-  }
-
-  private static double z(Loads loads) {
-    double sum = 0;
-    for (int layer = 0; layer < loads.cells.length; layer++) {
-      sum += loads.layer(layer).squaredLse / loads.tokens();
-    }
-    return sum;
+    return term.scope() == Scope.GLOBAL_BATCH;
   }
 
   private void gradients(Tensor logits, int[] sequenceOf, double[][] slopes, double z, Tensor out) {

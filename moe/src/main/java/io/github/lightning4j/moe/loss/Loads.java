@@ -99,6 +99,15 @@ final class Loads {
     return layer(0).tokens;
   }
 
+  /** The squared logarithms of all layers, summed over the tokens that count. */
+  double squaredLse() {
+    double sum = 0;
+    for (int layer = 0; layer < cells.length; layer++) {
+      sum += layer(layer).squaredLse;
+    }
+    return sum;
+  }
+
   /** Sequences that have a token that counts. */
   int liveSequences() {
     int live = 0;

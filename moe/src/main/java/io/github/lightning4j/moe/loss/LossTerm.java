@@ -7,6 +7,9 @@ public sealed interface LossTerm permits BalanceLoss, ZLoss {
   /** What the value is multiplied by in the sum; finite, at least 0. */
   double coefficient();
 
+  /** Which tokens count together. */
+  BalanceLoss.Scope scope();
+
   /** Refuses a coefficient that is negative or not finite. */
   static void checkCoefficient(double coefficient) {
     checkArgument(

@@ -7,6 +7,7 @@ import io.github.lightning4j.moe.Capacity;
 import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.balance.GlobalRouter;
 import io.github.lightning4j.moe.comm.Communicator;
+import io.github.lightning4j.moe.comm.RankFailedException;
 import java.util.Arrays;
 
 /**
@@ -35,8 +36,20 @@ final class CapacityAgreement {
 
   /** For each pair the repetition that computes it, -1 if nobody does. */
   int[] decide(Tensor index, Tensor weight) {
-    // Not closed if a rank fails: its network card may still write here.
     MemoryScope scope = new MemoryScope();
+    try {
+      int[] places = decide(scope, index, weight);
+      scope.close();
+      return places;
+    } catch (RankFailedException e) {
+      throw e; // the scope stays: the network card of that rank may still write here
+    } catch (RuntimeException | Error e) {
+      scope.close();
+      throw e;
+    }
+  }
+
+  private int[] decide(MemoryScope scope, Tensor index, Tensor weight) {
     long[] tokens = tokens(scope, index.size(0));
     int[] places = new int[Math.toIntExact(index.elements())];
     int longest = (int) Arrays.stream(tokens).max().orElseThrow();
@@ -55,7 +68,6 @@ final class CapacityAgreement {
       long before = Arrays.stream(tokens, own * each, ranks.rank()).sum();
       decide(batches, own, Math.toIntExact(before * index.size(1)), places);
     }
-    scope.close();
     return places;
   }
 

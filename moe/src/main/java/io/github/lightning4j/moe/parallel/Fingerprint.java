@@ -19,12 +19,13 @@ final class Fingerprint {
     ReplicaPlacement placement = options.placement();
     Capacity capacity = options.capacity();
     return String.format(
-        "ep=%d etp=%d edp=%d experts=%d hidden=%d intermediate=%d weights=%s tokenGroups=%d"
+        "ep=%d etp=%d edp=%d experts=%d local=%d hidden=%d intermediate=%d weights=%s tokenGroups=%d"
             + " capacity=%s globalRouter=%s placement=%s",
         sizes.ep(),
         sizes.etp(),
         sizes.edp(),
         experts,
+        local.experts(),
         local.hidden(),
         local.intermediate() * sizes.etp(),
         format(local),

@@ -7,6 +7,8 @@ import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.moe.ExpertWeights;
 import io.github.lightning4j.moe.Experts;
+import io.github.lightning4j.moe.internal.DisjointMemory;
+import io.github.lightning4j.moe.internal.ExpertIndex;
 import java.util.List;
 
 /**
@@ -28,16 +30,37 @@ record LocalShapes(int experts, Experts local) {
     Checks.matrix("weight", weight, DType.F32);
     Checks.shape("weight", weight, index.shape());
     checkTokens("out", out, x);
-    checkOutput("out", out, x, index, weight);
+    new DisjointMemory()
+        .writes("out", out)
+        .reads("x", x)
+        .reads("index", index)
+        .reads("weight", weight)
+        .check();
+    ExpertIndex.check(index, experts);
   }
 
-  void checkBackward(
-      Tensor x, Tensor index, Tensor weight, Tensor dOut, Tensor outDx, Tensor outDWeight) {
-    checkTokens("dOut", dOut, x);
-    Checks.matrix("outDWeight", outDWeight, DType.F32);
-    Checks.shape("outDWeight", outDWeight, weight.shape());
-    checkOutput("outDx", outDx, x, index, weight, dOut);
-    checkOutput("outDWeight", outDWeight, x, index, weight, dOut, outDx);
+  /** Beside what {@link #checkForward} does with {@code outDx} for its output. */
+  void checkBackward(Tensor index, ParallelBackward.Call call, ExpertWeights plain) {
+    checkTokens("dOut", call.dOut(), call.x());
+    Checks.matrix("outDWeight", call.outDWeight(), DType.F32);
+    Checks.shape("outDWeight", call.outDWeight(), call.weight().shape());
+    checkGradients("outDGate", call.outDGate(), plain.gate());
+    checkGradients("outDUp", call.outDUp(), plain.up());
+    checkGradients("outDDown", call.outDDown(), plain.down());
+    new DisjointMemory()
+        .writes("outDx", call.outDx())
+        .writes("outDWeight", call.outDWeight())
+        .writes("outDGate", call.outDGate())
+        .writes("outDUp", call.outDUp())
+        .writes("outDDown", call.outDDown())
+        .reads("x", call.x())
+        .reads("index", index)
+        .reads("weight", call.weight())
+        .reads("dOut", call.dOut())
+        .reads("gate", plain.gate())
+        .reads("up", plain.up())
+        .reads("down", plain.down())
+        .check();
   }
 
   /** The weights, if they have gradients. */
@@ -48,7 +71,7 @@ record LocalShapes(int experts, Experts local) {
     return (ExpertWeights) local;
   }
 
-  void checkGradients(String name, List<Tensor> gradients, List<Tensor> weights) {
+  private static void checkGradients(String name, List<Tensor> gradients, List<Tensor> weights) {
     checkArgument(
         gradients.size() == weights.size(),
         "%s: expected %s experts, got %s",
@@ -59,24 +82,11 @@ record LocalShapes(int experts, Experts local) {
       String one = name + "[" + e + "]";
       Checks.matrix(one, gradients.get(e), DType.F32);
       Checks.shape(one, gradients.get(e), weights.get(e).shape());
-      checkOutput(one, gradients.get(e), weights.get(e));
     }
   }
 
   private void checkTokens(String name, Tensor tensor, Tensor x) {
     Checks.matrix(name, tensor, DType.F32);
     Checks.shape(name, tensor, x.size(0), local.hidden());
-  }
-
-  private static void checkOutput(String name, Tensor out, Tensor... read) {
-    Checks.writable(name, out);
-    for (Tensor tensor : read) {
-      checkArgument(
-          !Checks.overlap(out, tensor),
-          "%s: must not overlap what is read, got %s over %s",
-          name,
-          out,
-          tensor);
-    }
   }
 }

@@ -9,9 +9,11 @@ import io.github.lightning4j.moe.Experts;
 import io.github.lightning4j.moe.balance.ReplicaPlacement;
 import io.github.lightning4j.moe.comm.Communicator;
 import io.github.lightning4j.moe.comm.RankFailedException;
+import io.github.lightning4j.moe.comm.RankMismatchException;
 import io.github.lightning4j.moe.internal.ExpertKernels;
 import io.github.lightning4j.moe.internal.MoeLibrary;
 import java.util.List;
+import java.util.function.Supplier;
 
 /**
  * A mixture of experts that lie on several ranks. Every rank brings tokens of its own, and gets
@@ -42,10 +44,10 @@ import java.util.List;
  *
  * <p>All ranks call the same methods in the same order, each from one thread at a time. If a rank
  * fails, all others get a {@link RankFailedException} naming it; the memory of the workspace is
- * then kept until the process ends. A rank that refuses its arguments throws before it has sent
- * anything, and must be reported by {@link Communicator#fail} (as the {@code run} methods do), or
- * the others wait for it. Source: MiniMax-01 (arXiv 2501.08313); GShard (arXiv 2006.16668) for the
- * two exchanges.
+ * then kept until the process ends. A rank that refuses its arguments tells those it would exchange
+ * tokens with, which get a {@link RankMismatchException} with its reason; nothing has moved then,
+ * and the layer can be used further. Source: MiniMax-01 (arXiv 2501.08313); GShard (arXiv
+ * 2006.16668) for the two exchanges.
  */
 public final class ParallelExperts implements AutoCloseable {
   private final int etp;
@@ -75,10 +77,10 @@ public final class ParallelExperts implements AutoCloseable {
    * @param local this rank's part, as {@link ExpertParallelism#shard} cuts it, plain or quantized;
    *     stays the caller's
    * @param options what else is chosen
-   * @param checkpoint what tells the weights of the layer from others, for instance a digest of the
-   *     checkpoint's index; the same on all ranks
-   * @throws io.github.lightning4j.moe.comm.RankMismatchException on every rank, naming those that
-   *     differ in sizes, options, shapes, element type or checkpoint
+   * @param checkpoint what tells the weights of the layer from others, such as a {@link
+   *     CheckpointFingerprint}; the same on all ranks
+   * @throws RankMismatchException on every rank, naming those that differ in sizes, options,
+   *     shapes, element type or checkpoint
    * @throws IllegalArgumentException if sizes do not divide, telling which do, or the local part
    *     has other shapes than they ask for
    * @throws RankFailedException if a rank has failed
@@ -123,12 +125,19 @@ public final class ParallelExperts implements AutoCloseable {
    * @throws IllegalArgumentException if types or shapes do not fit, an index is outside {@code [0,
    *     E)}, or {@code out} overlaps another argument
    * @throws IllegalStateException if the layer, the workspace or a tensor is closed
+   * @throws RankMismatchException if another rank has refused its arguments
    * @throws RankFailedException if a rank has failed
    */
   public void forward(
       Tensor x, Tensor index, Tensor weight, ParallelWorkspace workspace, Tensor out) {
-    shapes.checkForward(x, index, weight, out);
-    ParallelForward forward = new ParallelForward(kernels, shapes.local(), workspace.buffers());
+    Buffers buffers =
+        checked(
+            "forward",
+            () -> {
+              shapes.checkForward(x, index, weight, out);
+              return workspace.buffers();
+            });
+    ParallelForward forward = new ParallelForward(kernels, shapes.local(), buffers);
     step(
         tokenGroups,
         index,
@@ -168,19 +177,17 @@ public final class ParallelExperts implements AutoCloseable {
       List<Tensor> outDGate,
       List<Tensor> outDUp,
       List<Tensor> outDDown) {
-    ExpertWeights plain = shapes.trainable();
-    checkArgument(
-        !layout.hasReplicas(),
-        "placement: expected one replica of each expert for gradients, got several; train without"
-            + " replicas");
-    shapes.checkForward(x, index, weight, outDx);
-    shapes.checkBackward(x, index, weight, dOut, outDx, outDWeight);
-    shapes.checkGradients("outDGate", outDGate, plain.gate());
-    shapes.checkGradients("outDUp", outDUp, plain.up());
-    shapes.checkGradients("outDDown", outDDown, plain.down());
     ParallelBackward.Call call =
         new ParallelBackward.Call(x, weight, dOut, outDx, outDWeight, outDGate, outDUp, outDDown);
-    ParallelBackward backward = new ParallelBackward(kernels, workspace.buffers());
+    Buffers buffers =
+        checked(
+            "backward",
+            () -> {
+              checkBackward(index, call);
+              return workspace.buffers();
+            });
+    ExpertWeights plain = shapes.trainable();
+    ParallelBackward backward = new ParallelBackward(kernels, buffers);
     step(
         1,
         index,
@@ -215,22 +222,53 @@ public final class ParallelExperts implements AutoCloseable {
     void run(TokenExchange exchange, int groups);
   }
 
+  private void checkBackward(Tensor index, ParallelBackward.Call call) {
+    ExpertWeights plain = shapes.trainable();
+    checkArgument(
+        !layout.hasReplicas(),
+        "placement: expected one replica of each expert for gradients, got several; train without"
+            + " replicas");
+    shapes.checkForward(call.x(), index, call.weight(), call.outDx());
+    shapes.checkBackward(index, call, plain);
+  }
+
+  /**
+   * Checks arguments; if they are wrong, this rank takes part in the first exchange to say so, lest
+   * the others wait.
+   */
+  private <T> T checked(String call, Supplier<T> check) {
+    checkState(!closed, "layer is closed");
+    try {
+      return check.get();
+    } catch (RuntimeException e) {
+      try {
+        ranks.tokens().checkSame(call + " of experts, refused: " + e.getMessage(), "");
+      } catch (RuntimeException told) {
+        e.addSuppressed(told);
+      }
+      throw e;
+    }
+  }
+
   private void step(
       int groups, Tensor index, Tensor weight, ParallelWorkspace workspace, Step step) {
-    checkState(!closed, "layer is closed");
     Clock clock = new Clock();
     Communicator others = ranks.tokens();
     TokenGroups order = TokenGroups.of(groups, others.size(), layout.perRank());
-    int[] repetitions = ranks.repetitions(index, weight, clock);
-    Routes routes = Routes.of(index, repetitions, layout, order, others.rank());
+    boolean agreed = false;
     try {
+      int[] repetitions = ranks.repetitions(index, weight, clock);
+      Routes routes = Routes.of(index, repetitions, layout, order, others.rank());
       TokenExchange exchange =
           TokenExchange.begin(others, kernels, routes, order, workspace.buffers(), clock);
+      agreed = true;
       step.run(exchange, groups);
       times = clock.stop(exchange.arrivals().rows());
     } catch (RuntimeException | Error e) {
-      workspace.abandon();
-      others.fail(e); // they may wait for what this rank will not send
+      if (agreed || !(e instanceof RankMismatchException)) { // else no rank has moved anything
+        workspace.abandon();
+        others.fail(e); // they may wait for what this rank will not send
+      }
       throw e;
     }
   }

@@ -23,6 +23,9 @@ final class AuxLossArgumentsTest {
       refused("coefficient: expected a finite number of at least 0", () -> BalanceLoss.of(-1));
       refused("coefficient: expected a finite number", () -> new ZLoss(Double.NaN));
       refused(
+          "scope: expected MICRO_BATCH or GLOBAL_BATCH, got SEQUENCE",
+          () -> new ZLoss(1).withScope(Scope.SEQUENCE));
+      refused(
           "routerLogits: expected at least one layer", () -> RouterBatch.of(List.of(), List.of()));
       refused(
           "index: expected 1 layers, got 2",

@@ -6,6 +6,7 @@ import io.github.lightning4j.core.testkit.Cases;
 import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.ExpertWeights;
 import io.github.lightning4j.moe.MixtureOfExperts;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
@@ -21,7 +22,7 @@ final class Gradients {
     dx = sevens(layer, x);
     dWeight = sevens(layer, weight);
     dGate = weights.gate().stream().map(w -> sevens(layer, w)).toList();
-    dUp = weights.up().stream().map(w -> sevens(layer, w)).toList();
+    dUp = new ArrayList<>(weights.up().stream().map(w -> sevens(layer, w)).toList());
     dDown = weights.down().stream().map(w -> sevens(layer, w)).toList();
   }
 

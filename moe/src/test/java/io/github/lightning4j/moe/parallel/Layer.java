@@ -24,17 +24,20 @@ final class Layer implements AutoCloseable {
   static final int EXPERTS = 8;
   static final int HIDDEN = 40;
   static final int INNER = 32;
-  static final int SLOTS = 2;
 
   /** How tokens choose their experts. */
   enum Load {
     EVEN,
     SKEWED,
+    /** Two experts get every token. */
+    TWO_TAKE_ALL,
+    /** One expert gets every token, its only choice. */
     ONE_TAKES_ALL
   }
 
   final MemoryScope scope = new MemoryScope();
   final int tokens;
+  final int slots;
   final Tensor x;
   final Tensor index;
   final Tensor weight;
@@ -42,6 +45,7 @@ final class Layer implements AutoCloseable {
 
   Layer(int tokens, DType dtype, Load load) {
     this.tokens = tokens;
+    slots = load == Load.ONE_TAKES_ALL ? 1 : 2;
     x = scope.add(Cases.normal(1, DType.F32, tokens, HIDDEN));
     weights =
         new ExpertWeights(
@@ -49,18 +53,21 @@ final class Layer implements AutoCloseable {
             matrices(200, dtype, INNER, HIDDEN),
             matrices(300, dtype, HIDDEN, INNER));
     Random random = new Random(7);
-    int[] chosen = new int[tokens * SLOTS];
-    float[] share = new float[tokens * SLOTS];
+    int[] chosen = new int[tokens * slots];
+    float[] share = new float[tokens * slots];
     for (int t = 0; t < tokens; t++) {
-      chosen[2 * t] = expert(random, load);
-      do {
-        chosen[2 * t + 1] = load == Load.ONE_TAKES_ALL ? 0 : expert(random, load);
-      } while (chosen[2 * t + 1] == chosen[2 * t]);
-      share[2 * t] = 0.5f + 0.5f * random.nextFloat();
-      share[2 * t + 1] = 1 - share[2 * t];
+      int first = t * slots;
+      chosen[first] = expert(random, load);
+      share[first] = 0.5f + 0.5f * random.nextFloat();
+      if (slots == 2) {
+        do {
+          chosen[first + 1] = load == Load.TWO_TAKE_ALL ? 0 : expert(random, load);
+        } while (chosen[first + 1] == chosen[first]);
+        share[first + 1] = 1 - share[first];
+      }
     }
-    index = scope.add(Tensor.of(chosen, tokens, SLOTS));
-    weight = scope.add(Tensor.of(share, tokens, SLOTS));
+    index = scope.add(Tensor.of(chosen, tokens, slots));
+    weight = scope.add(Tensor.of(share, tokens, slots));
   }
 
   private List<Tensor> matrices(long seed, DType dtype, long rows, long columns) {
@@ -75,7 +82,7 @@ final class Layer implements AutoCloseable {
     return switch (load) {
       case EVEN -> random.nextInt(EXPERTS);
       case SKEWED -> (int) (EXPERTS * Math.pow(random.nextDouble(), 3));
-      case ONE_TAKES_ALL -> EXPERTS - 2;
+      case TWO_TAKE_ALL, ONE_TAKES_ALL -> EXPERTS - 2;
     };
   }
 

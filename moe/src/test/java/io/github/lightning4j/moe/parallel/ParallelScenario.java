@@ -1,5 +1,6 @@
 package io.github.lightning4j.moe.parallel;
 
+import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.lightning4j.core.DType;
@@ -7,6 +8,9 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.quant.QuantFormat;
 import io.github.lightning4j.moe.Capacity;
 import io.github.lightning4j.moe.Capacity.Priority;
+import io.github.lightning4j.moe.DispatchPlan;
+import io.github.lightning4j.moe.ExpertWeights;
+import io.github.lightning4j.moe.Experts;
 import io.github.lightning4j.moe.QuantizedExpertWeights;
 import io.github.lightning4j.moe.balance.ReplicaPlacement;
 import io.github.lightning4j.moe.comm.Communicator;
@@ -86,20 +90,13 @@ enum ParallelScenario {
                 QuantizedExpertWeights.quantize(sizes.shard(layer.weights, world.rank()), format)) {
           ParallelOptions options =
               ParallelOptions.DEFAULT.withTokenGroups(Math.min(2, mine.experts()));
-          try (ParallelWorkspace workspace = new ParallelWorkspace();
-              ParallelExperts experts =
-                  ParallelExperts.of(world, sizes, Layer.EXPERTS, mine, options, "q")) {
-            Tensor x = layer.part(layer.x, world.rank(), world.size());
-            Tensor out = layer.scope.allocate(DType.F32, x.shape());
-            experts.forward(
-                x,
-                layer.part(layer.index, world.rank(), world.size()),
-                layer.part(layer.weight, world.rank(), world.size()),
-                workspace,
-                out);
-            Tensor expected = layer.part(layer.answer(all), world.rank(), world.size());
-            Layer.assertSame(format.toString(), out, expected);
-          }
+          DispatchPlan plan = new DispatchPlan();
+          plan.build(layer.index, Layer.EXPERTS);
+          assertAnswers(world, layer, all, mine, options, plan);
+          Capacity capacity = Capacity.ofFactor(0.9);
+          plan.build(layer.index, Layer.EXPERTS, capacity, layer.weight);
+          assertThat(plan.kept()).isLessThan(plan.size());
+          assertAnswers(world, layer, all, mine, options.withCapacity(capacity), plan);
         }
       }
     }
@@ -151,6 +148,12 @@ enum ParallelScenario {
       assertRefused(world, ParallelOptions.DEFAULT, odd ? "b" : "a", "checkpoint differs");
       String text = "x".repeat(5000);
       assertRefused(world, ParallelOptions.DEFAULT, odd ? text + "y" : text, "checkpoint differs");
+      ExpertParallelism sizes = ExpertParallelism.of(world.size());
+      try (Layer layer = new Layer(4, DType.F32, Load.EVEN)) {
+        Experts local = odd ? layer.weights : sizes.shard(layer.weights, world.rank());
+        assertRefused(
+            world, sizes, local, ParallelOptions.DEFAULT, "a", "expert parallelism differs");
+      }
     }
   };
 
@@ -160,18 +163,47 @@ enum ParallelScenario {
       Communicator world, ParallelOptions options, String checkpoint, String message) {
     ExpertParallelism sizes = ExpertParallelism.of(world.size());
     try (Layer layer = new Layer(4, DType.F32, Load.EVEN)) {
-      assertThatThrownBy(
-              () ->
-                  ParallelExperts.of(
-                      world,
-                      sizes,
-                      Layer.EXPERTS,
-                      sizes.shard(layer.weights, world.rank()),
-                      options,
-                      checkpoint))
-          .isInstanceOf(RankMismatchException.class)
-          .hasMessageContaining(message)
-          .hasMessageContaining("rank 1");
+      ExpertWeights local = sizes.shard(layer.weights, world.rank());
+      assertRefused(world, sizes, local, options, checkpoint, message);
+    }
+  }
+
+  private static void assertRefused(
+      Communicator world,
+      ExpertParallelism sizes,
+      Experts local,
+      ParallelOptions options,
+      String checkpoint,
+      String message) {
+    assertThatThrownBy(
+            () -> ParallelExperts.of(world, sizes, Layer.EXPERTS, local, options, checkpoint))
+        .isInstanceOf(RankMismatchException.class)
+        .hasMessageContaining(message)
+        .hasMessageContaining("rank 1");
+  }
+
+  /** That a layer gives the bits of a single rank with all experts and this plan. */
+  private static void assertAnswers(
+      Communicator world,
+      Layer layer,
+      Experts all,
+      Experts mine,
+      ParallelOptions options,
+      DispatchPlan plan) {
+    ExpertParallelism sizes = ExpertParallelism.of(world.size());
+    try (ParallelWorkspace workspace = new ParallelWorkspace();
+        ParallelExperts experts =
+            ParallelExperts.of(world, sizes, Layer.EXPERTS, mine, options, "q")) {
+      Tensor x = layer.part(layer.x, world.rank(), world.size());
+      Tensor out = layer.scope.allocate(DType.F32, x.shape());
+      experts.forward(
+          x,
+          layer.part(layer.index, world.rank(), world.size()),
+          layer.part(layer.weight, world.rank(), world.size()),
+          workspace,
+          out);
+      Tensor expected = layer.answer(all, layer.x, plan, layer.weight);
+      Layer.assertSame(options.toString(), out, layer.part(expected, world.rank(), world.size()));
     }
   }
 }

@@ -26,7 +26,7 @@ final class ReadmeParallelTest {
           world -> {
             ExpertWeights local = sizes.shard(weights, world.rank()); // views of 4 half experts
             ParallelOptions options = ParallelOptions.DEFAULT.withTokenGroups(2);
-            String checkpoint = "sha256:..."; // of the checkpoint; ranks that differ are refused
+            String checkpoint = "sha256:..."; // CheckpointFingerprint.of(your Safetensors)
             try (ParallelWorkspace workspace = new ParallelWorkspace(); // one for all layers
                 ParallelExperts experts =
                     ParallelExperts.of(world, sizes, 8, local, options, checkpoint)) {

@@ -8,12 +8,16 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.testkit.FlatMemory;
+import io.github.lightning4j.moe.Capacity;
+import io.github.lightning4j.moe.ExpertWeights;
 import io.github.lightning4j.moe.comm.Communicator;
 import io.github.lightning4j.moe.comm.RankFailedException;
+import io.github.lightning4j.moe.comm.RankMismatchException;
 import io.github.lightning4j.moe.comm.ThreadCommunicator;
 import io.github.lightning4j.moe.parallel.Layer.Load;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -67,31 +71,82 @@ final class ThreadParallelExpertsTest extends ParallelExpertsContract {
   }
 
   @Test
-  void rankThatRefusesItsTokensEndsTheOthers() {
-    assertThatIllegalArgumentException()
-        .isThrownBy(
-            () ->
-                ThreadCommunicator.run(
-                    4,
-                    world -> {
-                      try (Layer layer = new Layer(50, DType.F32, Load.EVEN);
-                          ParallelExperts experts = join(world, layer)) {
-                        if (world.rank() == 3) {
-                          layer.index.accessor().setLong(2 * layer.tokens - 1, -1);
-                        }
-                        forward(world, layer, experts);
-                      }
-                    }))
-        .withMessageContaining("expected 0 <= expert < 8, got -1")
-        .satisfies(
-            e ->
-                assertThat(e.getSuppressed())
-                    .hasSize(3)
-                    .allSatisfy(
-                        other ->
-                            assertThat(other)
-                                .isInstanceOf(RankFailedException.class)
-                                .hasMessageContaining("rank 3 of 4 failed")));
+  void rankThatRefusesItsArgumentsTellsTheOthers() {
+    for (ParallelOptions options :
+        List.of(
+            ParallelOptions.DEFAULT,
+            ParallelOptions.DEFAULT.withCapacity(Capacity.ofFactor(0.9)))) {
+      refuseOnRank3(options, layer -> layer.index.accessor().setLong(2 * layer.tokens - 1, -1));
+    }
+  }
+
+  /** The layer refuses, on every rank; with the arguments mended it answers. */
+  private static void refuseOnRank3(ParallelOptions options, Consumer<Layer> spoil) {
+    ThreadCommunicator.run(
+        4,
+        world -> {
+          try (Layer layer = new Layer(50, DType.F32, Load.EVEN);
+              Layer good = new Layer(50, DType.F32, Load.EVEN);
+              ParallelExperts experts = join(world, good, options)) {
+            boolean odd = world.rank() == 3;
+            if (odd) {
+              spoil.accept(layer);
+            }
+            for (int call = 0; call < 2; call++) {
+              assertThatThrownBy(() -> forward(world, layer, experts))
+                  .isInstanceOf(odd ? IllegalArgumentException.class : RankMismatchException.class)
+                  .hasMessageContaining("expected 0 <= expert < 8, got -1");
+              assertThatThrownBy(() -> backward(world, layer, experts))
+                  .isInstanceOf(odd ? IllegalArgumentException.class : RankMismatchException.class)
+                  .hasMessageContaining("expected 0 <= expert < 8, got -1");
+            }
+            forward(world, good, experts);
+          }
+        });
+  }
+
+  @Test
+  void ranksThatDifferInChoicesLeaveNothingBehind() {
+    ParallelOptions options = ParallelOptions.DEFAULT.withCapacity(Capacity.ofFactor(0.9));
+    FlatMemory.assertFlat(
+        "capacity of ranks that differ",
+        3,
+        () ->
+            ThreadCommunicator.run(
+                2,
+                world -> {
+                  Load load = world.rank() == 0 ? Load.EVEN : Load.ONE_TAKES_ALL; // k = 2 and 1
+                  try (Layer layer = new Layer(50, DType.F32, load);
+                      ParallelWorkspace workspace = new ParallelWorkspace();
+                      ParallelExperts experts = join(world, layer, options)) {
+                    assertThatThrownBy(
+                            () ->
+                                experts.forward(
+                                    layer.x,
+                                    layer.index,
+                                    layer.weight,
+                                    workspace,
+                                    layer.scope.allocate(DType.F32, layer.x.shape())))
+                        .isInstanceOf(RankMismatchException.class);
+                  }
+                }));
+  }
+
+  @Test
+  void refusesGradientsThatOverlap() {
+    ThreadCommunicator.run(
+        1,
+        world -> {
+          try (Layer layer = new Layer(6, DType.F32, Load.EVEN);
+              ParallelExperts experts = join(world, layer)) {
+            Gradients out = new Gradients(layer, layer.x, layer.weight, layer.weights);
+            Tensor dOut = Gradients.ofOutputs(layer);
+            out.dUp.set(2, out.dGate.get(5));
+            assertThatIllegalArgumentException()
+                .isThrownBy(() -> out.run(experts, layer.x, layer.index, layer.weight, dOut))
+                .withMessageContaining("outDUp[2]: must not overlap outDGate[5]");
+          }
+        });
   }
 
   @Test
@@ -178,14 +233,13 @@ final class ThreadParallelExpertsTest extends ParallelExpertsContract {
   }
 
   private static ParallelExperts join(Communicator world, Layer layer) {
+    return join(world, layer, ParallelOptions.DEFAULT);
+  }
+
+  private static ParallelExperts join(Communicator world, Layer layer, ParallelOptions options) {
     ExpertParallelism sizes = ExpertParallelism.of(world.size());
     return ParallelExperts.of(
-        world,
-        sizes,
-        Layer.EXPERTS,
-        sizes.shard(layer.weights, world.rank()),
-        ParallelOptions.DEFAULT,
-        "layer 0");
+        world, sizes, Layer.EXPERTS, sizes.shard(layer.weights, world.rank()), options, "layer 0");
   }
 
   private static void forward(Communicator world, Layer layer, ParallelExperts experts) {
@@ -198,5 +252,18 @@ final class ThreadParallelExpertsTest extends ParallelExpertsContract {
           workspace,
           layer.scope.allocate(DType.F32, x.shape()));
     }
+  }
+
+  private static void backward(Communicator world, Layer layer, ParallelExperts experts) {
+    Tensor x = layer.part(layer.x, world.rank(), world.size());
+    Tensor weight = layer.part(layer.weight, world.rank(), world.size());
+    ExpertWeights local = ExpertParallelism.of(world.size()).shard(layer.weights, world.rank());
+    new Gradients(layer, x, weight, local)
+        .run(
+            experts,
+            x,
+            layer.part(layer.index, world.rank(), world.size()),
+            weight,
+            layer.part(Gradients.ofOutputs(layer), world.rank(), world.size()));
   }
 }

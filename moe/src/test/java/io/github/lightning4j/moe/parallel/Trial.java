@@ -11,6 +11,8 @@ import io.github.lightning4j.moe.balance.GlobalRouter;
 import io.github.lightning4j.moe.balance.ReplicaPlacement;
 import io.github.lightning4j.moe.comm.Communicator;
 import io.github.lightning4j.moe.parallel.Layer.Load;
+import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * One layer on the ranks, held against a single rank that has the tokens of a whole EDP repetition.
@@ -105,20 +107,25 @@ record Trial(Communicator world, ExpertParallelism sizes, ParallelOptions option
               ofRepetition(layer, layer.weight, r),
               ofRepetition(layer, dOut, r));
     }
-    ExpertWeights first = shard(new ExpertWeights(each[0].dGate, each[0].dUp, each[0].dDown));
-    for (int e = 0; e < first.experts(); e++) {
-      double[] sum = first.gate().get(e).toDoubles();
-      for (int r = 1; r < each.length; r++) {
-        ExpertWeights other = shard(new ExpertWeights(each[r].dGate, each[r].dUp, each[r].dDown));
-        double[] more = other.gate().get(e).toDoubles();
+    List<ExpertWeights> parts =
+        Stream.of(each).map(g -> shard(new ExpertWeights(g.dGate, g.dUp, g.dDown))).toList();
+    checkSum("dGate", layer, got.dGate, parts.stream().map(ExpertWeights::gate).toList());
+    checkSum("dUp", layer, got.dUp, parts.stream().map(ExpertWeights::up).toList());
+    checkSum("dDown", layer, got.dDown, parts.stream().map(ExpertWeights::down).toList());
+  }
+
+  private static void checkSum(
+      String what, Layer layer, List<Tensor> got, List<List<Tensor>> parts) {
+    for (int e = 0; e < got.size(); e++) {
+      double[] sum = new double[(int) got.get(e).elements()];
+      for (List<Tensor> part : parts) {
+        double[] more = part.get(e).toDoubles();
         for (int i = 0; i < sum.length; i++) {
           sum[i] += more[i];
         }
       }
       Layer.assertClose(
-          "summed dGate",
-          got.dGate.get(e),
-          layer.scope.add(Tensor.of(sum, got.dGate.get(e).shape())));
+          "summed " + what, got.get(e), layer.scope.add(Tensor.of(sum, got.get(e).shape())));
     }
   }
 
@@ -210,7 +217,7 @@ record Trial(Communicator world, ExpertParallelism sizes, ParallelOptions option
       counts[r] = plan.counts();
     }
     int mean = (layer.tokens + counts.length - 1) / counts.length;
-    return GlobalRouter.of(counts, capacity.limit(mean, Layer.SLOTS, Layer.EXPERTS));
+    return GlobalRouter.of(counts, capacity.limit(mean, layer.slots, Layer.EXPERTS));
   }
 
   private long keptByAll(Layer layer) {
