@@ -17,10 +17,10 @@ struct HeadCall {
   const int32_t* targets;  // [tokens]
 
   // Forward.
-  float* partials;      // [ranges of the vocabulary, tokens, 3]: maximum, sum, weighted sum
+  float* partials;      // [ranges of the vocabulary, tokens, 3]: maximum, rest, weighted sum
   float* target_logit;  // [tokens], scaled
-  float* log_prob;      // [tokens]
-  float* log_sum_exp;   // [tokens], of scaled logits; backward reads it
+  float* log_prob;      // [tokens]; backward reads it
+  double* log_sum_exp;  // [tokens], of scaled logits; backward reads it
   float* entropy;       // [tokens] or null; backward reads it where d_entropy is given
 
   // Backward.

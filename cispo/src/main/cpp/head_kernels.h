@@ -6,12 +6,15 @@
 //   d_hidden = scale dz head                          d_head = scale dz^T hidden
 //
 // Forward: a unit is a tile of kTileA tokens and a range of kRangeWords words. It makes tiles of z, folds each into a
-// running maximum m, sum s of exp(z - m) and sum u of exp(z - m)(z - m) of every token, and forgets it. The ranges
-// of a token are merged in order, in double.
+// running maximum m, rest s - 1 of the sum s of exp(z - m), and sum u of exp(z - m)(z - m) of every token, and forgets
+// it. The ranges of a token are merged in order, in double. The 1 of the maximum itself stays out of the sum: where a
+// token is all but certain, the rest is what its log-probability consists of.
 //
 // Backward: for one block of logits after another, dz is made anew from lse (kTileA x kTileB a unit), then two
 // products add the block to d_hidden and write its rows of d_head. No two units write one element, and blocks
-// follow one another in one order: results do not depend on the number of threads.
+// follow one another in one order: results do not depend on the number of threads. lse is a double, taken off as two
+// floats, and the target has -d_log_prob expm1(log_prob) for d_log_prob (1 - p), so that neither p nor 1 - p is the
+// difference of two rounded numbers. Tokens without gradients give zeros, whatever their hidden states hold.
 //
 // Cost: 2 tokens vocabulary width operations forward, 6 backward; all of it in multiply_tile but for an exp a logit.
 #include "packed_product.h"
@@ -29,7 +32,7 @@ static inline Side head_rows(const HeadCall& c) {
 
 struct Statistics {
   float maximum;
-  float sum;
+  float rest;  // of the sum, without the 1 of one maximum
   float weighted;
 };
 
@@ -49,21 +52,27 @@ static inline void fold(float* z, int64_t n, float scale, Statistics& known) {
   float maximum = -INFINITY;
   for (int lane = 0; lane < kWidth; ++lane) maximum = std::max(maximum, highest[lane]);
   maximum = std::max(maximum, known.maximum);
-  vf sums{}, weighted{};
+  vf ones{}, rests{}, weighted{};
   for (int64_t i = 0; i < n; i += kWidth) {
     vf below = load(z + i) - splat(maximum);
     vf e = exp(below);
-    sums += e;
+    ones += below == vf{} ? splat(1.0f) : vf{};
+    rests += below == vf{} ? vf{} : e;
     weighted += e * below;
   }
-  float s = sum(sums), u = sum(weighted);
-  if (known.sum != 0) {
+  float one = sum(ones), rest = sum(rests), u = sum(weighted);
+  if (known.maximum == maximum) {
+    rest = known.rest + (rest + one);
+    u += known.weighted;
+  } else if (known.maximum > -INFINITY || known.rest != 0) {
     float down = known.maximum - maximum;
-    float factor = std::exp(down);
-    s += factor * known.sum;
-    u += factor * (known.weighted + down * known.sum);
+    float factor = std::exp(down), s = 1 + known.rest;
+    rest = rest + (one - 1) + factor * s;
+    u += factor * (known.weighted + down * s);
+  } else {
+    rest += one - 1;
   }
-  known = {maximum, s, u};
+  known = {maximum, rest, u};
 }
 
 static void forward_unit(const HeadCall& c, int64_t first, int64_t range, float* scratch) {
@@ -95,20 +104,29 @@ static void head_merge(const HeadCall& c, int64_t from, int64_t to) {
   const Statistics* partials = reinterpret_cast<const Statistics*>(c.partials);
   int64_t ranges = panels(c.vocabulary, kRangeWords);
   for (int64_t t = from; t < to; ++t) {
-    double maximum = -INFINITY, s = 0, u = 0;
-    for (int64_t r = 0; r < ranges; ++r) maximum = std::max<double>(maximum, partials[r * c.tokens + t].maximum);
+    int64_t top = 0;
+    for (int64_t r = 1; r < ranges; ++r) {
+      if (partials[r * c.tokens + t].maximum > partials[top * c.tokens + t].maximum) top = r;
+    }
+    double maximum = partials[top * c.tokens + t].maximum, rest = 0, u = 0;
     for (int64_t r = 0; r < ranges; ++r) {
       const Statistics& part = partials[r * c.tokens + t];
-      double down = part.maximum - maximum;
+      double s = (r == top ? 0.0 : 1.0) + part.rest;
+      double down = r == top ? 0.0 : part.maximum - maximum;
       double factor = std::exp(down);
-      s += factor * part.sum;
-      u += factor * (part.weighted + down * part.sum);
+      rest += factor * s;
+      u += factor * (part.weighted + down * s);
     }
-    double log_sum = std::log(s);
-    c.log_sum_exp[t] = static_cast<float>(maximum + log_sum);
+    double log_sum = std::log1p(rest);
+    c.log_sum_exp[t] = maximum + log_sum;
     c.log_prob[t] = static_cast<float>(c.target_logit[t] - maximum - log_sum);
-    if (c.entropy) c.entropy[t] = static_cast<float>(log_sum - u / s);
+    if (c.entropy) c.entropy[t] = static_cast<float>(log_sum - u / (1 + rest));
   }
+}
+
+// Tokens whose gradients are 0.
+static inline Rows idle_tokens(const HeadCall& c, int64_t first) {
+  return {c.d_log_prob + first, c.d_entropy ? c.d_entropy + first : nullptr};
 }
 
 // Logits become scale dz, in place.
@@ -116,10 +134,21 @@ static inline void differentiate(const HeadCall& c, int64_t t, float* z, int64_t
   float scale = static_cast<float>(c.scale);
   float slope = c.d_entropy ? -scale * c.d_entropy[t] : 0.0f;
   float base = -scale * c.d_log_prob[t] + (c.d_entropy ? slope * c.entropy[t] : 0.0f);
+  float high = static_cast<float>(c.log_sum_exp[t]), low = static_cast<float>(c.log_sum_exp[t] - high);
+  // Rounded as in the forward pass, and not part of a multiply-add with what follows.
+  for (int64_t i = 0; i < n; i += kWidth) store_next(z + i, load_next(z + i, n - i) * splat(scale), n - i);
   for (int64_t i = 0; i < n; i += kWidth) {
-    vf log_prob = load_next(z + i, n - i) * splat(scale) - splat(c.log_sum_exp[t]);
+    vf log_prob = (load_next(z + i, n - i) - splat(high)) - splat(low);
     store_next(z + i, exp(log_prob) * (splat(base) + splat(slope) * log_prob), n - i);
   }
+}
+
+// scale dz of the target.
+static inline float of_target(const HeadCall& c, int64_t t) {
+  double log_prob = c.log_prob[t];
+  double d = -c.d_log_prob[t] * std::expm1(log_prob);
+  if (c.d_entropy) d -= c.d_entropy[t] * std::exp(log_prob) * (log_prob + c.entropy[t]);
+  return static_cast<float>(c.scale * d);
 }
 
 // Units [from, to) of dz in a block: all token tiles of kTileB words, then those of the next.
@@ -133,9 +162,14 @@ static void head_d_logits(const HeadCall& c, const Block& b, int64_t from, int64
                   false, scratch);
     for (int64_t i = 0; i < rows; ++i) {
       int64_t t = b.token + first + i;
-      differentiate(c, t, z + i * b.words, columns);
+      float* row = z + i * b.words;
+      if (idle_tokens(c, 0).contain(t)) {
+        std::fill_n(row, columns, 0.0f);
+        continue;
+      }
+      differentiate(c, t, row, columns);
       int64_t target = c.targets[t] - b.word - column;
-      if (target >= 0 && target < columns) z[i * b.words + target] += static_cast<float>(c.scale) * c.d_log_prob[t];
+      if (target >= 0 && target < columns) row[target] = of_target(c, t);
     }
   }
 }
@@ -165,7 +199,7 @@ static void head_d_hidden(const HeadCall& c, const Block& b, bool add, int64_t f
 static void head_d_head(const HeadCall& c, const Block& b, bool add, int64_t from, int64_t to, float* scratch) {
   Side dz = {c.d_logits, kF32, b.words, true};
   Side tokens = {row_of(c.hidden, c.hidden_type, c.hidden_stride, b.token), static_cast<int>(c.hidden_type),
-                 c.hidden_stride, true};
+                 c.hidden_stride, true, idle_tokens(c, b.token)};
   add_product(dz, b.words, tokens, c.width, b.tokens, c.d_head + b.word * c.d_head_stride, c.d_head_stride, add, from,
               to, scratch);
 }

@@ -10,12 +10,20 @@ constexpr int64_t kDepth = 256;
 constexpr int kPanelA = L4J_WIDTH == 8 ? 6 : 12;
 constexpr int kPanelB = 2 * kWidth;
 
+// Rows of which all the numbers given are 0.
+struct Rows {
+  const float* one;    // null for no rows
+  const float* other;  // null for none
+  bool contain(int64_t row) const { return one && one[row] == 0 && (!other || other[row] == 0); }
+};
+
 // Where element (i, k) of an operand lies: at data[i * stride + k], or where transposed at data[k * stride + i].
 struct Side {
   const void* data;
   int type;
   int64_t stride;
   bool transposed;
+  Rows zeros = {};  // of a transposed operand, the rows k to be taken as zeros
 };
 
 // Lanes that have bit D clear from a, the others from b, D places further down; and the lanes that this leaves.
@@ -58,11 +66,16 @@ static inline void pack_rows(const T* from, int64_t stride, int rows, int64_t de
 }
 
 template <class T, int R>
-static void pack_typed(const T* from, int64_t stride, bool transposed, int64_t rows, int64_t depth, float* to) {
+static void pack_typed(const T* from, const Side& side, int64_t first_k, int64_t rows, int64_t depth, float* to) {
+  int64_t stride = side.stride;
   for (int64_t r = 0; r < rows; r += R, to += R * depth) {
     int64_t here = std::min<int64_t>(R, rows - r);
-    if (transposed) {
+    if (side.transposed) {
       for (int64_t k = 0; k < depth; ++k) {
+        if (side.zeros.contain(first_k + k)) {
+          std::fill_n(to + k * R, R, 0.0f);
+          continue;
+        }
         for (int64_t i = 0; i < R; i += kWidth) {
           int64_t left = std::max<int64_t>(here - i, 0);
           // Reading a whole vector is safe where the next row of the operand follows.
@@ -84,9 +97,9 @@ template <int R>
 static void pack(const Side& side, int64_t first, int64_t rows, int64_t k, int64_t depth, float* to) {
   int64_t offset = side.transposed ? k * side.stride + first : first * side.stride + k;
   if (side.type == kBF16) {
-    pack_typed<bf16, R>(static_cast<const bf16*>(side.data) + offset, side.stride, side.transposed, rows, depth, to);
+    pack_typed<bf16, R>(static_cast<const bf16*>(side.data) + offset, side, k, rows, depth, to);
   } else {
-    pack_typed<float, R>(static_cast<const float*>(side.data) + offset, side.stride, side.transposed, rows, depth, to);
+    pack_typed<float, R>(static_cast<const float*>(side.data) + offset, side, k, rows, depth, to);
   }
 }
 

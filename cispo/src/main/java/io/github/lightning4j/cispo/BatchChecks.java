@@ -15,15 +15,9 @@ final class BatchChecks {
         "mask: expected %s sequences as logProbs has, got %s",
         logProbs.length,
         mask.length);
-    boolean any = false;
     for (int i = 0; i < mask.length; i++) {
       checkTokens("mask", i, mask[i].length);
-      for (boolean counts : mask[i]) {
-        any |= counts;
-      }
     }
-    checkArgument(
-        any, "mask: expected a token that counts in one of %s sequences, got none", mask.length);
   }
 
   /** One finite number a sequence. */
@@ -49,7 +43,12 @@ final class BatchChecks {
         logProbs.length,
         groups.length);
     for (int i = 0; i < groups.length; i++) {
-      checkArgument(groups[i] >= 0, "groups[%s]: expected >= 0, got %s", i, groups[i]);
+      checkArgument(
+          groups[i] >= 0 && groups[i] < BatchCounts.MAX_GROUPS,
+          "groups[%s]: expected 0 to %s, counted from 0 through all parts, got %s",
+          i,
+          BatchCounts.MAX_GROUPS - 1,
+          groups[i]);
     }
   }
 

@@ -12,18 +12,28 @@ import org.jspecify.annotations.Nullable;
  *
  * @param tokens that count
  * @param sequences B
- * @param groupTokens how many tokens of each group count; empty without groups
+ * @param groupTokens how many tokens of each group count, by the group's number; empty without
+ *     groups
  */
 public record BatchCounts(long tokens, long sequences, long[] groupTokens) {
+  /** Groups are numbered below this: {@code groupTokens} has an element for each number. */
+  public static final int MAX_GROUPS = 1 << 20;
+
   /**
    * Copies the array.
    *
-   * @throws IllegalArgumentException if a count is negative
+   * @throws IllegalArgumentException if a count is negative, or there are more than {@value
+   *     #MAX_GROUPS} groups
    */
   public BatchCounts {
     groupTokens = groupTokens.clone();
     checkArgument(tokens >= 0, "tokens: expected >= 0, got %s", tokens);
     checkArgument(sequences >= 0, "sequences: expected >= 0, got %s", sequences);
+    checkArgument(
+        groupTokens.length <= MAX_GROUPS,
+        "groupTokens: expected at most %s groups, got %s",
+        MAX_GROUPS,
+        groupTokens.length);
     for (int g = 0; g < groupTokens.length; g++) {
       checkArgument(
           groupTokens[g] >= 0, "groupTokens[%s]: expected >= 0, got %s", g, groupTokens[g]);

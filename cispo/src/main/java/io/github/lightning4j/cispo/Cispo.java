@@ -117,12 +117,13 @@ public record Cispo(
 
   /** {@code clip(r, 1 - low, 1 + high)}: verl's clip ratios; both are 0.2 unless set there. */
   public static Cispo verl(double clipRatioLow, double clipRatioHigh) {
-    return paper(clipRatioLow, clipRatioHigh);
+    return ofWeights(
+        ClipRange.ofEpsilons("clipRatioLow", clipRatioLow, "clipRatioHigh", clipRatioHigh));
   }
 
   /** {@code clip(r, 1 - low, 1 + high)}: ROLL's; both are 0.1 unless set there. */
   public static Cispo roll(double clipLow, double clipHigh) {
-    return paper(clipLow, clipHigh);
+    return ofWeights(ClipRange.ofEpsilons("clipLow", clipLow, "clipHigh", clipHigh));
   }
 
   /**
@@ -130,21 +131,29 @@ public record Cispo(
    * 1 (no lower bound) and 4.
    */
   public static Cispo slime(double epsClip, double epsClipHigh) {
-    return paper(epsClip, epsClipHigh).withAggregation(new Aggregation.SequenceMean());
+    return ofWeights(ClipRange.ofEpsilons("epsClip", epsClip, "epsClipHigh", epsClipHigh))
+        .withAggregation(new Aggregation.SequenceMean());
   }
 
   /** {@code min(r, 1 + clipHigher)}: open-instruct's. */
   public static Cispo openInstruct(double clipHigher) {
+    checkArgument(clipHigher >= 0, "clipHigher: expected >= 0, got %s", clipHigher);
     return paper(clipHigher);
   }
 
   /**
    * The same with a floor under the weights, for both signs.
    *
-   * @param minWeight {@code >= 0} and at most the caps; 0 for none
+   * @param minWeight {@code >= 0}, finite and at most the caps; 0 for none
    * @throws IllegalArgumentException if it is not
    */
   public Cispo withMinWeight(double minWeight) {
+    double cap = Math.min(positive.upper(), negative.upper());
+    checkArgument(
+        minWeight >= 0 && minWeight <= cap && minWeight < Double.POSITIVE_INFINITY,
+        "minWeight: expected finite, >= 0 and <= the cap = %s, got %s",
+        cap,
+        minWeight);
     return new Cispo(
         new ClipRange(minWeight, positive.upper()),
         new ClipRange(minWeight, negative.upper()),

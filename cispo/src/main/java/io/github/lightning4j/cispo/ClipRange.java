@@ -35,9 +35,14 @@ public record ClipRange(double lower, double upper) {
    * @throws IllegalArgumentException if one is negative or NaN
    */
   public static ClipRange ofEpsilons(double epsilonLow, double epsilonHigh) {
-    checkArgument(epsilonLow >= 0, "epsilonLow: expected >= 0, got %s", epsilonLow);
-    checkArgument(epsilonHigh >= 0, "epsilonHigh: expected >= 0, got %s", epsilonHigh);
-    return new ClipRange(Math.max(0, 1 - epsilonLow), 1 + epsilonHigh);
+    return ofEpsilons("epsilonLow", epsilonLow, "epsilonHigh", epsilonHigh);
+  }
+
+  /** The same under the names that a factory has for them. */
+  static ClipRange ofEpsilons(String lowName, double low, String highName, double high) {
+    checkArgument(low >= 0, "%s: expected >= 0, got %s", lowName, low);
+    checkArgument(high >= 0, "%s: expected >= 0, got %s", highName, high);
+    return new ClipRange(Math.max(0, 1 - low), 1 + high);
   }
 
   /** The nearest ratio inside. */

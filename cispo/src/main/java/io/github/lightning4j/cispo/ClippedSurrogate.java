@@ -44,12 +44,12 @@ public record ClippedSurrogate(
    * @throws IllegalArgumentException if {@code epsilon} is negative or NaN, as in all below
    */
   public static ClippedSurrogate grpo(double epsilon) {
-    return ofTokens(epsilon, epsilon, new Aggregation.SequenceMean());
+    return ofTokens(epsilon, new Aggregation.SequenceMean());
   }
 
   /** TRL's BNPO: GRPO with the mean over the tokens of the batch. */
   public static ClippedSurrogate bnpo(double epsilon) {
-    return ofTokens(epsilon, epsilon, new Aggregation.TokenMean());
+    return ofTokens(epsilon, new Aggregation.TokenMean());
   }
 
   /**
@@ -57,7 +57,7 @@ public record ClippedSurrogate(
    * its length penalty are not part of the loss.
    */
   public static ClippedSurrogate dapo(double epsilonLow, double epsilonHigh) {
-    return ofTokens(epsilonLow, epsilonHigh, new Aggregation.TokenMean());
+    return ofTokens(ClipRange.ofEpsilons(epsilonLow, epsilonHigh), new Aggregation.TokenMean());
   }
 
   /**
@@ -66,7 +66,7 @@ public record ClippedSurrogate(
    * @param maxLength the most tokens a response may have, {@code >= 1}
    */
   public static ClippedSurrogate drGrpo(double epsilon, int maxLength) {
-    return ofTokens(epsilon, epsilon, new Aggregation.FixedLength(maxLength));
+    return ofTokens(epsilon, new Aggregation.FixedLength(maxLength));
   }
 
   /** GSPO (arXiv 2507.18071): ratios of sequences, clipped at 3e-4 and 4e-4 in the paper. */
@@ -75,8 +75,11 @@ public record ClippedSurrogate(
     return new ClippedSurrogate(clip, RatioLevel.SEQUENCE, new Aggregation.SequenceMean(), 0);
   }
 
-  private static ClippedSurrogate ofTokens(double low, double high, Aggregation aggregation) {
-    ClipRange clip = ClipRange.ofEpsilons(low, high);
+  private static ClippedSurrogate ofTokens(double epsilon, Aggregation aggregation) {
+    return ofTokens(ClipRange.ofEpsilons("epsilon", epsilon, "epsilon", epsilon), aggregation);
+  }
+
+  private static ClippedSurrogate ofTokens(ClipRange clip, Aggregation aggregation) {
     return new ClippedSurrogate(clip, RatioLevel.TOKEN, aggregation, 0);
   }
 

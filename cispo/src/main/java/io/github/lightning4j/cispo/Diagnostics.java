@@ -11,8 +11,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * What a loss saw of a batch, over the tokens that count. Kept as sums, so that those of
  * micro-batches and shards can be {@linkplain #merge merged}. Fractions are of all tokens that
- * count. Ratios are those of the loss (of sequences for GSPO), with log-ratios clamped to
- * &plusmn;20.
+ * count; where none does, they and all means are 0. Ratios are those of the loss (of sequences for
+ * GSPO), with log-ratios clamped to &plusmn;20.
  */
 public final class Diagnostics {
   private final SignCounts tokens;
@@ -112,19 +112,19 @@ public final class Diagnostics {
 
   /** The fraction of tokens above, whatever the sign. */
   public double clippedAbove() {
-    return above.total() / n();
+    return mean(above.total());
   }
 
   /** The fraction of tokens below, whatever the sign. */
   public double clippedBelow() {
-    return below.total() / n();
+    return mean(below.total());
   }
 
   /**
    * The mean of the ratios; near 1 while the old policy's samples still stand for the new one's.
    */
   public double meanRatio() {
-    return ratios.sum / n();
+    return mean(ratios.sum);
   }
 
   /** The largest ratio. */
@@ -137,22 +137,22 @@ public final class Diagnostics {
    * equal, 1 / n if one has all the weight.
    */
   public double effectiveSampleSize() {
-    return ratios.sum * ratios.sum / (n() * ratios.squares);
+    return ratios.squares == 0 ? 0 : mean(ratios.sum * ratios.sum / ratios.squares);
   }
 
   /** Of {@code KL(old || new)}: how far the policy went from the one that sampled. */
   public KlEstimates oldKl() {
-    return old.times(1 / n());
+    return old.times(mean(1));
   }
 
   /** Of {@code KL(new || reference)}, as if the new policy had sampled; if there is a reference. */
   public Optional<KlEstimates> referenceKl() {
-    return Optional.ofNullable(reference).map(sum -> sum.times(1 / n()));
+    return Optional.ofNullable(reference).map(sum -> sum.times(mean(1)));
   }
 
   /** The mean entropy; if there are entropies. */
   public OptionalDouble entropy() {
-    return Double.isNaN(entropy) ? OptionalDouble.empty() : OptionalDouble.of(entropy / n());
+    return Double.isNaN(entropy) ? OptionalDouble.empty() : OptionalDouble.of(mean(entropy));
   }
 
   /** Groups that have a token that counts; 0 where the batch has no groups. */
@@ -165,7 +165,7 @@ public final class Diagnostics {
     return groups.cardinality() - moving.cardinality();
   }
 
-  private double n() {
-    return tokens.total();
+  private double mean(double sum) {
+    return tokens.total() == 0 ? 0 : sum / tokens.total();
   }
 }

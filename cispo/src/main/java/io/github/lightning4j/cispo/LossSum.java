@@ -20,6 +20,11 @@ final class LossSum {
         klWeight == 0 || batch.hasReference(),
         "batch: expected reference log-probabilities since klWeight = %s, got none",
         klWeight);
+    checkArgument(
+        batch.counts().tokens() > 0,
+        "batch: expected a token that counts in one of %s sequences, here or in the counts it is"
+            + " within, got none",
+        batch.counts().sequences());
     this.batch = batch;
     this.surrogate = surrogate;
     this.weights = aggregation.weights(batch);

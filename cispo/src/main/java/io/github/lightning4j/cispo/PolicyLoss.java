@@ -30,7 +30,8 @@ public sealed interface PolicyLoss permits Cispo, ClippedSurrogate, Sapo {
   /**
    * The loss of a batch and its gradient.
    *
-   * @throws IllegalArgumentException if there is a KL penalty but the batch has no reference
+   * @throws IllegalArgumentException if no token of the whole counts (an empty part of a whole that
+   *     is not empty has a loss of 0), there is a KL penalty but the batch has no reference
    *     log-probabilities, a sequence is too long for the aggregation, groups are missing, or the
    *     loss overflows
    */

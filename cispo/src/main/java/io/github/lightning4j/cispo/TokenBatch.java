@@ -1,6 +1,7 @@
 package io.github.lightning4j.cispo;
 
 import static com.google.common.base.Preconditions.checkArgument;
+import static com.google.common.base.Preconditions.checkState;
 
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
@@ -70,9 +71,12 @@ public final class TokenBatch {
    * Sequences of which only the tokens under {@code true} count, such as those of the response but
    * not of the prompt, of tools, or padding.
    *
-   * @throws IllegalArgumentException if lengths differ, no token counts, an advantage is not
-   *     finite, or a token that counts has a log-probability that is not; the message names the
-   *     argument, sequence and position
+   * <p>There may be none that counts, or no sequence at all: a rank with nothing to learn from
+   * still has its counts to give.
+   *
+   * @throws IllegalArgumentException if lengths differ, an advantage is not finite, or a token that
+   *     counts has a log-probability that is not; the message names the argument, sequence and
+   *     position
    */
   public static TokenBatch masked(
       double[][] logProbs, double[][] oldLogProbs, double[] advantages, boolean[][] mask) {
@@ -145,9 +149,12 @@ public final class TokenBatch {
 
   /**
    * The same with the group of each sequence, {@code [B]}: responses to one prompt have one number,
-   * counted from 0 through all shards and micro-batches.
+   * counted from 0 through all shards and micro-batches, below {@link BatchCounts#MAX_GROUPS}.
+   *
+   * @throws IllegalStateException after {@link #within}
    */
   public TokenBatch withGroups(int[] groups) {
+    checkOwnCounts("withGroups");
     checks().groups(groups);
     return with(
         new Extras(
@@ -156,11 +163,12 @@ public final class TokenBatch {
 
   /**
    * The same without the tokens of sequences that were cut off, {@code [B]}. The sequences still
-   * are of the B.
+   * are of the B. No token may be left.
    *
-   * @throws IllegalArgumentException if no token is left
+   * @throws IllegalStateException after {@link #within}
    */
   public TokenBatch withoutTruncated(boolean[] truncated) {
+    checkOwnCounts("withoutTruncated");
     checkArgument(
         truncated.length == sequences(),
         "truncated: expected %s, one a sequence, got %s",
@@ -172,8 +180,15 @@ public final class TokenBatch {
         Arrays.fill(left[i], false);
       }
     }
-    new BatchChecks(logProbs, left);
     return new TokenBatch(logProbs, oldLogProbs, advantages, left, extras);
+  }
+
+  private void checkOwnCounts(String call) {
+    checkState(
+        extras.global == null,
+        "%s: expected before within, since it changes the counts that the global ones are the sum"
+            + " of",
+        call);
   }
 
   /**

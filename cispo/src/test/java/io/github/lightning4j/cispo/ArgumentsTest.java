@@ -3,7 +3,13 @@ package io.github.lightning4j.cispo;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.List;
+import java.util.function.DoubleFunction;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Every bad argument is refused by its name, and by sequence and position where it has them. */
 final class ArgumentsTest {
@@ -92,24 +98,73 @@ final class ArgumentsTest {
 
   @Test
   void allZeroMask() {
-    refuses(
-        () -> TokenBatch.masked(table(), table(), ADVANTAGES, mask(false)),
-        "mask: expected a token that counts in one of 2 sequences, got none");
-    refuses(
-        () -> TokenBatch.ragged(new double[0][], new double[0][], new double[0]),
-        "mask: expected a token that counts in one of 0 sequences, got none");
+    String none = " sequences, here or in the counts it is within, got none";
+    for (PolicyLoss loss : new PolicyLoss[] {Cispo.trl(5), Sapo.DEFAULT}) {
+      refuses(
+          () -> loss.evaluate(TokenBatch.masked(table(), table(), ADVANTAGES, mask(false))),
+          "batch: expected a token that counts in one of 2" + none);
+      TokenBatch empty = TokenBatch.ragged(new double[0][], new double[0][], new double[0]);
+      refuses(() -> loss.evaluate(empty), "batch: expected a token that counts in one of 0" + none);
+    }
+  }
+
+  static Stream<Arguments> caps() {
+    return Stream.of(
+        cap("maxWeight", Cispo::maxWeight),
+        cap("epsilonHigh", Cispo::trl),
+        cap("epsilonHigh", Cispo::msSwift),
+        cap("epsilonMax", Cispo::scaleRl));
+  }
+
+  static Stream<Arguments> epsilons() {
+    return Stream.of(
+        cap("epsilonHigh", Cispo::paper),
+        cap("epsilonLow", x -> Cispo.paper(x, 1)),
+        cap("epsilonHigh", x -> Cispo.paper(1, x)),
+        cap("clipRatioLow", x -> Cispo.verl(x, 1)),
+        cap("clipRatioHigh", x -> Cispo.verl(1, x)),
+        cap("clipLow", x -> Cispo.roll(x, 1)),
+        cap("clipHigh", x -> Cispo.roll(1, x)),
+        cap("epsClip", x -> Cispo.slime(x, 1)),
+        cap("epsClipHigh", x -> Cispo.slime(1, x)),
+        cap("clipHigher", Cispo::openInstruct),
+        cap("epsilon", ClippedSurrogate::grpo),
+        cap("epsilon", ClippedSurrogate::bnpo),
+        cap("epsilon", x -> ClippedSurrogate.drGrpo(x, 12)),
+        cap("epsilonLow", x -> ClippedSurrogate.dapo(x, 1)),
+        cap("epsilonHigh", x -> ClippedSurrogate.dapo(1, x)),
+        cap("epsilonLow", x -> ClippedSurrogate.gspo(x, 1)),
+        cap("epsilonHigh", x -> ClippedSurrogate.gspo(1, x)));
+  }
+
+  private static Arguments cap(String name, DoubleFunction<PolicyLoss> factory) {
+    return Arguments.of(name, factory);
+  }
+
+  @ParameterizedTest
+  @MethodSource("caps")
+  void capNotPositive(String name, DoubleFunction<PolicyLoss> factory) {
+    for (double cap : new double[] {0, -1, NAN}) {
+      refuses(() -> factory.apply(cap), name + ": expected > 0, got " + cap);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("epsilons")
+  void epsilonNegative(String name, DoubleFunction<PolicyLoss> factory) {
+    for (double epsilon : new double[] {-0.1, NAN}) {
+      refuses(() -> factory.apply(epsilon), name + ": expected >= 0, got " + epsilon);
+    }
   }
 
   @Test
-  void capNotPositive() {
-    refuses(() -> Cispo.maxWeight(0), "maxWeight: expected > 0, got 0.0");
-    refuses(() -> Cispo.maxWeight(NAN), "maxWeight: expected > 0, got NaN");
-    refuses(() -> Cispo.trl(-1), "epsilonHigh: expected > 0, got -1.0");
-    refuses(() -> Cispo.scaleRl(0), "epsilonMax: expected > 0, got 0.0");
-    refuses(() -> Cispo.maxWeight(5).withMinWeight(6), "lower: expected <= upper = 5.0, got 6.0");
-    refuses(() -> Cispo.paper(-0.1), "epsilonHigh: expected >= 0, got -0.1");
-    refuses(() -> Cispo.paper(-0.1, 1), "epsilonLow: expected >= 0, got -0.1");
-    refuses(() -> ClippedSurrogate.grpo(NAN), "epsilonLow: expected >= 0, got NaN");
+  void floorAboveTheCap() {
+    Cispo loss = Cispo.bySign(new ClipRange(0, 5), new ClipRange(0, 3));
+    for (double floor : new double[] {-1, 4, NAN}) {
+      refuses(
+          () -> loss.withMinWeight(floor),
+          "minWeight: expected finite, >= 0 and <= the cap = 3.0, got " + floor);
+    }
   }
 
   @Test
@@ -180,7 +235,14 @@ final class ArgumentsTest {
   @Test
   void wrongGroupsAndCounts() {
     refuses(() -> batch().withGroups(new int[] {0}), "groups: expected 2, one a sequence, got 1");
-    refuses(() -> batch().withGroups(new int[] {0, -1}), "groups[1]: expected >= 0, got -1");
+    for (int number : new int[] {-1, BatchCounts.MAX_GROUPS, Integer.MAX_VALUE}) {
+      refuses(
+          () -> batch().withGroups(new int[] {0, number}),
+          "groups[1]: expected 0 to 1048575, counted from 0 through all parts, got " + number);
+    }
+    refuses(
+        () -> new BatchCounts(0, 0, new long[BatchCounts.MAX_GROUPS + 1]),
+        "groupTokens: expected at most 1048576 groups, got 1048577");
     refuses(
         () -> Cispo.scaleRl(5).evaluate(batch()),
         "batch: expected groups to average over, got none; see withGroups");
@@ -191,11 +253,26 @@ final class ArgumentsTest {
         () -> batch().withGroups(new int[] {0, 1}).within(new BatchCounts(9, 2, new long[] {9})),
         "global: expected at least 2 tokens of group 1, got 0");
     refuses(
-        () -> batch().withoutTruncated(new boolean[] {true, true}),
-        "mask: expected a token that counts in one of 2 sequences, got none");
-    refuses(
         () -> batch().withoutTruncated(new boolean[1]),
         "truncated: expected 2, one a sequence, got 1");
+  }
+
+  /** Both change the counts that the global ones are the sum of. */
+  @Test
+  void groupsAndTruncationAfterTheGlobalCounts() {
+    int[] groups = {0, 1};
+    boolean[] truncated = {true, false};
+    TokenBatch part = batch().within(new BatchCounts(9, 4, new long[] {5, 4}));
+    assertThatThrownBy(() -> part.withGroups(groups))
+        .isInstanceOf(IllegalStateException.class)
+        .hasMessageStartingWith("withGroups: expected before within");
+    assertThatThrownBy(() -> part.withoutTruncated(truncated))
+        .isInstanceOf(IllegalStateException.class)
+        .hasMessageStartingWith("withoutTruncated: expected before within");
+    TokenBatch before = batch().withGroups(groups).withoutTruncated(truncated);
+    BatchCounts global = BatchCounts.sum(List.of(before.counts(), before.counts()));
+    assertThat(global).isEqualTo(new BatchCounts(4, 4, new long[] {0, 4}));
+    assertThat(before.within(global).counts()).isEqualTo(global);
   }
 
   @Test

@@ -96,6 +96,24 @@ final class GoldenTest {
     assertGradient(variant, gradient, table(variant + ".dlogps"));
   }
 
+  /** The stored gradients are fp32; the formulas that they were made by, written out, are not. */
+  @ParameterizedTest
+  @MethodSource("variants")
+  void hasTheGradientOfTheFormulaToNineDigits(String variant) {
+    JsonNode stated = readme.required("variants").required(variant);
+    double[][] gradient = LOSSES.get(variant).evaluate(masked).gradient();
+    double[][] expected =
+        new GoldenFormula(stated, masked, advantages, table("ref_logps")).gradient();
+    for (int i = 0; i < expected.length; i++) {
+      for (int t = 0; t < expected[i].length; t++) {
+        assertThat(gradient[i][t])
+            .as("%s[%s][%s]", variant, i, t)
+            .isCloseTo(expected[i][t], within(1e-9 * Math.abs(expected[i][t])));
+      }
+    }
+    assertGradient(variant, expected, table(variant + ".dlogps"));
+  }
+
   /** The golden data counts ratios above the upper bound only. */
   @ParameterizedTest
   @MethodSource("variants")

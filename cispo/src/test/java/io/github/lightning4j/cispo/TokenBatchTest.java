@@ -1,8 +1,13 @@
 package io.github.lightning4j.cispo;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
+import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Which tokens count, and whose arrays are whose. */
 final class TokenBatchTest {
@@ -33,6 +38,94 @@ final class TokenBatchTest {
         new PolicyLoss[] {ClippedSurrogate.grpo(0.2), ClippedSurrogate.gspo(0.2, 0.2)}) {
       assertThat(loss.evaluate(batch).loss()).isEqualTo(loss.evaluate(kept).loss() / 2);
     }
+  }
+
+  static Stream<PolicyLoss> averages() {
+    return Stream.of(
+            new Aggregation.TokenMean(),
+            new Aggregation.GroupMean(),
+            new Aggregation.SequenceMean(),
+            new Aggregation.FixedLength(4))
+        .map(average -> Cispo.maxWeight(5).withAggregation(average).withKl(0.1));
+  }
+
+  /** A truncated sequence is one of B, and nothing else. */
+  @ParameterizedTest
+  @MethodSource("averages")
+  void withoutTruncatedIsTheBatchCutByHand(PolicyLoss loss) {
+    double[][] logProbs = {{-1, -2, -0.5}, {-3, -1}, {-0.7}};
+    double[][] old = {{-1.1, -1.5, -0.6}, {-2, -1.2}, {-0.9}};
+    double[] advantages = {2, 5, -1};
+    boolean[][] cut = {{true, true, true}, {false, false}, {true}};
+    int[] groups = {0, 1, 2};
+    TokenBatch truncated =
+        TokenBatch.ragged(logProbs, old, advantages)
+            .withReference(old)
+            .withGroups(groups)
+            .withoutTruncated(new boolean[] {false, true, false});
+    TokenBatch byHand =
+        TokenBatch.masked(logProbs, old, advantages, cut).withReference(old).withGroups(groups);
+    assertThat(truncated.counts()).isEqualTo(new BatchCounts(4, 3, new long[] {3, 0, 1}));
+    LossResult result = loss.evaluate(truncated);
+    assertThat(result.loss()).isEqualTo(loss.evaluate(byHand).loss());
+    assertThat(result.gradient()).isDeepEqualTo(loss.evaluate(byHand).gradient());
+    assertThat(result.gradient()[1]).containsExactly(0, 0);
+    assertThat(result.gradient()[0]).doesNotContain(0);
+    assertThat(result.diagnostics().tokens()).isEqualTo(new SignCounts(3, 1, 0));
+
+    double[][] weights = {
+      {1 / 4.0, 1 / 4.0}, {1 / 6.0, 1 / 2.0}, {1 / 9.0, 1 / 3.0}, {1 / 12.0, 1 / 12.0}
+    };
+    double[] ofLoss =
+        weights[
+            loss.aggregation() instanceof Aggregation.TokenMean
+                ? 0
+                : loss.aggregation() instanceof Aggregation.GroupMean
+                    ? 1
+                    : loss.aggregation() instanceof Aggregation.SequenceMean ? 2 : 3];
+    double expected = 0;
+    for (int i : new int[] {0, 2}) {
+      for (int t = 0; t < logProbs[i].length; t++) {
+        double d = old[i][t] - logProbs[i][t];
+        double term = -Math.exp(-d) * advantages[i] * logProbs[i][t] + 0.1 * (Math.exp(d) - d - 1);
+        expected += ofLoss[i / 2] * term;
+      }
+    }
+    assertThat(result.loss()).isCloseTo(expected, within(1e-14));
+  }
+
+  @ParameterizedTest
+  @MethodSource("averages")
+  void aPartWithoutTokensHasNoLoss(PolicyLoss loss) {
+    double[][] logProbs = {{-1, -2}};
+    TokenBatch whole =
+        TokenBatch.ragged(logProbs, logProbs, new double[] {1})
+            .withReference(logProbs)
+            .withEntropies(new double[][] {{1, 1}})
+            .withGroups(new int[] {0});
+    TokenBatch empty = whole.withoutTruncated(new boolean[] {true});
+    assertThat(empty.counts()).isEqualTo(new BatchCounts(0, 1, new long[] {0}));
+    BatchCounts global = BatchCounts.sum(List.of(whole.counts(), empty.counts()));
+    LossResult none = loss.evaluate(empty.within(global));
+    assertThat(none.loss()).isZero();
+    assertThat(none.gradient()[0]).containsExactly(0, 0);
+    Diagnostics of = none.diagnostics();
+    assertThat(
+            new double[] {
+              of.clippedAbove(),
+              of.clippedBelow(),
+              of.meanRatio(),
+              of.maxRatio(),
+              of.effectiveSampleSize(),
+              of.oldKl().k1(),
+              of.referenceKl().orElseThrow().k3(),
+              of.entropy().orElseThrow()
+            })
+        .containsOnly(0);
+    LossResult some = loss.evaluate(whole.within(global));
+    Diagnostics merged = Diagnostics.merge(List.of(of, some.diagnostics()));
+    assertThat(merged.meanRatio()).isEqualTo(1);
+    assertThat(merged.tokens().total()).isEqualTo(2);
   }
 
   @Test

@@ -46,7 +46,7 @@ public class FusedHeadBenchmark extends OperatorBenchmark {
         new HeadInput(tiled(type, tokens, width), tiled(type, words, width), targets, temperature);
     output =
         new HeadOutput(
-            zeros(DType.F32, tokens), zeros(DType.F32, tokens), zeros(DType.F32, tokens));
+            zeros(DType.F32, tokens), zeros(DType.F64, tokens), zeros(DType.F32, tokens));
     gradients =
         HeadGradients.of(normal(DType.F32, tokens))
             .toDHidden(zeros(DType.F32, tokens, width))

@@ -23,16 +23,18 @@ import io.github.lightning4j.core.Tensor;
  *
  * <p>The logits of one token over 200,064 words take 800 KB in fp32, those of a response of 80,000
  * tokens 64 GB. Here they are made tile by tile, and made again by the backward pass, which needs
- * the log-sum-exp of each token and no more.
+ * the log-probability and the log-sum-exp of each token and no more.
  *
  * <p>Numerics: on the CPU fp32 products and sums over the width, operands of BF16 widened exactly;
  * sums over the vocabulary in fp32 within 4096 words, in double beyond; in the reference doubles.
- * Results do not depend on the number of threads. Logits that are not finite make the token's
- * outputs NaN.
+ * Log-probabilities of nearly certain tokens, and the gradients of their logits, have a small
+ * relative error: neither {@code log p} nor {@code 1 - p} is made from a rounded p. Results do not
+ * depend on the number of threads. Logits that are not finite make the token's outputs NaN.
  *
  * <p>Cost: {@code 2 T V H} operations forward, {@code 6 T V H} backward ({@code 2 T V H} less for
  * each gradient left out). Memory beside the arguments: forward 2 MiB a thread and 12 T V / 4096
- * bytes; backward 1 MiB a thread and at most 32 MiB.
+ * bytes; backward 1 MiB a thread and at most 32 MiB. At most 30 threads take part, so that both
+ * stay below 64 MiB at 4,096 tokens of 200,064 words.
  *
  * <p>Source: the logits-free loss of Wijmans et al., "Cut Your Losses in Large-Vocabulary Language
  * Models" (arXiv 2411.09009); for the need of fp32 here, MiniMax-M1 (arXiv 2506.13585), section

@@ -12,7 +12,8 @@ import org.jspecify.annotations.Nullable;
  * product.
  *
  * @param dLogProb {@code [T]}, F32, contiguous: the gradient of the loss, such as that of a {@link
- *     io.github.lightning4j.cispo.LossResult}; 0 for tokens that do not count
+ *     io.github.lightning4j.cispo.LossResult}; 0 for tokens that do not count, whose hidden states
+ *     may then be anything, NaN too
  * @param dEntropy {@code [T]}, F32, contiguous: for losses that depend on the entropy; null for 0
  * @param outDHidden {@code [T, H]}, F32: gets the gradient of the hidden states; null if not wanted
  * @param outDHead {@code [V, H]}, F32: gets the gradient of the head; null if not wanted
@@ -51,6 +52,12 @@ public record HeadGradients(
     return new HeadGradients(dLogProb, dEntropy, outDHidden, out, true);
   }
 
+  /** Whether a token has no gradients: it then gives none, whatever its hidden state holds. */
+  public boolean areZero(int token) {
+    return dLogProb.accessor().get(token) == 0
+        && (dEntropy == null || dEntropy.accessor().get(token) == 0);
+  }
+
   void check(HeadInput input, HeadOutput forward) {
     HeadOutput.check("dLogProb", dLogProb, input);
     if (dEntropy != null) {
@@ -60,9 +67,11 @@ public record HeadGradients(
     }
     if (outDHidden != null) {
       check("outDHidden", outDHidden, input, input.tokens());
+      checkApart("outDHidden", outDHidden, input, forward);
     }
     if (outDHead != null) {
       check("outDHead", outDHead, input, input.vocabulary());
+      checkApart("outDHead", outDHead, input, forward);
     }
     checkArgument(
         outDHidden == null || outDHead == null || !Checks.overlap(outDHidden, outDHead),
@@ -74,9 +83,21 @@ public record HeadGradients(
     Checks.shape(name, out, rows, input.width());
     Checks.writable(name, out);
     Checks.sameDevice(name, out, "hidden", input.hidden());
+  }
+
+  private void checkApart(String name, Tensor out, HeadInput input, HeadOutput forward) {
+    apart(name, out, "hidden", input.hidden());
+    apart(name, out, "head", input.head());
+    apart(name, out, "targets", input.targets());
+    apart(name, out, "logProb", forward.logProb());
+    apart(name, out, "logSumExp", forward.logSumExp());
+    apart(name, out, "entropy", forward.entropy());
+    apart(name, out, "dLogProb", dLogProb);
+    apart(name, out, "dEntropy", dEntropy);
+  }
+
+  private static void apart(String name, Tensor out, String readName, @Nullable Tensor read) {
     checkArgument(
-        !Checks.overlap(out, input.hidden()) && !Checks.overlap(out, input.head()),
-        "%s: must not overlap hidden or head",
-        name);
+        read == null || !Checks.overlap(out, read), "%s: must not overlap %s", name, readName);
   }
 }

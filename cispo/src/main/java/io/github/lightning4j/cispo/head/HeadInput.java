@@ -2,6 +2,7 @@ package io.github.lightning4j.cispo.head;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import io.github.lightning4j.cispo.internal.Targets;
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
@@ -15,7 +16,7 @@ import java.util.Set;
  * @param hidden {@code [T, H]}, F32 or BF16: what the last norm of the model gives
  * @param head {@code [V, H]}, F32 or BF16: a row a word of the vocabulary
  * @param targets {@code [T]}, I32 or I64: the token that was sampled at each position, in {@code
- *     [0, V)}
+ *     [0, V)}; checked here and again by each pass, which works on a copy
  * @param temperature divides the logits; that of the sampling, or ratios are wrong. {@code > 0}
  */
 public record HeadInput(Tensor hidden, Tensor head, Tensor targets, double temperature) {
@@ -42,13 +43,7 @@ public record HeadInput(Tensor hidden, Tensor head, Tensor targets, double tempe
         temperature > 0 && temperature < Double.POSITIVE_INFINITY,
         "temperature: expected a finite number > 0, got %s",
         temperature);
-    long[] words = targets.toLongs();
-    for (int t = 0; t < words.length; t++) {
-      if (words[t] < 0 || words[t] >= head.size(0)) {
-        throw new IllegalArgumentException(
-            "targets[" + t + "]: expected 0 to " + (head.size(0) - 1) + ", got " + words[t]);
-      }
-    }
+    Targets.copy(targets, head.size(0));
   }
 
   /** T. */

@@ -6,11 +6,12 @@ import io.github.lightning4j.core.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What the forward pass writes, and the backward pass reads again: {@code [T]} each, F32,
- * contiguous.
+ * What the forward pass writes, and the backward pass reads again: {@code [T]} each, contiguous,
+ * F32 but for {@code logSumExp}.
  *
- * @param logProb of the targets
- * @param logSumExp of the logits over the temperature
+ * @param logProb of the targets; of a probability near 1 its logarithm is as exact as that of any
+ * @param logSumExp of the logits over the temperature, F64: of a log-sum-exp of a few hundred F32
+ *     would keep no more than four digits of a probability
  * @param entropy of the distribution over the vocabulary; null if not wanted
  */
 public record HeadOutput(Tensor logProb, Tensor logSumExp, @Nullable Tensor entropy) {
@@ -21,7 +22,7 @@ public record HeadOutput(Tensor logProb, Tensor logSumExp, @Nullable Tensor entr
 
   void check(HeadInput input) {
     check("logProb", logProb, input);
-    check("logSumExp", logSumExp, input);
+    check("logSumExp", logSumExp, DType.F64, input);
     if (entropy != null) {
       check("entropy", entropy, input);
     }
@@ -36,7 +37,11 @@ public record HeadOutput(Tensor logProb, Tensor logSumExp, @Nullable Tensor entr
   }
 
   static void check(String name, Tensor tensor, HeadInput input) {
-    Checks.dtype(name, tensor, DType.F32);
+    check(name, tensor, DType.F32, input);
+  }
+
+  private static void check(String name, Tensor tensor, DType dtype, HeadInput input) {
+    Checks.dtype(name, tensor, dtype);
     Checks.shape(name, tensor, input.tokens());
     Checks.contiguous(name, tensor);
     Checks.sameDevice(name, tensor, "hidden", input.hidden());

@@ -7,7 +7,7 @@ import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
-import java.util.Arrays;
+import java.lang.ref.Reference;
 import org.jspecify.annotations.Nullable;
 
 /** The kernels of {@code head_kernels.h}, cut into units for threads and into blocks for memory. */
@@ -41,6 +41,9 @@ final class CpuHead implements HeadKernels {
           ranges * ceilDiv(tokens, TILE_A),
           (from, to, at) -> CispoKernels.forward(call, from, to, at));
       Threads.forRanges(tokens, MERGED, (from, to) -> CispoKernels.merge(call, from, to));
+    } finally {
+      Reference.reachabilityFence(input);
+      Reference.reachabilityFence(out);
     }
   }
 
@@ -51,8 +54,7 @@ final class CpuHead implements HeadKernels {
       clear(gradients);
       return;
     }
-    long words = Math.max(1, BLOCK_ELEMENTS / tokens / TILE_B) * TILE_B;
-    words = Math.min(words, input.vocabulary());
+    long words = blockWords(tokens, input.vocabulary());
     try (MemoryScope scope = new MemoryScope();
         ScratchPool scratch = new ScratchPool(SCRATCH_BYTES)) {
       Fields fields = new Fields(scope, input, forward);
@@ -68,7 +70,25 @@ final class CpuHead implements HeadKernels {
               Math.min(words, input.vocabulary() - word));
         }
       }
+    } finally {
+      Reference.reachabilityFence(input);
+      Reference.reachabilityFence(forward);
+      Reference.reachabilityFence(gradients);
     }
+  }
+
+  private static long blockWords(long tokens, long vocabulary) {
+    return Math.min(vocabulary, Math.max(1, BLOCK_ELEMENTS / tokens / TILE_B) * TILE_B);
+  }
+
+  /** What a call allocates beside a few KB: the larger of both passes. */
+  static long mostBytes(long tokens, long vocabulary, int threads) {
+    long pieces = Math.min(threads, ScratchPool.MOST);
+    long forward = pieces * (SCRATCH_BYTES + TILE_BYTES);
+    forward += 4 * tokens * (3 * ceilDiv(vocabulary, RANGE_WORDS) + 1);
+    long block = Math.min(tokens, BLOCK_TOKENS);
+    long backward = pieces * SCRATCH_BYTES + 4 * block * blockWords(block, vocabulary);
+    return Math.max(forward, backward);
   }
 
   private static void clear(HeadGradients gradients) {
@@ -126,7 +146,7 @@ final class CpuHead implements HeadKernels {
 
     /** The address of the struct, which lives as long as the scope. */
     long write() {
-      int[] targets = Arrays.stream(input.targets().toLongs()).mapToInt(t -> (int) t).toArray();
+      int[] targets = Targets.copy(input.targets(), input.vocabulary());
       Tensor dHidden = gradients == null ? null : gradients.outDHidden();
       Tensor dHead = gradients == null ? null : gradients.outDHead();
       long[] fields = {

@@ -45,9 +45,10 @@ final class ReferenceHead implements HeadKernels {
     Rows rows = new Rows(input);
     double[][] dHead = new double[(int) input.vocabulary()][(int) input.width()];
     for (int t = 0; t < input.tokens(); t++) {
-      double[] dLogits = dLogits(rows, t, forward, gradients);
       double[] dHidden = new double[(int) input.width()];
       double[] hidden = rows.hidden(t);
+      double[] dLogits =
+          gradients.areZero(t) ? new double[0] : dLogits(rows, t, forward, gradients);
       for (int v = 0; v < dLogits.length; v++) {
         double[] word = rows.head(v);
         for (int h = 0; h < dHidden.length; h++) {
@@ -72,10 +73,10 @@ final class ReferenceHead implements HeadKernels {
     double dEntropy = at(gradients.dEntropy(), t);
     double entropy = dEntropy == 0 ? 0 : at(forward.entropy(), t);
     for (int v = 0; v < d.length; v++) {
-      double logProb = d[v] - logSumExp;
-      double hit = v == rows.targets[t] ? 1 : 0;
+      boolean hit = v == rows.targets[t];
+      double logProb = hit ? forward.logProb().accessor().get(t) : d[v] - logSumExp;
       double p = Math.exp(logProb);
-      d[v] = dLogProb * (hit - p) - dEntropy * p * (logProb + entropy);
+      d[v] = -dLogProb * (hit ? Math.expm1(logProb) : p) - dEntropy * p * (logProb + entropy);
     }
     return d;
   }
@@ -98,11 +99,7 @@ final class ReferenceHead implements HeadKernels {
 
     Rows(HeadInput input) {
       this.input = input;
-      long[] words = input.targets().toLongs();
-      targets = new int[words.length];
-      for (int t = 0; t < targets.length; t++) {
-        targets[t] = (int) words[t];
-      }
+      targets = Targets.copy(input.targets(), input.vocabulary());
     }
 
     double[] hidden(int t) {

@@ -4,8 +4,15 @@ import io.github.lightning4j.core.Memory;
 import io.github.lightning4j.core.Threads;
 import java.util.concurrent.ConcurrentLinkedDeque;
 
-/** Scratch memory of one call: as many pieces as threads were ever at work at the same time. */
+/**
+ * Scratch memory of one call: as many pieces as threads were ever at work at the same time, but no
+ * more than {@value #MOST}, so that a call stays below 64 MiB on any machine. Threads beyond that
+ * have no part in it.
+ */
 final class ScratchPool implements AutoCloseable {
+  /** 30 MiB in the backward pass, beside 32 MiB of logits; 57 MiB in the forward pass. */
+  static final int MOST = 30;
+
   private final ConcurrentLinkedDeque<Memory> idle = new ConcurrentLinkedDeque<>();
   private final long bytes;
 
@@ -23,7 +30,7 @@ final class ScratchPool implements AutoCloseable {
   void forUnits(long n, Task task) {
     Threads.forRanges(
         n,
-        1,
+        grain(n, Threads.count()),
         (from, to) -> {
           Memory found = idle.pollFirst();
           Memory scratch = found == null ? Memory.allocate(bytes) : found;
@@ -33,6 +40,11 @@ final class ScratchPool implements AutoCloseable {
             idle.addFirst(scratch);
           }
         });
+  }
+
+  /** The smallest range that leaves no more ranges than there may be pieces. */
+  static long grain(long n, int threads) {
+    return threads <= MOST ? 1 : Math.max(1, (n + MOST - 1) / MOST);
   }
 
   @Override

@@ -2,6 +2,9 @@ package io.github.lightning4j.cispo.recipe;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import java.util.IdentityHashMap;
+import java.util.Map;
+
 /**
  * How much better than expected a response, or a token, was. Responses to one prompt form a group:
  * n of them with rewards R_j, mean m and sample standard deviation s (over n - 1, as {@code
@@ -9,8 +12,12 @@ import static com.google.common.base.Preconditions.checkArgument;
  *
  * <p>A group whose rewards are all equal, and so a group of one, whose deviation is undefined, has
  * advantages of exactly 0 under every estimator but {@link #gae}: it says nothing about which
- * response was better. TRL and verl add 1e-4 or 1e-6 to s instead, which gives the same zeros and
- * changes the others by that fraction.
+ * response was better. Rewards are equal if they differ by 4 units in the last place of the largest
+ * of their group or less: that is how 0.1 + 0.2 differs from 0.3, and dividing it by its own
+ * deviation would make advantages of it. TRL and verl add 1e-4 or 1e-6 to s instead.
+ *
+ * <p>Means and deviations are taken in units of a power of two near the largest reward, so rewards
+ * of 1e-170 or 1e308 are as good as any.
  */
 public final class Advantages {
   private Advantages() {}
@@ -25,15 +32,31 @@ public final class Advantages {
    *     or a group negative, as in all below
    */
   public static double[] groupStandardized(double[] rewards, int[] groups) {
+    return groupStandardized(rewards, groups, 0);
+  }
+
+  /**
+   * {@code (R_i - m) / (s + epsilon)}: as TRL (1e-4) and verl (1e-6) compute it, for parity with
+   * them. Advantages then depend on the unit of the rewards.
+   *
+   * @param epsilon finite, {@code >= 0}
+   */
+  public static double[] groupStandardized(double[] rewards, int[] groups, double epsilon) {
+    checkArgument(
+        epsilon >= 0 && epsilon < Double.POSITIVE_INFINITY,
+        "epsilon: expected a finite number >= 0, got %s",
+        epsilon);
     Groups by = new Groups(rewards, groups);
-    double[] advantages = by.centred();
-    double[] squares = new double[by.count()];
+    double[] advantages = by.scaledCentred();
+    Map<Groups.Group, Double> squares = new IdentityHashMap<>();
     for (int i = 0; i < advantages.length; i++) {
-      squares[by.of(i)] += advantages[i] * advantages[i];
+      squares.merge(by.of(i), advantages[i] * advantages[i], Double::sum);
     }
     for (int i = 0; i < advantages.length; i++) {
-      double deviation = Math.sqrt(squares[by.of(i)] / (by.size(by.of(i)) - 1));
-      advantages[i] = advantages[i] == 0 ? 0 : advantages[i] / deviation;
+      Groups.Group group = by.of(i);
+      double deviation = Math.sqrt(squares.getOrDefault(group, 0.0) / (group.size() - 1));
+      double added = Math.scalb(epsilon, -group.exponent());
+      advantages[i] = advantages[i] == 0 ? 0 : advantages[i] / (deviation + added);
     }
     return advantages;
   }
@@ -46,13 +69,20 @@ public final class Advantages {
   /**
    * {@code (R_i - m) / S}, where S is the standard deviation of all {@code R_j - m(j)} of the
    * batch: ScaleRL. (TRL's {@code scale_rewards="batch"} divides by the deviation of the rewards
-   * themselves.)
+   * themselves.) The batch is what is given here: of shards, each with its own rewards alone, every
+   * one would divide by another S. Gather the rewards of all first.
    */
   public static double[] batchStandardized(double[] rewards, int[] groups) {
     double[] advantages = new Groups(rewards, groups).centred();
-    double squares = 0;
+    double largest = 0;
     for (double advantage : advantages) {
-      squares += advantage * advantage; // their mean is 0
+      largest = Math.max(largest, Math.abs(advantage));
+    }
+    int exponent = Math.getExponent(largest);
+    double squares = 0;
+    for (int i = 0; i < advantages.length; i++) {
+      advantages[i] = Math.scalb(advantages[i], -exponent);
+      squares += advantages[i] * advantages[i]; // their mean is 0
     }
     double deviation = Math.sqrt(squares / (advantages.length - 1));
     for (int i = 0; i < advantages.length; i++) {
@@ -69,8 +99,9 @@ public final class Advantages {
     Groups by = new Groups(rewards, groups);
     double[] advantages = by.centred();
     for (int i = 0; i < advantages.length; i++) {
-      int n = by.size(by.of(i));
-      advantages[i] = n == 1 ? 0 : advantages[i] * n / (n - 1);
+      double n = by.of(i).size();
+      advantages[i] = n == 1 ? 0 : advantages[i] * (n / (n - 1));
+      Groups.checkFits(i, advantages[i]);
     }
     return advantages;
   }

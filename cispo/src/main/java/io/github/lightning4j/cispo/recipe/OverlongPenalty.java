@@ -11,8 +11,9 @@ import static com.google.common.base.Preconditions.checkArgument;
  *   -1                                     beyond
  * </pre>
  *
- * @param maxLength tokens of the longest response that may pass
- * @param margin over how many tokens the penalty grows; 16,384 and 4,096 in the paper
+ * @param maxLength from how many tokens on the penalty is full; 20,480 in the paper
+ * @param margin over how many tokens up to there it grows; 4,096 in the paper, whose penalty so
+ *     begins at 16,384
  */
 public record OverlongPenalty(int maxLength, int margin) {
   /**

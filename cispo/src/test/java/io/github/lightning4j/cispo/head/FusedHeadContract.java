@@ -1,6 +1,7 @@
 package io.github.lightning4j.cispo.head;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.DType;
@@ -168,15 +169,20 @@ abstract class FusedHeadContract {
 
   @Test
   void threadsChangeNoBit() {
+    assertThreadsChangeNoBit(500, 1200, 40);
+  }
+
+  final void assertThreadsChangeNoBit(int tokens, int words, int width) {
     int before = Threads.count();
     double[][] first = new double[0][];
-    try (HeadCase of = new HeadCase(500, 1200, 40, DType.F32, DType.BF16, 1)) {
+    try (HeadCase of = new HeadCase(tokens, words, width, DType.F32, DType.BF16, 1)) {
       for (int threads : new int[] {1, 4}) {
         Threads.use(threads);
         head().forward(of.input, of.output);
         head().backward(of.input, of.output, of.gradients());
         double[][] bits = {
           of.output.logProb().toDoubles(),
+          of.output.logSumExp().toDoubles(),
           HeadCase.doubles(of.output.entropy()),
           of.dHidden.toDoubles(),
           of.dHead.toDoubles()
@@ -204,6 +210,73 @@ abstract class FusedHeadContract {
       assertThat(of.output.logProb().toDoubles()).isEqualTo(clean);
       assertThat(of.output.logSumExp().toDoubles()[4]).isNaN();
       assertThat(HeadCase.doubles(of.output.entropy())[4]).isNaN();
+    }
+  }
+
+  /**
+   * Logits of 300 and, 14 below, of others that share 1e-6: exact in fp32, unlike a probability so
+   * near 1, or a log-sum-exp in fp32. The last token's target is one of the unlikely words.
+   */
+  @Test
+  void nearlyCertainTokens() {
+    try (HeadCase of = new HeadCase(5, 40, 2, DType.F32, DType.F32, 0.5)) {
+      for (int t = 0; t < 5; t++) {
+        of.input.hidden().accessor().set(2 * t, 1);
+        of.input.hidden().accessor().set(2 * t + 1, 1 + t / 64.0);
+        of.input.targets().accessor().setLong(t, t < 4 ? 7 : 3);
+      }
+      for (int v = 0; v < 40; v++) {
+        of.input.head().accessor().set(2 * v, v == 7 ? 150 : 140);
+        of.input.head().accessor().set(2 * v + 1, v == 7 ? 2 : 3.75 - v / 32.0);
+      }
+      head().forward(of.input, of.output);
+      head().backward(of.input, of.output, of.gradients());
+      PlainHead plain = of.plain();
+      assertThat(-plain.logProb[0]).isBetween(1e-7, 1e-5);
+      assertClose("logProb", of.output.logProb().toDoubles(), plain.logProb);
+      assertClose("entropy", HeadCase.doubles(of.output.entropy()), plain.entropy);
+      // One word's gradient by the second column, where the tokens differ, has all tokens in it.
+      double[] dEntropy = new double[5];
+      HeadGradients first = HeadGradients.of(of.dLogProb).toDHead(of.dHead);
+      for (int t = 0; t < 5; t++) {
+        for (int other = 0; other < 5; other++) {
+          of.dLogProb.accessor().set(other, other == t ? 1 : 0);
+        }
+        head().backward(of.input, of.output, first);
+        double[] expected = plain.dHead(of.dLogProb.toDoubles(), dEntropy);
+        assertClose("dHead " + t, of.dHead.toDoubles(), expected);
+      }
+    }
+  }
+
+  private static void assertClose(String what, double[] actual, double[] expected) {
+    for (int i = 0; i < expected.length; i++) {
+      assertThat(actual[i])
+          .as("%s[%s]", what, i)
+          .isCloseTo(expected[i], within(5e-6 * Math.abs(expected[i])));
+    }
+  }
+
+  /** A padded row may hold anything: 0 times NaN must not reach the gradient of the head. */
+  @Test
+  void rowsWithoutGradientsAreNotRead() {
+    for (DType type : new DType[] {DType.F32, DType.BF16}) {
+      try (HeadCase of = new HeadCase(19, 45, 37, type, type, 1)) {
+        of.dLogProb.accessor().set(4, 0);
+        of.dEntropy.accessor().set(4, 0);
+        of.dEntropy.accessor().set(5, 0); // its log-probability has a gradient
+        head().forward(of.input, of.output);
+        head().backward(of.input, of.output, of.gradients());
+        double[] dHead = of.dHead.toDoubles();
+        double[] dHidden = of.dHidden.toDoubles();
+        of.input.hidden().accessor().set(4 * 37 + 3, Double.NaN);
+        head().forward(of.input, of.output);
+        head().backward(of.input, of.output, of.gradients());
+        assertThat(of.dHead.toDoubles()).isEqualTo(dHead);
+        assertThat(of.dHidden.toDoubles()).isEqualTo(dHidden);
+        assertThat(of.dHidden.select(0, 4).toDoubles()).containsOnly(0);
+        assertThat(of.dHidden.select(0, 5).toDoubles()).doesNotContain(0);
+      }
     }
   }
 

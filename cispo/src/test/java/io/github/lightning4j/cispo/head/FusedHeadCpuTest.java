@@ -35,6 +35,12 @@ final class FusedHeadCpuTest extends FusedHeadContract {
     }
   }
 
+  /** Three ranges of words forward, two blocks of tokens and six of words backward. */
+  @Test
+  void threadsChangeNoBitBeyondOneBlock() {
+    assertThreadsChangeNoBit(4400, 9000, 3);
+  }
+
   /** The vocabulary of MiniMax-M1 over 4,096 tokens, whose logits would take 3 GiB. */
   @Test
   void takesLessThan64MebibytesBesideItsArguments() throws InterruptedException {

@@ -1,6 +1,7 @@
 package io.github.lightning4j.cispo.head;
 
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.DType;
@@ -8,6 +9,8 @@ import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Every bad argument is refused by its name. */
 final class HeadArgumentsTest {
@@ -16,7 +19,7 @@ final class HeadArgumentsTest {
   private final Tensor head = zeros(5, 4);
   private final Tensor targets = scope.add(Tensor.of(new int[] {0, 4, 2}, 3));
   private final HeadInput input = new HeadInput(hidden, head, targets, 1);
-  private final HeadOutput output = HeadOutput.of(zeros(3), zeros(3));
+  private final HeadOutput output = HeadOutput.of(zeros(3), sums(3));
   private final FusedHead fused = FusedHead.of(Backend.REFERENCE);
 
   @AfterEach
@@ -26,6 +29,10 @@ final class HeadArgumentsTest {
 
   private Tensor zeros(long... shape) {
     return scope.allocate(DType.F32, shape);
+  }
+
+  private Tensor sums(long... shape) {
+    return scope.allocate(DType.F64, shape);
   }
 
   private static void refuses(Runnable call, String message) {
@@ -45,8 +52,11 @@ final class HeadArgumentsTest {
         "targets: expected dtype in [I64, I32], got F32");
     Tensor half = scope.allocate(DType.BF16, 3);
     refuses(
-        () -> fused.forward(input, HeadOutput.of(half, zeros(3))),
+        () -> fused.forward(input, HeadOutput.of(half, sums(3))),
         "logProb: expected dtype F32, got BF16");
+    refuses(
+        () -> fused.forward(input, HeadOutput.of(zeros(3), zeros(3))),
+        "logSumExp: expected dtype F64, got F32");
   }
 
   @Test
@@ -60,7 +70,7 @@ final class HeadArgumentsTest {
     refuses(
         () -> new HeadInput(zeros(2, 4), head, targets, 1), "targets: expected shape [2], got [3]");
     refuses(
-        () -> fused.forward(input, HeadOutput.of(zeros(3), zeros(2))),
+        () -> fused.forward(input, HeadOutput.of(zeros(3), sums(2))),
         "logSumExp: expected shape [3], got [2]");
     HeadGradients gradients = HeadGradients.of(zeros(3));
     refuses(
@@ -97,20 +107,59 @@ final class HeadArgumentsTest {
     Tensor memory = zeros(40);
     Tensor row = memory.narrow(0, 0, 3);
     refuses(
-        () -> fused.forward(input, HeadOutput.of(row, memory.narrow(0, 2, 3))),
-        "logSumExp: must not overlap logProb");
+        () -> fused.forward(input, new HeadOutput(row, sums(3), memory.narrow(0, 2, 3))),
+        "entropy: must not overlap logProb or logSumExp");
     refuses(
-        () -> fused.forward(input, HeadOutput.of(hidden.reshape(12).narrow(0, 0, 3), zeros(3))),
+        () -> fused.forward(input, HeadOutput.of(hidden.reshape(12).narrow(0, 0, 3), sums(3))),
         "logProb: must not overlap the input");
     HeadGradients gradients = HeadGradients.of(zeros(3));
     refuses(
         () -> fused.backward(input, output, gradients.toDHidden(hidden)),
-        "outDHidden: must not overlap hidden or head");
+        "outDHidden: must not overlap hidden");
     Tensor dHidden = memory.narrow(0, 0, 12).reshape(3, 4);
     Tensor dHead = memory.narrow(0, 8, 20).reshape(5, 4);
     refuses(
         () -> fused.backward(input, output, gradients.toDHidden(dHidden).toDHead(dHead)),
         "outDHead: must not overlap outDHidden");
+  }
+
+  /** Gradients must not be written over what the pass still reads. */
+  @Test
+  void gradientsOverWhatIsRead() {
+    Tensor memory = zeros(20);
+    Tensor over = memory.narrow(0, 2, 3);
+    Tensor out = memory.reshape(5, 4);
+    HeadGradients none = HeadGradients.of(zeros(3));
+    HeadOutput plain = new HeadOutput(zeros(3), sums(3), zeros(3));
+    String start = "outDHead: must not overlap ";
+    refuses(
+        () -> fused.backward(input, plain, HeadGradients.of(over).toDHead(out)),
+        start + "dLogProb");
+    refuses(
+        () -> fused.backward(input, plain, none.withDEntropy(over).toDHead(out)),
+        start + "dEntropy");
+    refuses(
+        () -> fused.backward(input, HeadOutput.of(over, sums(3)), none.toDHead(out)),
+        start + "logProb");
+    refuses(
+        () -> fused.backward(input, new HeadOutput(zeros(3), sums(3), over), none.toDHead(out)),
+        start + "entropy");
+    refuses(() -> fused.backward(input, plain, none.toDHead(head)), start + "head");
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"REFERENCE", "CPU"})
+  void targetsThatChangedSinceTheyWereChecked(Backend backend) {
+    assumeTrue(backend == Backend.REFERENCE || FusedHead.availability().isAvailable());
+    FusedHead of = FusedHead.of(backend);
+    HeadOutput out = HeadOutput.of(zeros(3), sums(3));
+    HeadGradients gradients = HeadGradients.of(zeros(3)).toDHidden(zeros(3, 4));
+    of.forward(input, out);
+    targets.accessor().setLong(1, 5);
+    refuses(() -> of.forward(input, out), "targets[1]: expected 0 to 4, got 5");
+    refuses(() -> of.backward(input, out, gradients), "targets[1]: expected 0 to 4, got 5");
+    targets.accessor().setLong(1, 4);
+    of.backward(input, out, gradients);
   }
 
   @Test

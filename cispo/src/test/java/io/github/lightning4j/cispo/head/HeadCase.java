@@ -46,7 +46,7 @@ final class HeadCase implements AutoCloseable {
             head.narrow(1, 0, width),
             scope.add(Tensor.of(targets, tokens)),
             temperature);
-    output = new HeadOutput(zeros(tokens), zeros(tokens), zeros(tokens));
+    output = new HeadOutput(zeros(tokens), scope.allocate(DType.F64, tokens), zeros(tokens));
     dLogProb = scope.add(Cases.normal(4, DType.F32, tokens));
     dEntropy = scope.add(Cases.normal(5, DType.F32, tokens));
     dHidden = zeros(tokens, hidden.size(1)).narrow(1, 0, width);

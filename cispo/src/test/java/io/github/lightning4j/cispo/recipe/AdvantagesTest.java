@@ -75,6 +75,68 @@ final class AdvantagesTest {
     assertThat(estimator.apply(new double[] {3}, new int[1])).containsExactly(0);
   }
 
+  /**
+   * 0.1 + 0.2 is one unit in the last place above 0.3: the same reward, summed in another order.
+   */
+  @ParameterizedTest
+  @MethodSource("estimators")
+  void rewardsThatDifferByRoundingAreEqual(BiFunction<double[], int[], double[]> estimator) {
+    double[] rounded = {0.1 + 0.2, 0.3, 0.3};
+    assertThat(rounded[0]).isNotEqualTo(rounded[1]);
+    assertThat(estimator.apply(rounded, new int[3])).containsOnly(0);
+    double[] apart = {1, 1 + 8 * Math.ulp(1.0)};
+    assertThat(estimator.apply(apart, new int[2])[1]).isPositive();
+  }
+
+  @Test
+  void tinyAndHugeRewardsKeepTheirAdvantages() {
+    double half = Math.sqrt(0.5);
+    for (double unit : new double[] {1, 1e-170, 1e308, Double.MIN_NORMAL, 64 * Double.MIN_VALUE}) {
+      double[] rewards = {0, unit};
+      double[][] standardized = {
+        Advantages.groupStandardized(rewards, new int[2]),
+        Advantages.batchStandardized(rewards, new int[2])
+      };
+      for (double[] advantages : standardized) {
+        assertThat(advantages).containsExactly(new double[] {-half, half}, CLOSE);
+      }
+      assertThat(Advantages.groupCentred(rewards, new int[2])).containsExactly(-unit / 2, unit / 2);
+      assertThat(Advantages.leaveOneOut(rewards, new int[2])).containsExactly(-unit, unit);
+    }
+    double[] both = {-1e308, 1e308, 1e308, 1e308};
+    assertThat(Advantages.groupStandardized(both, new int[4]))
+        .containsExactly(new double[] {-1.5, 0.5, 0.5, 0.5}, CLOSE);
+    assertThatThrownBy(() -> Advantages.leaveOneOut(both, new int[4]))
+        .hasMessageStartingWith("rewards[0]: expected one whose distance");
+  }
+
+  /** As TRL and verl. */
+  @Test
+  void epsilonIsAddedToTheDeviation() {
+    double s = Math.sqrt(0.5);
+    for (double epsilon : new double[] {0, 1e-6, 1e-4, 0.5}) {
+      double expected = 0.5 / (s + epsilon);
+      assertThat(Advantages.groupStandardized(new double[] {3, 4}, new int[2], epsilon))
+          .containsExactly(new double[] {-expected, expected}, CLOSE);
+      assertThat(Advantages.groupStandardized(new double[] {3, 3}, new int[2], epsilon))
+          .containsOnly(0);
+    }
+    assertThatThrownBy(() -> Advantages.groupStandardized(REWARDS, GROUPS, -1))
+        .hasMessage("epsilon: expected a finite number >= 0, got -1.0");
+    assertThatThrownBy(() -> Advantages.groupStandardized(REWARDS, GROUPS, Double.NaN))
+        .hasMessage("epsilon: expected a finite number >= 0, got NaN");
+  }
+
+  /** Numbers are names: the largest costs no more than 0. */
+  @ParameterizedTest
+  @MethodSource("estimators")
+  void groupsMayHaveAnyNumber(BiFunction<double[], int[], double[]> estimator) {
+    int most = Integer.MAX_VALUE;
+    double[] rewards = {1, 5, 2, 9};
+    assertThat(estimator.apply(rewards, new int[] {most, 7, most, 7}))
+        .isEqualTo(estimator.apply(rewards, new int[] {0, 1, 0, 1}));
+  }
+
   @ParameterizedTest
   @MethodSource("estimators")
   void refusesBadRewards(BiFunction<double[], int[], double[]> estimator) {

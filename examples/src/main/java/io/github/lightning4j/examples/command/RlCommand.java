@@ -28,7 +28,7 @@ import picocli.CommandLine.Option;
     description = {
       "Train small policies with GRPO, DAPO and CISPO and compare how they learn.",
       "The task is to sort four digits, with a reward for the whole answer only. Each rollout is"
-          + " used for 16 updates, so all but the first are off-policy."
+          + " used for up to 16 updates, so all but the first are off-policy."
     })
 final class RlCommand implements Runnable {
   /** How near the best final reward a curve must come to count as having learned. */
@@ -47,7 +47,7 @@ final class RlCommand implements Runnable {
       names = "--rollouts",
       paramLabel = "N",
       defaultValue = "100",
-      description = "Rollouts of a training, 16 updates each (${DEFAULT-VALUE}).")
+      description = "Rollouts of a training, up to 16 updates each (${DEFAULT-VALUE}).")
   private int rollouts;
 
   @Option(
@@ -154,8 +154,8 @@ final class RlCommand implements Runnable {
       ArrayNode updates = loss.putArray("updates");
       ArrayNode mean = loss.putArray("meanReward");
       ArrayNode deviation = loss.putArray("deviation");
-      for (int p = 0; p < of.updates().length; p++) {
-        updates.add(of.updates()[p]);
+      for (int p = 0; p < of.points(); p++) {
+        updates.add(of.meanUpdates(p));
         mean.add(of.mean(p));
         deviation.add(of.deviation(p));
       }

@@ -42,7 +42,7 @@ public record Comparison(TrainingPlan plan, List<Recipe> recipes, int seeds) {
     ExecutorService pool = Executors.newFixedThreadPool(Runtime.getRuntime().availableProcessors());
     try {
       AtomicInteger done = new AtomicInteger();
-      List<List<Future<double[]>>> trainings = new ArrayList<>();
+      List<List<Future<PolicyTraining.Curve>>> trainings = new ArrayList<>();
       for (Recipe recipe : recipes) {
         trainings.add(
             IntStream.rangeClosed(1, seeds)
@@ -50,19 +50,22 @@ public record Comparison(TrainingPlan plan, List<Recipe> recipes, int seeds) {
                     seed ->
                         pool.submit(
                             () -> {
-                              double[] curve = new PolicyTraining(plan, recipe.loss(), seed).run();
+                              PolicyTraining.Curve curve =
+                                  new PolicyTraining(plan, recipe.loss(), seed).run();
                               progress.accept(done.incrementAndGet());
                               return curve;
                             }))
                 .toList());
       }
       List<Curves> curves = new ArrayList<>();
-      int[] updates =
-          IntStream.range(0, plan.rollouts()).map(r -> r * plan.updatesPerRollout()).toArray();
       for (int r = 0; r < recipes.size(); r++) {
-        double[][] rewards =
-            trainings.get(r).stream().map(Comparison::result).toArray(double[][]::new);
-        curves.add(new Curves(recipes.get(r).name(), updates, rewards));
+        List<PolicyTraining.Curve> each =
+            trainings.get(r).stream().map(Comparison::result).toList();
+        curves.add(
+            new Curves(
+                recipes.get(r).name(),
+                each.stream().map(PolicyTraining.Curve::updates).toArray(int[][]::new),
+                each.stream().map(PolicyTraining.Curve::rewards).toArray(double[][]::new)));
       }
       return curves;
     } finally {
@@ -70,7 +73,7 @@ public record Comparison(TrainingPlan plan, List<Recipe> recipes, int seeds) {
     }
   }
 
-  private static double[] result(Future<double[]> training) {
+  private static PolicyTraining.Curve result(Future<PolicyTraining.Curve> training) {
     try {
       return training.get();
     } catch (InterruptedException e) {

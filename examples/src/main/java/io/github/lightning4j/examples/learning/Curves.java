@@ -8,12 +8,23 @@ import java.util.stream.IntStream;
  * How the reward of one recipe grew.
  *
  * @param recipe whose
- * @param updates {@code [points]}: how many the policy had seen at each point
+ * @param updates {@code [seeds][points]}: steps of the optimizer before each point; a rollout that
+ *     found few groups to learn from has fewer
  * @param rewards {@code [seeds][points]}: mean rewards of sampled answers
  */
-public record Curves(String recipe, int[] updates, double[][] rewards) {
+public record Curves(String recipe, int[][] updates, double[][] rewards) {
   /** Points at the end of a curve that its final reward is the mean of. */
   private static final int LAST = 5;
+
+  /** How many points a curve has. */
+  public int points() {
+    return updates[0].length;
+  }
+
+  /** The mean over seeds of the updates before a point. */
+  public double meanUpdates(int point) {
+    return Arrays.stream(updates).mapToInt(seed -> seed[point]).average().orElseThrow();
+  }
 
   /** The mean over seeds at a point. */
   public double mean(int point) {
@@ -45,10 +56,15 @@ public record Curves(String recipe, int[] updates, double[][] rewards) {
 
   /** For each seed that got there, the updates it took to a reward. */
   public int[] updatesTo(double reward) {
-    return Arrays.stream(rewards)
-        .map(curve -> IntStream.range(0, curve.length).filter(p -> curve[p] >= reward).findFirst())
+    return IntStream.range(0, rewards.length)
+        .mapToObj(
+            seed ->
+                IntStream.range(0, points())
+                    .filter(p -> rewards[seed][p] >= reward)
+                    .map(p -> updates[seed][p])
+                    .findFirst())
         .filter(OptionalInt::isPresent)
-        .mapToInt(point -> updates[point.getAsInt()])
+        .mapToInt(OptionalInt::getAsInt)
         .toArray();
   }
 

@@ -22,6 +22,15 @@ final class PolicyTraining {
   private final DigitPolicy policy;
   private final AdamW optimizer;
   private double reward;
+  private int updates;
+
+  /**
+   * What {@link #run} saw before each rollout's updates.
+   *
+   * @param updates {@code [rollouts]}: steps of the optimizer so far
+   * @param rewards {@code [rollouts]}: mean rewards of the answers sampled
+   */
+  record Curve(int[] updates, double[] rewards) {}
 
   PolicyTraining(TrainingPlan plan, PolicyLoss loss, long seed) {
     this.plan = plan;
@@ -31,12 +40,13 @@ final class PolicyTraining {
     this.optimizer = new AdamW(plan.optimizer(), policy.parameters().length);
   }
 
-  /** The mean reward of the answers sampled before each rollout's updates. */
-  double[] run() {
-    double[] rewards = new double[plan.rollouts()];
-    for (int r = 0; r < rewards.length; r++) {
+  /** Trains. Mini-batches that a small rollout leaves empty are no updates. */
+  Curve run() {
+    Curve curve = new Curve(new int[plan.rollouts()], new double[plan.rollouts()]);
+    for (int r = 0; r < plan.rollouts(); r++) {
       List<List<Sample>> rollout = sample();
-      rewards[r] = reward;
+      curve.updates[r] = updates;
+      curve.rewards[r] = reward;
       for (int pass = 0; pass < plan.passes(); pass++) {
         for (int m = 0; m < plan.miniBatches(); m++) {
           int from = rollout.size() * m / plan.miniBatches();
@@ -47,7 +57,7 @@ final class PolicyTraining {
         }
       }
     }
-    return rewards;
+    return curve;
   }
 
   /** Groups to train on; all that were sampled on the way count for the reward. */
@@ -92,5 +102,6 @@ final class PolicyTraining {
       policy.backward(samples.get(i), result.gradient()[i], gradient);
     }
     optimizer.step(policy.parameters(), gradient);
+    updates++;
   }
 }

@@ -33,11 +33,11 @@ public final class RewardPlot {
     chart.getStyler().setChartBackgroundColor(Color.WHITE);
     chart.getStyler().setYAxisMin(0.0).setYAxisMax(1.0);
     for (Curves of : curves) {
-      int step = Math.max(1, (of.updates().length + POINTS - 1) / POINTS);
-      int[] points = IntStream.range(0, of.updates().length).filter(p -> p % step == 0).toArray();
+      int step = Math.max(1, (of.points() + POINTS - 1) / POINTS);
+      int[] points = IntStream.range(0, of.points()).filter(p -> p % step == 0).toArray();
       chart.addSeries(
           of.recipe(),
-          IntStream.of(points).mapToDouble(p -> of.updates()[p]).toArray(),
+          IntStream.of(points).mapToDouble(of::meanUpdates).toArray(),
           IntStream.of(points).mapToDouble(of::mean).toArray(),
           IntStream.of(points).mapToDouble(of::deviation).toArray());
     }

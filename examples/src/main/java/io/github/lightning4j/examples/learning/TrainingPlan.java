@@ -12,7 +12,7 @@ import io.github.lightning4j.cispo.recipe.AdamWOptions;
  * @param groups prompts a rollout whose answers are trained on
  * @param answers sampled for each prompt
  * @param miniBatches a rollout is cut into, by groups
- * @param passes over a rollout; times {@code miniBatches}, the updates it is used for
+ * @param passes over a rollout; times {@code miniBatches}, the most updates it is used for
  * @param rollouts in all
  * @param optimizer its numbers
  */
@@ -25,7 +25,7 @@ public record TrainingPlan(
     int passes,
     int rollouts,
     AdamWOptions optimizer) {
-  /** What {@code minimax rl} does: 16 updates a rollout, as MiniMax-M1. */
+  /** What {@code minimax rl} does: up to 16 updates a rollout, as MiniMax-M1. */
   public static final TrainingPlan DEFAULT =
       new TrainingPlan(new SortingTask(4, 6), 64, 32, 16, 8, 2, 100, AdamWOptions.minimaxM1(2e-3));
 
@@ -46,14 +46,5 @@ public record TrainingPlan(
   public TrainingPlan withRollouts(int newRollouts) {
     return new TrainingPlan(
         task, width, groups, answers, miniBatches, passes, newRollouts, optimizer);
-  }
-
-  /** Updates of a whole training. */
-  public int updates() {
-    return rollouts * miniBatches * passes;
-  }
-
-  int updatesPerRollout() {
-    return miniBatches * passes;
   }
 }

@@ -21,6 +21,7 @@ final class PolicyExampleTest {
     while (Arrays.stream(rollout.rewards()).sum() == 0) {
       rollout = policy.sample();
     }
+    Nd4j.getRandom().setSeed(5);
     INDArray w = policy.graph().getVariable("w").getArr();
     w.addi(Nd4j.randn(w.dataType(), w.shape()).muli(0.05)); // off-policy
     INDArray dLogProb = Nd4j.create(PolicyExample.flat(policy.evaluate(rollout).gradient()));
