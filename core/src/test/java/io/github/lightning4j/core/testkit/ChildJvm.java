@@ -5,7 +5,9 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -13,6 +15,7 @@ import java.util.stream.Stream;
 /** A second JVM, for what can be set or left out only when one starts. */
 public final class ChildJvm {
   private final List<String> options = new ArrayList<>();
+  private final Map<String, String> environment = new HashMap<>();
   private Predicate<String> kept = entry -> true;
 
   /** What a child did. */
@@ -21,6 +24,12 @@ public final class ChildJvm {
   /** Sets a system property. */
   public ChildJvm with(String property, String value) {
     options.add("-D" + property + "=" + value);
+    return this;
+  }
+
+  /** Sets an environment variable. */
+  public ChildJvm environment(String variable, String value) {
+    environment.put(variable, value);
     return this;
   }
 
@@ -47,7 +56,9 @@ public final class ChildJvm {
     command.addAll(List.of("-cp", classPath, main));
     command.addAll(List.of(arguments));
     try {
-      Process child = new ProcessBuilder(command).redirectErrorStream(true).start();
+      ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+      builder.environment().putAll(environment);
+      Process child = builder.start();
       String output = new String(child.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
       return new Result(child.waitFor(), output);
     } catch (IOException e) {

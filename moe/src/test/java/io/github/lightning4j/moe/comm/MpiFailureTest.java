@@ -5,12 +5,23 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.moe.comm.MpiJob.Result;
 import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** Jobs of three processes whose middle one goes wrong: the others say so and end. */
+/**
+ * Jobs of three processes whose middle one goes wrong: the others say so and end, within 30 s. That
+ * bound is part of what is promised.
+ */
 final class MpiFailureTest {
   private static final String DIED = "its process ended without closing the communicator";
+
+  private static final String GOES_WRONG = "rank 1 goes wrong, pid ";
+  private static final long BOUND = 30_000_000_000L;
+
+  private final Map<String, Long> seen = new LinkedHashMap<>();
 
   @BeforeEach
   void assumeMpi() {
@@ -63,10 +74,10 @@ final class MpiFailureTest {
     }
 
     private static void goWrong(Fault fault) throws IOException, InterruptedException {
+      MpiJob.say(GOES_WRONG + ProcessHandle.current().pid());
       switch (fault) {
         case KILL, STOP -> {
           long pid = ProcessHandle.current().pid();
-          MpiJob.say("pid of rank 1: " + pid);
           new ProcessBuilder("kill", "-" + fault, "" + pid).start().waitFor();
           Thread.sleep(60_000);
         }
@@ -81,74 +92,105 @@ final class MpiFailureTest {
     return new MpiJob().with("--enable-recovery");
   }
 
-  private static void assertOthersSay(Result job, String message) {
+  /** Runs a job and notes when each line came. */
+  private Result run(MpiJob job, Fault fault) {
+    return run(job, fault, line -> {});
+  }
+
+  private Result run(MpiJob job, Fault fault, Consumer<String> line) {
+    return job.run(
+        3,
+        text -> {
+          seen.putIfAbsent(text, System.nanoTime());
+          line.accept(text);
+        },
+        Faulty.class,
+        fault.name());
+  }
+
+  private long timeOf(String start) {
+    return seen.entrySet().stream()
+        .filter(entry -> entry.getKey().startsWith(start))
+        .mapToLong(Map.Entry::getValue)
+        .findFirst()
+        .orElseThrow();
+  }
+
+  private void assertOthersSay(Result job, String message) {
     assertThat(job.output())
         .contains("rank 0 says: rank 1 of 3 failed: " + message)
         .contains("rank 2 says: rank 1 of 3 failed: " + message);
-    job.assertExit(0, 1);
-    job.assertExit(2, 1);
+    for (int rank : new int[] {0, 2}) {
+      job.assertExit(rank, 1);
+      assertThat(timeOf("rank " + rank + " exit 1") - timeOf(GOES_WRONG)).isBetween(0L, BOUND);
+    }
   }
 
   @Test
   void killedRankIsNamedByTheOthers() {
-    Result job = job().run(3, Faulty.class, "KILL");
+    Result job = run(job(), Fault.KILL);
     assertOthersSay(job, DIED);
     job.assertExit(1, 137);
   }
 
   @Test
   void killedRankIsNamedByTheOthersOverTcp() {
-    Result job = job().with("--mca", "btl", "tcp,self").run(3, Faulty.class, "KILL");
+    Result job = run(job().with("--mca", "btl", "tcp,self"), Fault.KILL);
     assertOthersSay(job, DIED);
     job.assertExit(1, 137);
   }
 
   @Test
   void rankThatEndsWithoutClosingIsNamed() {
-    assertOthersSay(job().run(3, Faulty.class, "HALT"), DIED);
+    assertOthersSay(run(job(), Fault.HALT), DIED);
   }
 
   @Test
   void rankThatForgetsToCloseIsNamed() {
-    Result job = job().run(3, Faulty.class, "RETURN");
+    Result job = run(job(), Fault.RETURN);
     assertOthersSay(job, DIED);
     job.assertExit(1, 0);
   }
 
   @Test
   void rankThatThrowsTellsWhy() {
-    Result job = job().run(3, Faulty.class, "THROW");
+    Result job = run(job(), Fault.THROW);
     assertOthersSay(job, "java.lang.IllegalArgumentException: expert 7: no weights");
     job.assertExit(1, 1);
   }
 
   @Test
   void rankThatClosesEarlyIsNamed() {
-    Result job = job().run(3, Faulty.class, "CLOSE");
+    Result job = run(job(), Fault.CLOSE);
     assertOthersSay(job, "it closed the communicator after 3 operations");
   }
 
   @Test
   void rankThatIsStoppedIsNamedAfterItsSilence() {
-    StringBuilder pid = new StringBuilder();
-    int[] ended = {0};
-    Result job =
-        job()
-            .property("lightning4j.comm.silence", "5")
-            .run(
-                3,
-                line -> {
-                  if (line.startsWith("pid of rank 1: ")) {
-                    pid.append(line.substring(15));
-                  }
-                  if (line.matches("rank [02] exit 1") && ++ended[0] == 2) {
-                    ProcessHandle.of(Long.parseLong(pid.toString()))
-                        .ifPresent(ProcessHandle::destroyForcibly);
-                  }
-                },
-                Faulty.class,
-                "STOP");
+    Result job = runStopped(job().property("lightning4j.comm.silence", "5"));
     assertOthersSay(job, "it gave no sign of life for 5 s");
+  }
+
+  @Test
+  void rankThatIsStoppedIsNamedInTimeByDefault() {
+    assertOthersSay(runStopped(job()), "it gave no sign of life for 20 s");
+  }
+
+  /** Kills the stopped rank when the others have ended. */
+  private Result runStopped(MpiJob job) {
+    int[] ended = {0};
+    return run(
+        job,
+        Fault.STOP,
+        line -> {
+          if (line.matches("rank [02] exit 1") && ++ended[0] == 2) {
+            seen.keySet().stream()
+                .filter(said -> said.startsWith(GOES_WRONG))
+                .map(said -> Long.parseLong(said.substring(GOES_WRONG.length())))
+                .flatMap(pid -> ProcessHandle.of(pid).stream())
+                .forEach(ProcessHandle::destroyForcibly);
+          }
+        });
   }
 
   @Test

@@ -23,12 +23,13 @@ final class ReadmeRanksTest {
           long[] rowsTo = new long[world.size()];
           Arrays.fill(rowsTo, 2); // your router's counts
           long[] rowsFrom = world.allToAllCounts(rowsTo);
-          try (Tensor send = Tensor.allocate(DType.BF16, Arrays.stream(rowsTo).sum(), 64);
-              Tensor out = Tensor.allocate(DType.BF16, Arrays.stream(rowsFrom).sum(), 64)) {
-            PendingTransfer transfer = world.allToAllAsync(send, rowsTo, out, rowsFrom);
-            // compute something else
-            transfer.await();
-          }
+          Tensor send = Tensor.allocate(DType.BF16, Arrays.stream(rowsTo).sum(), 64);
+          Tensor out = Tensor.allocate(DType.BF16, Arrays.stream(rowsFrom).sum(), 64);
+          PendingTransfer transfer = world.allToAllAsync(send, rowsTo, out, rowsFrom);
+          // compute something else
+          transfer.await(); // if a rank has failed, it throws: then leave the tensors open
+          send.close();
+          out.close();
         };
     ThreadCommunicator.run(4, task); // threads of this JVM
     MpiCommunicator.run(task); // under mpirun; by itself: a world of one rank

@@ -6,7 +6,10 @@ import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Memory;
+import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.testkit.FlatMemory;
+import java.lang.ref.WeakReference;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -134,6 +137,46 @@ final class ThreadCommunicatorTest extends CommunicatorContract {
             Scenario.gather(world.split(0, 0), DType.F32, 5);
           }
         });
+  }
+
+  @Test
+  void closedPartsAreForgotten() {
+    try (Communicator alone = ThreadCommunicator.group(1).get(0)) {
+      WeakReference<Communicator> part = new WeakReference<>(alone.split(0, 0));
+      part.get().close();
+      while (part.get() != null) {
+        System.gc();
+      }
+      alone.barrier();
+    }
+  }
+
+  @Test
+  void sumsFreeTheirScratchMemoryUnlessARankHasFailed() {
+    try (Tensor mine = Tensor.allocate(DType.F64, 2048)) {
+      long before = Memory.liveBytes();
+      ThreadCommunicator.run(
+          2,
+          world ->
+              assertThatThrownBy(
+                      () -> {
+                        if (world.rank() == 0) {
+                          world.allReduceSum(mine);
+                        } else {
+                          world.barrier();
+                        }
+                      })
+                  .isInstanceOf(RankMismatchException.class));
+      assertThat(Memory.liveBytes()).isEqualTo(before);
+
+      List<Communicator> ranks = ThreadCommunicator.group(2);
+      ranks.get(1).fail(new java.io.IOException("disk"));
+      assertThatThrownBy(() -> ranks.get(0).allReduceSum(mine))
+          .isInstanceOf(RankFailedException.class);
+      // Over MPI the rows of the others may still come.
+      assertThat(Memory.liveBytes()).isEqualTo(before + 2048 * 8);
+      ranks.forEach(Communicator::close);
+    }
   }
 
   @Test

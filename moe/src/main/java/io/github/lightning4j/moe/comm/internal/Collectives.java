@@ -10,8 +10,9 @@ import io.github.lightning4j.moe.comm.RankFailedException;
 import io.github.lightning4j.moe.comm.RankMismatchException;
 import io.github.lightning4j.moe.comm.internal.Exchange.Payload;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -22,20 +23,22 @@ public final class Collectives implements Communicator {
 
   private final Progress progress;
   private final Group group;
-  private final List<Collectives> parts = new ArrayList<>();
+  private final @Nullable Collectives whole;
+  private final Set<Collectives> parts = new LinkedHashSet<>();
   private long operations;
   private boolean closed;
 
-  private Collectives(Progress progress, Group group) {
+  private Collectives(Progress progress, Group group, @Nullable Collectives whole) {
     this.progress = progress;
     this.group = group;
+    this.whole = whole;
   }
 
   /** The communicator of all ranks. */
   public static Collectives world(Transport transport) {
     int[] ranks = IntStream.range(0, transport.size()).toArray();
     return new Collectives(
-        new Progress(transport), new Group(Roster.WORLD, ranks, transport.rank()));
+        new Progress(transport), new Group(Roster.WORLD, ranks, transport.rank()), null);
   }
 
   @Override
@@ -63,11 +66,15 @@ public final class Collectives implements Communicator {
   @Override
   public void allReduceSum(Tensor inOut) {
     RankSum sum = checked("allReduceSum", () -> new RankSum(inOut, rank(), size()));
-    try (sum) {
+    try {
       run(sum.text(), "", NONE, sum.scatter());
       sum.add();
       run(sum.text() + " (sums)", "", NONE, sum.gather());
+    } catch (RankMismatchException e) {
+      sum.close();
+      throw e;
     }
+    sum.close(); // not after a failure: its memory may still be written then
   }
 
   @Override
@@ -117,7 +124,7 @@ public final class Collectives implements Communicator {
             .toArray();
     int position = IntStream.range(0, members.length).filter(i -> members[i] == rank()).sum();
     int[] worldRanks = IntStream.of(members).map(r -> group.ranks()[r]).toArray();
-    Collectives part = new Collectives(progress, new Group(context, worldRanks, position));
+    Collectives part = new Collectives(progress, new Group(context, worldRanks, position), this);
     parts.add(part);
     part.open();
     return part;
@@ -173,8 +180,10 @@ public final class Collectives implements Communicator {
   public void close() {
     checkState(!closed, "communicator is closed already");
     leave();
-    if (group.context() == Roster.WORLD) {
+    if (whole == null) {
       progress.close();
+    } else {
+      whole.parts.remove(this);
     }
   }
 
@@ -182,7 +191,11 @@ public final class Collectives implements Communicator {
     if (!closed) {
       closed = true;
       parts.forEach(Collectives::leave);
+      parts.clear();
       progress.transport().announce(Notice.left(group.context(), operations));
+      if (whole != null) {
+        progress.closePart(group.context());
+      }
     }
   }
 

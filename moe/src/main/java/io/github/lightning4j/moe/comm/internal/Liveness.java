@@ -1,6 +1,7 @@
 package io.github.lightning4j.moe.comm.internal;
 
 import io.github.lightning4j.moe.comm.RankFailedException;
+import io.github.lightning4j.moe.comm.internal.Roster.Failure;
 import java.io.IOException;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.Selector;
@@ -40,6 +41,7 @@ final class Liveness implements AutoCloseable {
   private final ServerSocketChannel listener;
   private final Meeting meeting;
   private final Map<Integer, Peer> peers = new ConcurrentHashMap<>();
+  private volatile boolean complete;
   private volatile boolean closed;
 
   private Liveness(Roster roster, int rank, int size) throws IOException {
@@ -57,42 +59,62 @@ final class Liveness implements AutoCloseable {
    * @throws RankFailedException if some rank cannot be reached within a minute
    */
   static Liveness connect(Roster roster, int rank, int size, TextGather texts) {
+    Liveness liveness;
     try {
-      Liveness liveness = new Liveness(roster, rank, size);
-      List<String> meetings = texts.gather(liveness.meeting.text(), START);
-      Thread watch = new Thread(liveness::watch, "communicator-liveness-" + rank);
-      watch.setDaemon(true);
-      watch.start();
-      for (int other = 0; other < rank; other++) {
-        liveness.visit(other, Meeting.of(meetings.get(other)));
-      }
-      liveness.awaitAll();
-      return liveness;
+      liveness = new Liveness(roster, rank, size);
     } catch (IOException e) {
       throw new RankFailedException(rank, size, "cannot be watched over: " + e.getMessage());
     }
+    try {
+      liveness.meetAll(texts);
+      return liveness;
+    } catch (RuntimeException | Error e) {
+      roster.failed(rank, e.toString());
+      liveness.announce(Notice.failed(roster.firstFailure()));
+      liveness.close();
+      throw e;
+    }
+  }
+
+  private void meetAll(TextGather texts) {
+    List<String> meetings = texts.gather(meeting.text(), START);
+    Thread watch = new Thread(this::watch, "communicator-liveness-" + rank);
+    watch.setDaemon(true);
+    watch.start();
+    for (int other = 0; other < rank; other++) {
+      visit(other, Meeting.of(meetings.get(other)));
+    }
+    awaitAll();
+    complete = true;
+    selector.wakeup();
   }
 
   private void visit(int other, Meeting where) {
     try {
       add(other, where.visit(rank));
     } catch (IOException e) {
-      throw new RankFailedException(other, size, e.getMessage());
+      throw failure(other, e.getMessage());
     }
+  }
+
+  private RankFailedException failure(int other, String reason) {
+    roster.failed(other, reason);
+    Failure first = roster.firstFailure();
+    return new RankFailedException(first.rank(), size, first.reason());
   }
 
   private void awaitAll() {
     long start = System.nanoTime();
     for (int round = 0; peers.size() < size - 1; round++) {
       Idle.pause(round);
-      Roster.Failure failure = roster.failure();
+      Failure failure = roster.failure();
       if (failure != null) {
         throw new RankFailedException(failure.rank(), size, failure.reason());
       }
       if (System.nanoTime() - start > START) {
         for (int other = 0; other < size; other++) {
           if (other != rank && !peers.containsKey(other)) {
-            throw new RankFailedException(other, size, "it did not connect within 60 s");
+            throw failure(other, "it did not connect within 60 s");
           }
         }
       }
@@ -135,6 +157,7 @@ final class Liveness implements AutoCloseable {
           announce(Notice.SIGN_OF_LIFE);
         }
         findSilent();
+        sendVisitorsAway();
       }
     } catch (IOException | RuntimeException e) {
       if (!closed) {
@@ -144,18 +167,39 @@ final class Liveness implements AutoCloseable {
   }
 
   private void serve(SelectionKey key) throws IOException {
-    if (key.isAcceptable()) {
-      SocketChannel visitor = listener.accept();
-      Integer other = visitor == null ? null : meeting.greet(visitor);
-      if (visitor != null && other != null) {
-        add(other, visitor);
+    @Nullable Object who = key.attachment();
+    if (who instanceof Peer peer) {
+      if (!peer.receive(notice -> roster.apply(peer.rank(), notice))) {
+        key.cancel();
+        lost(peer, "its process ended without closing the communicator");
       }
-      return;
+    } else if (who instanceof Visitor visitor) {
+      Integer other = visitor.hear(meeting);
+      if (other != null) {
+        add(other, visitor.channel());
+      }
+    } else {
+      SocketChannel channel = listener.accept();
+      if (channel != null) {
+        channel.configureBlocking(false);
+        channel.register(selector, SelectionKey.OP_READ, new Visitor(channel));
+      }
     }
-    @Nullable Peer peer = (Peer) key.attachment();
-    if (peer != null && !peer.receive(notice -> roster.apply(peer.rank(), notice))) {
-      key.cancel();
-      lost(peer, "its process ended without closing the communicator");
+  }
+
+  /** Ends waiting for strangers: when all ranks are there for all, before that for silent ones. */
+  private void sendVisitorsAway() throws IOException {
+    if (complete && listener.isOpen()) {
+      listener.close();
+    }
+    sendAway(complete);
+  }
+
+  private void sendAway(boolean all) {
+    for (SelectionKey key : selector.keys()) {
+      if (key.attachment() instanceof Visitor visitor && (all || visitor.isLate())) {
+        visitor.close();
+      }
     }
   }
 
@@ -180,6 +224,7 @@ final class Liveness implements AutoCloseable {
   public void close() {
     closed = true;
     peers.values().forEach(Peer::close);
+    sendAway(true);
     try {
       listener.close();
       selector.close();

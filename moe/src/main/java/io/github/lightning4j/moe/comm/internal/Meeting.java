@@ -30,7 +30,9 @@ record Meeting(int port, long word, List<String> hosts) {
   private static final int MOST_HOSTS = 12;
   private static final int CONNECT_MILLIS = 5000;
   private static final int GREET_MILLIS = 5000;
-  private static final int HELLO = 8 + 4;
+
+  /** The bytes by which a visitor begins: the word, and its rank. */
+  static final int HELLO = 8 + 4;
 
   static Meeting at(ServerSocketChannel listener) throws IOException {
     List<InetAddress> addresses =
@@ -79,7 +81,7 @@ record Meeting(int port, long word, List<String> hosts) {
         socket.connect(new InetSocketAddress(address, port), CONNECT_MILLIS);
         socket.setTcpNoDelay(true);
         channel.write(ByteBuffer.allocate(HELLO).putLong(word).putInt(visitor).flip());
-        if (confirmed(channel)) {
+        if (isConfirmed(channel)) {
           return channel;
         }
         failures.add(address + ": somebody else answered");
@@ -96,27 +98,17 @@ record Meeting(int port, long word, List<String> hosts) {
             + "; open the ports of /proc/sys/net/ipv4/ip_local_port_range between the hosts");
   }
 
-  /**
-   * Reads the hello of a visitor; returns its rank, or null and a closed channel if it has none.
-   */
-  @Nullable Integer greet(SocketChannel visitor) throws IOException {
-    visitor.configureBlocking(true);
-    try {
-      byte[] hello = read(visitor, HELLO);
-      ByteBuffer fields = ByteBuffer.wrap(hello);
-      if (hello.length == HELLO && fields.getLong() == word) {
-        visitor.socket().setTcpNoDelay(true);
-        visitor.write(ByteBuffer.allocate(8).putLong(~word).flip());
-        return fields.getInt();
-      }
-    } catch (IOException e) {
-      // A stranger without manners.
+  /** Answers the hello of a visitor; returns its rank, or null if it does not know the word. */
+  @Nullable Integer greet(SocketChannel visitor, ByteBuffer hello) throws IOException {
+    if (hello.getLong() != word) {
+      return null;
     }
-    visitor.close();
-    return null;
+    visitor.socket().setTcpNoDelay(true);
+    visitor.write(ByteBuffer.allocate(8).putLong(~word).flip());
+    return hello.getInt();
   }
 
-  private boolean confirmed(SocketChannel channel) throws IOException {
+  private boolean isConfirmed(SocketChannel channel) throws IOException {
     byte[] answer = read(channel, 8);
     return answer.length == 8 && ByteBuffer.wrap(answer).getLong() == ~word;
   }

@@ -3,8 +3,6 @@ package io.github.lightning4j.moe.comm.internal;
 import static com.google.common.base.Preconditions.checkState;
 
 import java.lang.System.Logger.Level;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -26,9 +24,6 @@ public final class MpiTransport implements Transport {
   private static final long START_SECONDS = 60;
   private static final long FINISH_SECONDS = 10;
 
-  /** The most bytes of one MPI message, whose size is an int; a multiple of any element. */
-  private static final long CHUNK = 1 << 30;
-
   private final ExecutorService starter =
       Executors.newSingleThreadExecutor(
           task -> {
@@ -40,17 +35,27 @@ public final class MpiTransport implements Transport {
   private final int size;
   private final int maxTag;
   private final Roster roster;
+  private final MpiMessages messages;
   private volatile @Nullable Liveness liveness;
 
   private MpiTransport() {
-    await(starter.submit(MpiTransport::start), START_SECONDS, "MPI_Init");
+    try {
+      await(starter.submit(MpiTransport::start), START_SECONDS, "MPI_Init");
+    } catch (IllegalStateException e) {
+      starter.shutdown();
+      throw e;
+    }
     rank = MpiFunctions.rank();
     size = MpiFunctions.size();
     maxTag = MpiFunctions.maxTag();
     roster = new Roster(size);
+    messages = new MpiMessages(roster, new Native());
   }
 
-  /** Joins the world that {@code mpirun} has started; once in a process. */
+  /**
+   * Joins the world that {@code mpirun} has started; once in a process, even if that fails, as MPI
+   * starts but once.
+   */
   public static Collectives join() {
     return join(transport -> transport);
   }
@@ -63,13 +68,20 @@ public final class MpiTransport implements Transport {
   static Collectives join(UnaryOperator<Transport> over) {
     checkState(
         STARTED.compareAndSet(false, true),
-        "MPI can be started once in a process; keep the communicator and split it");
+        "MPI can be started once in a process; keep the communicator and split it, or start the job"
+            + " again if joining it failed");
     MpiTransport transport = new MpiTransport();
     Collectives world = Collectives.world(over.apply(transport));
-    transport.liveness =
-        Liveness.connect(transport.roster, transport.rank, transport.size, world::gatherTexts);
-    world.open();
-    return world;
+    try {
+      transport.liveness =
+          Liveness.connect(transport.roster, transport.rank, transport.size, world::gatherTexts);
+      world.open();
+      return world;
+    } catch (RuntimeException | Error e) {
+      world.fail(e);
+      world.close();
+      throw e;
+    }
   }
 
   private static void start() {
@@ -92,53 +104,37 @@ public final class MpiTransport implements Transport {
     }
   }
 
-  /** The requests of one message that was cut into chunks. */
-  private final class Chunks implements Message {
-    private final int peer;
-    private final List<Long> requests = new ArrayList<>(1);
-
-    Chunks(int peer) {
-      this.peer = peer;
+  /** Open MPI itself. */
+  private static final class Native implements MpiMessages.Calls {
+    @Override
+    public long send(long address, int bytes, int to, int tag) {
+      return MpiFunctions.send(address, bytes, to, tag);
     }
 
     @Override
-    public boolean isDone() {
-      requests.removeIf(this::test);
-      return requests.isEmpty();
+    public long receive(long address, int bytes, int from, int tag) {
+      return MpiFunctions.receive(address, bytes, from, tag);
     }
 
-    private boolean test(long request) {
-      int state = MpiFunctions.test(request);
-      if (state < 0) {
-        roster.failed(peer, MpiFunctions.problem());
-      }
-      return state > 0;
+    @Override
+    public int test(long request) {
+      return MpiFunctions.test(request);
     }
 
-    void add(long request) {
-      if (request == -1) {
-        roster.failed(peer, MpiFunctions.problem());
-      }
-      requests.add(request);
+    @Override
+    public String problem() {
+      return MpiFunctions.problem();
     }
   }
 
   @Override
   public Message send(long address, long bytes, int to, int tag) {
-    Chunks chunks = new Chunks(to);
-    for (long at = 0; at < bytes && roster.failure() == null; at += CHUNK) {
-      chunks.add(MpiFunctions.send(address + at, (int) Math.min(CHUNK, bytes - at), to, tag));
-    }
-    return chunks;
+    return messages.send(address, bytes, to, tag);
   }
 
   @Override
   public Message receive(long address, long bytes, int from, int tag) {
-    Chunks chunks = new Chunks(from);
-    for (long at = 0; at < bytes && roster.failure() == null; at += CHUNK) {
-      chunks.add(MpiFunctions.receive(address + at, (int) Math.min(CHUNK, bytes - at), from, tag));
-    }
-    return chunks;
+    return messages.receive(address, bytes, from, tag);
   }
 
   @Override
@@ -177,11 +173,7 @@ public final class MpiTransport implements Transport {
   /** Waits for the goodbye of all ranks, polling, as messages to them may still be under way. */
   @Override
   public void close(Runnable poll) {
-    for (int round = 0; !roster.haveAllLeftBut(rank) && roster.failure() == null; round++) {
-      poll.run();
-      Idle.pause(round);
-    }
-    poll.run();
+    roster.awaitAllLeftBut(rank, poll);
     if (roster.failure() == null) {
       try {
         await(starter.submit(MpiFunctions::finish), FINISH_SECONDS, "MPI_Finalize");

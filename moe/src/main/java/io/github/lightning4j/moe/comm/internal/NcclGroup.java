@@ -4,6 +4,7 @@ import static com.google.common.base.Preconditions.checkState;
 
 import io.github.lightning4j.moe.comm.RankFailedException;
 import io.github.lightning4j.moe.comm.internal.Roster.Failure;
+import java.lang.System.Logger.Level;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.bytedeco.cuda.cudart.CUstream_st;
@@ -20,7 +21,10 @@ import org.jspecify.annotations.Nullable;
  * says so.
  */
 final class NcclGroup {
+  private static final long FINISH_NANOS = 10_000_000_000L;
+
   private final Group group;
+  private final int worldSize;
   private final Roster roster;
   private final ncclComm comm = new ncclComm();
   private final CUstream_st stream = new CUstream_st();
@@ -30,10 +34,12 @@ final class NcclGroup {
   /**
    * Joins, with all ranks of the group, on the device in use.
    *
+   * @param worldSize how many ranks the world has
    * @param id from {@link #newId} of one rank
    */
-  NcclGroup(Group group, byte[] id, Roster roster) {
+  NcclGroup(Group group, int worldSize, byte[] id, Roster roster) {
     this.group = group;
+    this.worldSize = worldSize;
     this.roster = roster;
     for (CUstream_st created : List.of(stream, copies)) {
       check(
@@ -127,13 +133,25 @@ final class NcclGroup {
 
   /** Waits until NCCL has taken what it was told. */
   void await(int status, String what) {
+    await(status, what, Long.MAX_VALUE);
+  }
+
+  private void await(int status, String what, long limitNanos) {
+    long start = System.nanoTime();
     int[] state = {status};
     for (int round = 0; state[0] == nccl.ncclInProgress; round++) {
       Failure failure = roster.failure();
       if (failure != null) {
         abort();
-        throw new RankFailedException(failure.rank(), group.size(), failure.reason());
+        throw new RankFailedException(failure.rank(), worldSize, failure.reason());
       }
+      checkState(
+          System.nanoTime() - start <= limitNanos,
+          "%s did not end within %s s on rank %s of %s",
+          what,
+          limitNanos / 1_000_000_000,
+          group.rank(),
+          group.size());
       Idle.pause(round);
       int asked = nccl.ncclCommGetAsyncError(comm, state);
       state[0] = asked == nccl.ncclSuccess ? state[0] : asked;
@@ -179,10 +197,16 @@ final class NcclGroup {
     }
   }
 
+  /** Ends it together with the other ranks; without them if they fail or take too long. */
   void close() {
     if (!aborted) {
-      await(nccl.ncclCommFinalize(comm), "ncclCommFinalize");
-      nccl.ncclCommDestroy(comm);
+      try {
+        await(nccl.ncclCommFinalize(comm), "ncclCommFinalize", FINISH_NANOS);
+        nccl.ncclCommDestroy(comm);
+      } catch (RankFailedException | IllegalStateException e) {
+        System.getLogger(NcclGroup.class.getName()).log(Level.WARNING, e.getMessage());
+        abort();
+      }
     }
     cudart.cudaStreamDestroy(stream);
     cudart.cudaStreamDestroy(copies);

@@ -36,7 +36,7 @@ public final class NcclTransport implements Transport {
     NcclGroup.use(device);
     String id = group.rank() == 0 ? HexFormat.of().formatHex(NcclGroup.newId()) : "";
     byte[] agreed = HexFormat.of().parseHex(texts.apply(id).get(0));
-    groups.put(group.context(), new NcclGroup(group, agreed, host.roster()));
+    groups.put(group.context(), new NcclGroup(group, size(), agreed, host.roster()));
   }
 
   @Override
@@ -103,10 +103,18 @@ public final class NcclTransport implements Transport {
     host.abandon();
   }
 
+  /** Ends NCCL's communicators when all ranks are there to do so, and are still watched. */
   @Override
   public void close(Runnable poll) {
-    host.close(poll);
-    groups.values().forEach(NcclGroup::close);
-    groups.clear();
+    host.roster().awaitAllLeftBut(rank(), poll);
+    try {
+      if (!groups.isEmpty()) {
+        NcclGroup.use(device);
+      }
+      groups.values().forEach(NcclGroup::close);
+    } finally {
+      groups.clear();
+      host.close(poll);
+    }
   }
 }

@@ -4,7 +4,9 @@ import io.github.lightning4j.moe.comm.RankFailedException;
 import io.github.lightning4j.moe.comm.RankMismatchException;
 import io.github.lightning4j.moe.comm.internal.Roster.Failure;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
@@ -24,6 +26,7 @@ final class Progress {
   private @Nullable Thread background;
   private volatile @Nullable Failure failure;
   private volatile boolean closed;
+  private final Set<Integer> contexts = new HashSet<>(Set.of(Roster.WORLD));
   private int nextContext = Roster.WORLD + 1;
 
   Progress(Transport transport) {
@@ -41,7 +44,31 @@ final class Progress {
 
   /** Notes the number that was agreed on: the largest one proposed. */
   void agreeContext(int context) {
-    nextContext = context + 1;
+    lock.lock();
+    try {
+      nextContext = context + 1;
+      contexts.add(context);
+      forgetClosed();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Notes that this rank has closed a part of the communicator of all ranks. */
+  void closePart(int context) {
+    lock.lock();
+    try {
+      contexts.remove(context);
+      forgetClosed();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void forgetClosed() {
+    Set<Integer> used = new HashSet<>(contexts);
+    active.forEach(exchange -> used.add(exchange.group().context()));
+    transport.roster().keep(used, nextContext);
   }
 
   /** Begins an operation; operations of one communicator begin in the same order on all ranks. */
@@ -122,7 +149,10 @@ final class Progress {
     }
   }
 
-  /** Ends what has arrived, and moves payloads unless a rank has failed. */
+  /**
+   * Ends what has arrived, and moves payloads unless a rank has failed. An operation that all ranks
+   * have taken part in so ends well, even if one of them has left since.
+   */
   private void step(boolean move) {
     for (int i = 0; i < active.size(); i++) {
       Exchange exchange = active.get(i);

@@ -2,6 +2,8 @@ package io.github.lightning4j.moe.comm.internal;
 
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -14,6 +16,8 @@ public final class Roster {
 
   private final int size;
   private final Map<Long, Long> left = new HashMap<>();
+  private Set<Integer> kept = Set.of(WORLD);
+  private int next = WORLD + 1;
   private volatile @Nullable Failure failure;
   private volatile boolean someLeft;
 
@@ -48,13 +52,36 @@ public final class Roster {
   }
 
   private synchronized void left(int rank, int context, long operations) {
-    left.put(key(rank, context), operations);
-    someLeft = true;
+    if (isOfUse(context)) {
+      left.put(key(rank, context), operations);
+      someLeft = true;
+    }
+  }
+
+  /**
+   * Forgets who has left communicators that this rank has no more use for.
+   *
+   * @param contexts the numbers of those it uses
+   * @param next the lowest number that one of later can get
+   */
+  synchronized void keep(Set<Integer> contexts, int next) {
+    this.kept = Set.copyOf(contexts);
+    this.next = next;
+    left.keySet().removeIf(key -> !isOfUse(key.intValue()));
+  }
+
+  private boolean isOfUse(int context) {
+    return context >= next || kept.contains(context);
   }
 
   /** The first failure, or null. */
   @Nullable Failure failure() {
     return failure;
+  }
+
+  /** The first failure, where there is one. */
+  Failure firstFailure() {
+    return Objects.requireNonNull(failure);
   }
 
   /** Whether a rank has closed the communicator of all ranks. */
@@ -70,6 +97,15 @@ public final class Roster {
       }
     }
     return true;
+  }
+
+  /** Waits, polling, until all ranks but one have closed the communicator of all, or one failed. */
+  void awaitAllLeftBut(int rank, Runnable poll) {
+    for (int round = 0; !haveAllLeftBut(rank) && failure == null; round++) {
+      poll.run();
+      Idle.pause(round);
+    }
+    poll.run();
   }
 
   /** Who will never take part in this operation because it has closed the communicator. */
