@@ -65,39 +65,62 @@ public final class DisjointMemory {
   /**
    * Refuses outputs that overlap, or that must not be written.
    *
-   * @throws IllegalArgumentException naming an output, and what it lies over if it does
+   * @throws IllegalArgumentException naming the first output added that lies over something added
+   *     before it
    */
   public void check() {
     regions.removeIf(region -> region.tensor.elements() == 0);
-    regions.sort(Comparator.comparingLong(region -> region.tensor.address()));
-    @Nullable Region read = null;
-    @Nullable Region written = null;
     for (Region region : regions) {
       if (region.written) {
         Checks.writable(region.label(), region.tensor);
-        refuseOverlap(region, written);
-        refuseOverlap(region, read);
+      }
+    }
+    if (anyOverlap()) {
+      refuseFirstOverlap();
+    }
+  }
+
+  private boolean anyOverlap() {
+    List<Region> sorted = new ArrayList<>(regions);
+    sorted.sort(Comparator.comparingLong(region -> region.tensor.address()));
+    @Nullable Region read = null;
+    @Nullable Region written = null;
+    for (Region region : sorted) {
+      if (overlap(region, written) || (region.written && overlap(region, read))) {
+        return true;
+      }
+      if (region.written) {
         written = further(written, region);
       } else {
-        if (written != null) {
-          refuseOverlap(written, region);
-        }
         read = further(read, region);
+      }
+    }
+    return false;
+  }
+
+  /** In the order in which regions were added, so that no address decides what is told. */
+  private void refuseFirstOverlap() {
+    for (int later = 0; later < regions.size(); later++) {
+      for (Region before : regions.subList(0, later)) {
+        Region region = regions.get(later);
+        if ((region.written || before.written) && overlap(region, before)) {
+          Region out = region.written ? region : before;
+          Region other = region.written ? before : region;
+          throw new IllegalArgumentException(
+              out.label()
+                  + ": must not overlap "
+                  + other.label()
+                  + ", got "
+                  + out.tensor
+                  + " over "
+                  + other.tensor);
+        }
       }
     }
   }
 
-  private static void refuseOverlap(Region out, @Nullable Region other) {
-    if (other != null && Checks.overlap(out.tensor, other.tensor)) {
-      throw new IllegalArgumentException(
-          out.label()
-              + ": must not overlap "
-              + other.label()
-              + ", got "
-              + out.tensor
-              + " over "
-              + other.tensor);
-    }
+  private static boolean overlap(Region a, @Nullable Region b) {
+    return b != null && Checks.overlap(a.tensor, b.tensor);
   }
 
   private static Region further(@Nullable Region a, Region b) {
