@@ -84,11 +84,13 @@ public final class Session implements AutoCloseable {
     int chunk = model.options().prefillChunk();
     return exclusively(
         () -> {
+          beginPrompt(ids.length, false);
           for (int from = 0; from < ids.length; from += chunk) {
             int[] part = Arrays.copyOfRange(ids, from, Math.min(ids.length, from + chunk));
             step(TokenBatch.of(state, part), List.of(this));
             progress.progress(from + (long) part.length, ids.length);
           }
+          state.endPrompt();
         });
   }
 
@@ -102,7 +104,8 @@ public final class Session implements AutoCloseable {
   }
 
   /**
-   * Reads tokens at once and gives the logits after each of them.
+   * Reads tokens at once and gives the logits after each of them. Each token reads those before it
+   * as a step of decoding would: what a quantized cache has let go of by then, as quantized.
    *
    * @param ids {@code T} tokens
    * @param observer sees the inside
@@ -117,8 +120,10 @@ public final class Session implements AutoCloseable {
     Checks.writable("outLogits", outLogits);
     exclusively(
         () -> {
+          beginPrompt(ids.length, true);
           TokenBatch batch = TokenBatch.of(state, ids);
           model.run(run -> run.pass().allLogits(batch, run.workspace(), observer, outLogits));
+          state.endPrompt();
           Tensor last = outLogits.select(0, ids.length - 1L);
           System.arraycopy(last.toFloats(), 0, logits, 0, logits.length);
         });
@@ -148,6 +153,37 @@ public final class Session implements AutoCloseable {
    */
   public void snapshot(Path file) {
     unchanged(() -> SessionSnapshot.write(this, state, file));
+  }
+
+  /** A single token behind others is no prompt. */
+  private void beginPrompt(int tokens, boolean asQuantized) {
+    if (tokens > 1 || state.position() == 0) {
+      state.beginPrompt(asQuantized);
+    }
+  }
+
+  /** How its caches hold keys and values. */
+  public KvCacheFormat cacheFormat() {
+    return state.format();
+  }
+
+  /**
+   * Bytes of the pages of all its key-value caches; those shared with a fork count for each.
+   *
+   * @throws IllegalStateException if closed
+   */
+  public long cacheBytes() {
+    return state.cacheBytes();
+  }
+
+  /**
+   * Bits an element takes once its token has left the window of recent ones, metadata included,
+   * measured on the packed pages of all layers; 0 before a token has.
+   *
+   * @throws IllegalStateException if closed
+   */
+  public double packedBitsPerElement() {
+    return state.packedBitsPerElement();
   }
 
   void checkTokens(int[] ids) {

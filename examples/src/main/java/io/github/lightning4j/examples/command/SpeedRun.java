@@ -1,5 +1,6 @@
 package io.github.lightning4j.examples.command;
 
+import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxModel;
 import io.github.lightning4j.minimax.Session;
 import java.util.Random;
@@ -21,13 +22,19 @@ record SpeedRun(int context, Spread prefill, Spread decode) {
    * @param repeats measurements, after one that does not count
    */
   static SpeedRun measure(MiniMaxModel model, int context, int steps, int repeats) {
+    return measure(model, model.options().cacheFormat(), context, steps, repeats);
+  }
+
+  /** As {@link #measure(MiniMaxModel, int, int, int)}, with key-value caches of a format. */
+  static SpeedRun measure(
+      MiniMaxModel model, KvCacheFormat caches, int context, int steps, int repeats) {
     Random random = new Random(SEED);
     int[] prompt = random.ints(context, 0, model.config().vocabSize()).toArray();
     int[] next = random.ints(steps, 0, model.config().vocabSize()).toArray();
     double[] prefill = new double[repeats];
     double[] decode = new double[repeats];
     for (int repeat = -1; repeat < repeats; repeat++) {
-      try (Session session = model.newSession()) {
+      try (Session session = model.newSession(caches)) {
         long start = System.nanoTime();
         session.prefill(prompt);
         long read = System.nanoTime();

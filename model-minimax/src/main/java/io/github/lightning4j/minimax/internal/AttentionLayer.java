@@ -1,14 +1,17 @@
 package io.github.lightning4j.minimax.internal;
 
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.minimax.ForwardObserver;
 
 /** The attention of a layer: mixes the rows of each sequence with what came before them. */
 interface AttentionLayer {
   /**
    * Runs over a batch and updates the state of its sequences.
    *
+   * @param observer sees the inside
    * @param normed {@code [R, H]}
    * @param out {@code [R, H]}
    */
-  void forward(TokenBatch batch, Workspace workspace, Tensor normed, Tensor out);
+  void forward(
+      TokenBatch batch, Workspace workspace, ForwardObserver observer, Tensor normed, Tensor out);
 }

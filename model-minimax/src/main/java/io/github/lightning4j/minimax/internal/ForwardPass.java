@@ -68,11 +68,19 @@ public final class ForwardPass implements AutoCloseable {
     weights.embedding().lookUp(operators, ids, stream);
     for (int i = 0; i < layers.size(); i++) {
       observer.hidden(i, stream);
+      see(batch, i, stream);
       layers.get(i).forward(batch, workspace, observer, stream);
     }
     observer.hidden(layers.size(), stream);
     batch.segments().forEach(segment -> segment.state().advance(segment.rows()));
     return stream;
+  }
+
+  /** Shows each sequence what the layer gets of it. */
+  private static void see(TokenBatch batch, int layer, Tensor stream) {
+    for (TokenBatch.Segment segment : batch.segments()) {
+      segment.state().see(layer, stream, segment.firstRow(), segment.rows());
+    }
   }
 
   private void head(Tensor stream, Tensor normed, ForwardObserver observer, Tensor outLogits) {

@@ -3,44 +3,52 @@ package io.github.lightning4j.minimax.internal;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.KvCache;
+import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxConfig;
-import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * What the layers remember of one sequence: a state for each lightning layer, a cache for each
  * softmax layer, and how many tokens they have seen.
  */
 public final class SequenceState implements AutoCloseable {
+  private final CachePlan plan;
   private final List<AutoCloseable> layers;
   private long position;
 
-  private SequenceState(List<AutoCloseable> layers, long position) {
+  private SequenceState(CachePlan plan, List<AutoCloseable> layers, long position) {
+    this.plan = plan;
     this.layers = layers;
     this.position = position;
   }
 
   /** The state before the first token. */
-  public static SequenceState empty(MiniMaxConfig config, DType cacheType) {
+  public static SequenceState empty(MiniMaxConfig config, CachePlan plan) {
     var attention = config.attention();
     long d = attention.headDim();
     return collect(
-        config.layers(),
-        kind ->
-            kind == LayerKind.LIGHTNING
-                ? Tensor.allocate(DType.F32, 1, attention.heads(), d, d)
-                : KvCache.create(attention.kvHeads(), attention.headDim(), cacheType),
+        plan,
+        IntStream.range(0, config.layers().size()).boxed().toList(),
+        i -> {
+          CachePlan.Layer layer = plan.layer(i);
+          return layer == null
+              ? Tensor.allocate(DType.F32, 1, attention.heads(), d, d)
+              : layer.around(KvCache.create(layer.config()));
+        },
         0);
   }
 
   /** A copy that goes its own way; caches share their full pages. */
   public SequenceState fork() {
     return collect(
+        plan,
         layers,
         layer -> {
-          if (layer instanceof KvCache cache) {
+          if (layer instanceof LayerCache cache) {
             return cache.fork();
           }
           Tensor original = (Tensor) layer;
@@ -53,8 +61,8 @@ public final class SequenceState implements AutoCloseable {
 
   /** Makes one memory a layer; where one fails, those before it are closed. */
   private static <T> SequenceState collect(
-      List<T> from, Function<T, AutoCloseable> make, long position) {
-    SequenceState state = new SequenceState(new ArrayList<>(), position);
+      CachePlan plan, List<T> from, Function<T, AutoCloseable> make, long position) {
+    SequenceState state = new SequenceState(plan, new ArrayList<>(), position);
     try {
       from.forEach(item -> state.layers.add(make.apply(item)));
       return state;
@@ -71,7 +79,57 @@ public final class SequenceState implements AutoCloseable {
 
   /** The cache of a softmax layer. */
   public KvCache cache(int layer) {
-    return (KvCache) layers.get(layer);
+    return layerCache(layer).cache();
+  }
+
+  /**
+   * Puts another cache, of the same configuration, in the place of a softmax layer's, which is
+   * closed.
+   */
+  public void replace(int layer, KvCache cache) {
+    LayerCache before = layerCache(layer);
+    layers.set(layer, before.around(cache));
+    before.close();
+  }
+
+  LayerCache layerCache(int layer) {
+    return (LayerCache) layers.get(layer);
+  }
+
+  /** How the caches hold keys and values. */
+  public KvCacheFormat format() {
+    return plan.format();
+  }
+
+  /**
+   * A prompt begins, in one call or several.
+   *
+   * @param asQuantized whether its tokens read one another as quantized, whatever the policy says
+   */
+  public void beginPrompt(boolean asQuantized) {
+    layers.forEach(
+        layer -> {
+          if (layer instanceof LayerCache cache) {
+            cache.beginPrompt(asQuantized);
+          }
+        });
+  }
+
+  /** The prompt is complete. */
+  public void endPrompt() {
+    layers.forEach(
+        layer -> {
+          if (layer instanceof LayerCache cache) {
+            cache.endPrompt();
+          }
+        });
+  }
+
+  /** Looks at rows of what a layer gets, {@code [R, H]}, of the tokens it handles next. */
+  void see(int layer, Tensor stream, long firstRow, long rows) {
+    if (layers.get(layer) instanceof LayerCache cache) {
+      cache.see(stream.narrow(0, firstRow, rows));
+    }
   }
 
   /** Tokens seen, which is the position of the next one. */
@@ -88,15 +146,36 @@ public final class SequenceState implements AutoCloseable {
   public long bytes() {
     long bytes = 0;
     for (AutoCloseable layer : layers) {
-      bytes += layer instanceof KvCache cache ? cache.bytes() : ((Tensor) layer).elements() * 4;
+      bytes +=
+          layer instanceof LayerCache cache
+              ? cache.cache().bytes()
+              : ((Tensor) layer).elements() * 4;
     }
     return bytes;
+  }
+
+  /** Bytes of the pages of all caches. */
+  public long cacheBytes() {
+    return caches().mapToLong(KvCache::bytes).sum();
+  }
+
+  /** Bits of an element in packed pages, metadata included; 0 before there are any. */
+  public double packedBitsPerElement() {
+    double bytes = caches().mapToDouble(KvCache::bytesPerToken).sum();
+    long elements = caches().mapToLong(cache -> 2L * cache.kvHeads() * cache.headDim()).sum();
+    return elements == 0 ? 0 : 8 * bytes / elements;
+  }
+
+  private Stream<KvCache> caches() {
+    return layers.stream()
+        .filter(LayerCache.class::isInstance)
+        .map(layer -> ((LayerCache) layer).cache());
   }
 
   @Override
   public void close() {
     for (AutoCloseable layer : layers) {
-      if (layer instanceof KvCache cache) {
+      if (layer instanceof LayerCache cache) {
         cache.close();
       } else {
         ((Tensor) layer).close();

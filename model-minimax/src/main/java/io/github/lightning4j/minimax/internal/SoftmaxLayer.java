@@ -3,7 +3,7 @@ package io.github.lightning4j.minimax.internal;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Tensor;
-import io.github.lightning4j.kvquant.KvCache;
+import io.github.lightning4j.minimax.ForwardObserver;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.internal.Workspace.Slot;
 
@@ -51,21 +51,33 @@ final class SoftmaxLayer implements AttentionLayer {
   }
 
   @Override
-  public void forward(TokenBatch batch, Workspace workspace, Tensor normed, Tensor out) {
+  public void forward(
+      TokenBatch batch, Workspace workspace, ForwardObserver observer, Tensor normed, Tensor out) {
     long rows = batch.rows();
     Tensor query = workspace.floats(Slot.QUERY, rows, sizes.width());
     Tensor key = workspace.floats(Slot.KEY, rows, sizes.kvWidth());
     Tensor value = workspace.floats(Slot.VALUE, rows, sizes.kvWidth());
     Tensor heads = workspace.floats(Slot.HEADS, rows, sizes.width());
     projections.multiply(operators, normed, query, key, value);
+    observer.projected(index, key, value);
     for (TokenBatch.Segment segment : batch.segments()) {
       Tensor q = heads(query, segment, sizes.heads());
       Tensor k = heads(key, segment, sizes.kvHeads());
-      KvCache cache = segment.state().cache(index);
+      LayerCache cache = segment.state().layerCache(index);
       operators.rows().rope(q, invFreq, segment.state().position());
-      operators.rows().rope(k, invFreq, segment.state().position());
-      cache.append(k, heads(value, segment, sizes.kvHeads()));
-      operators.softmax().attend(q, cache, scale, heads(heads, segment, sizes.heads()));
+      if (!cache.storesKeysBeforeRotation()) {
+        operators.rows().rope(k, invFreq, segment.state().position());
+        observer.rotated(index, q, k);
+      }
+      cache.attend(
+          operators.gemm(),
+          operators.softmax(),
+          shape -> workspace.floats(Slot.BASIS, shape),
+          q,
+          k,
+          heads(value, segment, sizes.kvHeads()),
+          scale,
+          heads(heads, segment, sizes.heads()));
     }
     weights.out().multiply(operators, heads, out);
   }
