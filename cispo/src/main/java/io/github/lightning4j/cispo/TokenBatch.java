@@ -22,31 +22,22 @@ public final class TokenBatch {
   private final double[][] oldLogProbs;
   private final double[][] advantages;
   private final boolean[][] mask;
-  private final Extras extras;
+  private final TokenExtras extras;
   private final BatchCounts counts;
-
-  /** What not every batch has. */
-  private record Extras(
-      double @Nullable [][] reference,
-      double @Nullable [][] importance,
-      double @Nullable [][] entropies,
-      int @Nullable [] groups,
-      @Nullable BatchCounts global) {
-    static final Extras NONE = new Extras(null, null, null, null, null);
-  }
 
   private TokenBatch(
       double[][] logProbs,
       double[][] oldLogProbs,
       double[][] advantages,
       boolean[][] mask,
-      Extras extras) {
+      TokenExtras extras) {
     this.logProbs = logProbs;
     this.oldLogProbs = oldLogProbs;
     this.advantages = advantages;
     this.mask = mask;
     this.extras = extras;
-    this.counts = extras.global == null ? BatchCounts.own(mask, extras.groups) : extras.global;
+    this.counts =
+        extras.global() == null ? BatchCounts.own(mask, extras.groups()) : extras.global();
   }
 
   /**
@@ -91,14 +82,14 @@ public final class TokenBatch {
     for (int i = 0; i < rows.length; i++) {
       rows[i] = new double[] {advantages[i]};
     }
-    return new TokenBatch(current, old, rows, counting, Extras.NONE);
+    return new TokenBatch(current, old, rows, counting, TokenExtras.NONE);
   }
 
   private BatchChecks checks() {
     return new BatchChecks(logProbs, mask);
   }
 
-  private TokenBatch with(Extras newExtras) {
+  private TokenBatch with(TokenExtras newExtras) {
     return new TokenBatch(logProbs, oldLogProbs, advantages, mask, newExtras);
   }
 
@@ -122,8 +113,7 @@ public final class TokenBatch {
   public TokenBatch withReference(double[][] referenceLogProbs) {
     double[][] table = copy(referenceLogProbs);
     checks().table("referenceLogProbs", table, "log-probability");
-    return with(
-        new Extras(table, extras.importance, extras.entropies, extras.groups, extras.global));
+    return with(extras.withReference(table));
   }
 
   /**
@@ -135,16 +125,14 @@ public final class TokenBatch {
     double[][] table = copy(weights);
     checks().table("weights", table, "number");
     checks().notNegative("weights", table);
-    return with(
-        new Extras(extras.reference, table, extras.entropies, extras.groups, extras.global));
+    return with(extras.withImportance(table));
   }
 
   /** The same with the entropy of each token's distribution, {@code [B][T_i]}, to be reported. */
   public TokenBatch withEntropies(double[][] entropies) {
     double[][] table = copy(entropies);
     checks().table("entropies", table, "number");
-    return with(
-        new Extras(extras.reference, extras.importance, table, extras.groups, extras.global));
+    return with(extras.withEntropies(table));
   }
 
   /**
@@ -156,14 +144,12 @@ public final class TokenBatch {
   public TokenBatch withGroups(int[] groups) {
     checkOwnCounts("withGroups");
     checks().groups(groups);
-    return with(
-        new Extras(
-            extras.reference, extras.importance, extras.entropies, groups.clone(), extras.global));
+    return with(extras.withGroups(groups.clone()));
   }
 
   /**
    * The same without the tokens of sequences that were cut off, {@code [B]}. The sequences still
-   * are of the B. No token may be left.
+   * are of the B. It may be that no token is left.
    *
    * @throws IllegalStateException after {@link #within}
    */
@@ -185,7 +171,7 @@ public final class TokenBatch {
 
   private void checkOwnCounts(String call) {
     checkState(
-        extras.global == null,
+        extras.global() == null,
         "%s: expected before within, since it changes the counts that the global ones are the sum"
             + " of",
         call);
@@ -199,9 +185,8 @@ public final class TokenBatch {
    * @throws IllegalArgumentException if this part has more than the whole
    */
   public TokenBatch within(BatchCounts global) {
-    global.checkHolds(BatchCounts.own(mask, extras.groups));
-    return with(
-        new Extras(extras.reference, extras.importance, extras.entropies, extras.groups, global));
+    global.checkHolds(BatchCounts.own(mask, extras.groups()));
+    return with(extras.within(global));
   }
 
   /** The counts that losses average over: this batch's own, or those it is {@link #within}. */
@@ -240,15 +225,15 @@ public final class TokenBatch {
   }
 
   boolean hasReference() {
-    return extras.reference != null;
+    return extras.reference() != null;
   }
 
   boolean hasEntropies() {
-    return extras.entropies != null;
+    return extras.entropies() != null;
   }
 
   boolean hasGroups() {
-    return extras.groups != null;
+    return extras.groups() != null;
   }
 
   boolean counts(int sequence, int position) {
@@ -270,21 +255,21 @@ public final class TokenBatch {
 
   /** Only if {@link #hasReference}. */
   double logReferenceRatio(int sequence, int position) {
-    return at(extras.reference, sequence, position) - logProbs[sequence][position];
+    return at(extras.reference(), sequence, position) - logProbs[sequence][position];
   }
 
   double importance(int sequence, int position) {
-    return extras.importance == null ? 1 : extras.importance[sequence][position];
+    return extras.importance() == null ? 1 : extras.importance()[sequence][position];
   }
 
   /** Only if {@link #hasEntropies}. */
   double entropy(int sequence, int position) {
-    return at(extras.entropies, sequence, position);
+    return at(extras.entropies(), sequence, position);
   }
 
   /** Its own number where there are no groups. */
   int group(int sequence) {
-    return extras.groups == null ? sequence : extras.groups[sequence];
+    return extras.groups() == null ? sequence : extras.groups()[sequence];
   }
 
   private static double at(double @Nullable [][] table, int sequence, int position) {

@@ -37,6 +37,15 @@ public final class MpiJob {
     public void assertExit(int rank, int code) {
       assertThat(output).contains("rank " + rank + " exit " + code);
     }
+
+    /** Asserts that all of a job's ranks told that they passed a scenario, and ended well. */
+    public void assertPassed(int size, Enum<?> scenario) {
+      for (int rank = 0; rank < size; rank++) {
+        assertThat(output).contains("rank " + rank + " passed " + scenario + "\n");
+        assertExit(rank, 0);
+      }
+      assertThat(status).isZero();
+    }
   }
 
   /** Writes a line by one call of the system, so that those of other ranks do not come between. */

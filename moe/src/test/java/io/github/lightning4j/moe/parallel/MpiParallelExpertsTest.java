@@ -40,11 +40,7 @@ final class MpiParallelExpertsTest extends ParallelExpertsContract {
     MpiJob.Result job =
         jobs.computeIfAbsent(
             size, n -> new MpiJob().with("--enable-recovery").run(n, AllScenarios.class));
-    for (int rank = 0; rank < size; rank++) {
-      assertThat(job.output()).contains("rank " + rank + " passed " + scenario + "\n");
-      job.assertExit(rank, 0);
-    }
-    assertThat(job.status()).isZero();
+    job.assertPassed(size, scenario);
   }
 
   /** What each rank does until rank 1 is killed in the midst of it. */
