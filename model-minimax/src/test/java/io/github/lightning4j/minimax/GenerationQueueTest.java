@@ -116,7 +116,7 @@ final class GenerationQueueTest {
     List<Integer> heard = new ArrayList<>();
     CountDownLatch begin = new CountDownLatch(1);
     try (GenerationQueue queue = generator.queue(new BatchLimits(3, 61))) {
-      queue.submit(prompt(9, 1), one(), atToken(1, () -> awaitUninterruptibly(begin)));
+      occupy(queue, begin);
       GenerationHandle last = null;
       for (int answer = 1; answer <= 3; answer++) {
         int which = answer;
@@ -137,6 +137,21 @@ final class GenerationQueueTest {
     assertThat(heard).containsExactly(215, 123, 323, 154, 353, 160, 360);
   }
 
+  /**
+   * Holds the queue in the middle of a step until {@code end}: what is submitted meanwhile begins
+   * together.
+   */
+  private static void occupy(GenerationQueue queue, CountDownLatch end) {
+    CountDownLatch occupied = new CountDownLatch(1);
+    Runnable hold =
+        () -> {
+          occupied.countDown();
+          awaitUninterruptibly(end);
+        };
+    queue.submit(prompt(9, 1), one(), atToken(1, hold));
+    awaitUninterruptibly(occupied);
+  }
+
   private static GenerationOptions one() {
     return GenerationOptions.builder().maxNewTokens(1).stopAtEos(false).build();
   }
@@ -146,7 +161,7 @@ final class GenerationQueueTest {
     List<Integer> heard = new ArrayList<>();
     CountDownLatch begin = new CountDownLatch(1);
     try (GenerationQueue queue = generator.queue(new BatchLimits(2, 64))) {
-      queue.submit(prompt(9, 1), one(), atToken(1, () -> awaitUninterruptibly(begin)));
+      occupy(queue, begin);
       List<GenerationHandle> handles = new ArrayList<>();
       for (int i = 1; i <= 3; i++) {
         handles.add(queue.submit(prompt(i, 4), OPTIONS, into(heard, i)));
