@@ -2,6 +2,8 @@ package io.github.lightning4j.minimax;
 
 import static java.util.Comparator.comparingInt;
 
+import com.google.common.collect.Iterables;
+import io.github.lightning4j.kvquant.PageBudgetException;
 import io.github.lightning4j.minimax.SessionGroup.Turn;
 import io.github.lightning4j.minimax.internal.Drafts;
 import java.util.ArrayList;
@@ -22,7 +24,8 @@ import java.util.concurrent.CompletableFuture;
  *
  * <p>A sequence that fails ends alone. If a step fails as a whole, the states of all in it are
  * lost: each is read again with a session of its own, and goes one token on by itself before it
- * joins the others; the one that fails by itself is the one that ends.
+ * joins the others; the one that fails by itself is the one that ends. A step that the budget of
+ * caches has no room for reads nothing, and ends the sequence that joined last.
  *
  * <p>Not thread-safe.
  */
@@ -71,6 +74,10 @@ final class Batch implements AutoCloseable {
     }
     try {
       SessionGroup.run(List.copyOf(turns.values()));
+    } catch (PageBudgetException e) {
+      // Nothing has been read: the rest goes on with the pages of the one that came last.
+      fail(Iterables.getLast(Iterables.filter(members, turns::containsKey)), e);
+      return;
     } catch (RuntimeException | Error e) {
       recover(turns.keySet(), e);
       return;

@@ -19,6 +19,25 @@ public interface ForwardObserver {
   default void hidden(int layer, Tensor stream) {}
 
   /**
+   * Keys and values of a softmax layer, before the rotary embedding.
+   *
+   * @param layer the layer
+   * @param key {@code [T, kvHeads * headDim]} F32
+   * @param value as {@code key}
+   */
+  default void projected(int layer, Tensor key, Tensor value) {}
+
+  /**
+   * Queries and keys of a softmax layer after the rotary embedding, sequence by sequence; not told
+   * where the cache stores keys before it.
+   *
+   * @param layer the layer
+   * @param query {@code [T, heads, headDim]} F32
+   * @param key {@code [T, kvHeads, headDim]} F32
+   */
+  default void rotated(int layer, Tensor query, Tensor key) {}
+
+  /**
    * What a router decided.
    *
    * @param layer the layer

@@ -118,6 +118,7 @@ public final class Generator {
       return run(sequence);
     } finally {
       sequence.closeDrafts();
+      session.leavePrompt();
     }
   }
 

@@ -4,15 +4,17 @@ import static com.google.common.base.Preconditions.checkArgument;
 
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.DType;
-import java.util.EnumSet;
+import io.github.lightning4j.kvquant.PageBudget;
 import java.util.Optional;
-import java.util.Set;
 
 /**
  * How a model is loaded and run.
  *
  * @param backend the implementation of every operator; empty: what each chooses on this machine
- * @param cacheType the element type of key-value caches: F32 (the default; exact), BF16 or F16
+ * @param cacheFormat how sessions hold keys and values, unless told otherwise; F32 by default
+ * @param cacheBudget what the pages of all caches count against; without limit by default. A step
+ *     that it has no room for is refused as a whole. Caches of others that count against it too may
+ *     take what a step was promised, which breaks its session
  * @param checkWeights whether every weight is read and refused if it is NaN or infinite
  * @param prefillChunk tokens a prefill handles at once; bounds scratch memory, does not change
  *     results beyond rounding
@@ -21,56 +23,78 @@ import java.util.Set;
  */
 public record LoadOptions(
     Optional<Backend> backend,
-    DType cacheType,
+    KvCacheFormat cacheFormat,
+    PageBudget cacheBudget,
     boolean checkWeights,
     int prefillChunk,
     WeightFormats weights,
     ProgressListener progress) {
-  private static final Set<DType> CACHE_TYPES = EnumSet.of(DType.F32, DType.BF16, DType.F16);
-
   /** Best operators, F32 caches, unchecked weights as stored, chunks of 512, silent. */
   public static final LoadOptions DEFAULT =
       new LoadOptions(
-          Optional.empty(), DType.F32, false, 512, WeightFormats.STORED, ProgressListener.NONE);
+          Optional.empty(),
+          KvCacheFormat.F32,
+          PageBudget.unlimited(),
+          false,
+          512,
+          WeightFormats.STORED,
+          ProgressListener.NONE);
 
   /** Checks ranges. */
   public LoadOptions {
-    checkArgument(
-        CACHE_TYPES.contains(cacheType),
-        "cacheType: expected one of %s, got %s",
-        CACHE_TYPES,
-        cacheType);
     checkArgument(prefillChunk >= 1, "prefillChunk: expected >= 1, got %s", prefillChunk);
   }
 
   /** All operators of one backend. */
   public LoadOptions withBackend(Backend forced) {
     return new LoadOptions(
-        Optional.of(forced), cacheType, checkWeights, prefillChunk, weights, progress);
+        Optional.of(forced),
+        cacheFormat,
+        cacheBudget,
+        checkWeights,
+        prefillChunk,
+        weights,
+        progress);
   }
 
   /** Another element type for key-value caches. */
   public LoadOptions withCacheType(DType type) {
-    return new LoadOptions(backend, type, checkWeights, prefillChunk, weights, progress);
+    return withCacheFormat(KvCacheFormat.exact(type));
+  }
+
+  /** Another format for key-value caches. */
+  public LoadOptions withCacheFormat(KvCacheFormat format) {
+    return new LoadOptions(
+        backend, format, cacheBudget, checkWeights, prefillChunk, weights, progress);
+  }
+
+  /** A limit for the key-value pages of all sessions together. */
+  public LoadOptions withCacheBudget(PageBudget budget) {
+    return new LoadOptions(
+        backend, cacheFormat, budget, checkWeights, prefillChunk, weights, progress);
   }
 
   /** Whether to read every weight and refuse NaN and infinity. */
   public LoadOptions withCheckWeights(boolean check) {
-    return new LoadOptions(backend, cacheType, check, prefillChunk, weights, progress);
+    return new LoadOptions(
+        backend, cacheFormat, cacheBudget, check, prefillChunk, weights, progress);
   }
 
   /** Another number of tokens for the chunks of a prefill. */
   public LoadOptions withPrefillChunk(int tokens) {
-    return new LoadOptions(backend, cacheType, checkWeights, tokens, weights, progress);
+    return new LoadOptions(
+        backend, cacheFormat, cacheBudget, checkWeights, tokens, weights, progress);
   }
 
   /** Weights held in other formats. */
   public LoadOptions withWeights(WeightFormats formats) {
-    return new LoadOptions(backend, cacheType, checkWeights, prefillChunk, formats, progress);
+    return new LoadOptions(
+        backend, cacheFormat, cacheBudget, checkWeights, prefillChunk, formats, progress);
   }
 
   /** Somebody who wants to know how far loading has come. */
   public LoadOptions withProgress(ProgressListener listener) {
-    return new LoadOptions(backend, cacheType, checkWeights, prefillChunk, weights, listener);
+    return new LoadOptions(
+        backend, cacheFormat, cacheBudget, checkWeights, prefillChunk, weights, listener);
   }
 }

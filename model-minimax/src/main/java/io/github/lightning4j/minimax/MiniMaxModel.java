@@ -4,11 +4,17 @@ import static com.google.common.base.Preconditions.checkState;
 
 import com.google.common.base.Supplier;
 import com.google.common.base.Suppliers;
+import io.github.lightning4j.kvquant.calibration.Calibration;
+import io.github.lightning4j.kvquant.calibration.CalibrationFile;
+import io.github.lightning4j.minimax.internal.CachePlan;
 import io.github.lightning4j.minimax.internal.ForwardPass;
+import io.github.lightning4j.minimax.internal.ModelWeights;
 import io.github.lightning4j.minimax.internal.Operators;
 import io.github.lightning4j.minimax.internal.SequenceState;
 import io.github.lightning4j.minimax.internal.Workspace;
 import java.nio.file.Path;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Consumer;
@@ -31,16 +37,25 @@ public final class MiniMaxModel implements AutoCloseable {
   private final LoadOptions options;
   private final ForwardPass pass;
   private final ConcurrentLinkedQueue<Workspace> workspaces = new ConcurrentLinkedQueue<>();
+  private final Map<KvCacheFormat, CachePlan> plans = new ConcurrentHashMap<>();
   private final ReentrantReadWriteLock use = new ReentrantReadWriteLock();
   private final Supplier<String> fingerprint;
+  private final PageReserve pages;
   private volatile boolean closed;
 
   private MiniMaxModel(Checkpoint checkpoint, LoadOptions options) {
     this.checkpoint = checkpoint;
     this.options = options;
+    this.pages = new PageReserve(options.cacheBudget());
     this.fingerprint = Suppliers.memoize(() -> ModelFingerprint.of(checkpoint));
     Operators operators = options.backend().map(Operators::of).orElseGet(Operators::best);
     this.pass = new ForwardPass(checkpoint.config(), checkpoint.weights(), operators);
+    try {
+      plans.put(options.cacheFormat(), plan(options.cacheFormat()));
+    } catch (RuntimeException e) {
+      pass.close();
+      throw e;
+    }
   }
 
   /** Loads a checkpoint folder with {@link LoadOptions#DEFAULT}. */
@@ -52,9 +67,12 @@ public final class MiniMaxModel implements AutoCloseable {
    * Loads a checkpoint folder.
    *
    * @throws io.github.lightning4j.core.CheckpointException if something is missing or broken
-   * @throws IllegalArgumentException if the checkpoint cannot be held in the formats asked for
+   * @throws IllegalArgumentException if the checkpoint cannot be held in the formats asked for, or
+   *     the format of caches does not fit it
    * @throws io.github.lightning4j.core.OutOfNativeMemoryException if weights that are to be
    *     quantized do not fit the memory
+   * @throws io.github.lightning4j.kvquant.calibration.CalibrationException if the calibration file
+   *     is broken or of another model
    * @throws IllegalStateException if a forced backend is not available
    */
   public static MiniMaxModel load(Path folder, LoadOptions options) {
@@ -103,14 +121,48 @@ public final class MiniMaxModel implements AutoCloseable {
    */
   public Session newSession() {
     checkOpen();
-    return new Session(this, SequenceState.empty(config(), options.cacheType()));
+    return newSession(options.cacheFormat());
+  }
+
+  /**
+   * A session before its first token, with caches of another format than the model's options say.
+   *
+   * @throws IllegalArgumentException if the model's heads do not fit the format, or it cannot do
+   *     without a calibration and has none
+   * @throws io.github.lightning4j.kvquant.calibration.CalibrationException if the calibration file
+   *     is broken or of another model
+   * @throws IllegalStateException if the model is closed
+   */
+  public Session newSession(KvCacheFormat format) {
+    return new Session(this, emptyState(format));
+  }
+
+  SequenceState emptyState(KvCacheFormat format) {
+    checkOpen();
+    return SequenceState.empty(config(), plans.computeIfAbsent(format, this::plan));
+  }
+
+  private CachePlan plan(KvCacheFormat format) {
+    Calibration calibration =
+        format.calibration().map(file -> CalibrationFile.read(file, fingerprint())).orElse(null);
+    return new CachePlan(config(), format, calibration, pages.budget());
+  }
+
+  /** What steps take their pages of. */
+  PageReserve pages() {
+    return pages;
+  }
+
+  /** The weights, for {@link KvCalibration}. */
+  ModelWeights weights() {
+    return checkpoint.weights();
   }
 
   /**
    * A session as {@link Session#snapshot} left it.
    *
-   * @throws io.github.lightning4j.core.CheckpointException if the file is broken or of another
-   *     model
+   * @throws io.github.lightning4j.core.CheckpointException if the file is broken, of another model,
+   *     or its caches are quantized in another format than the options say
    */
   public Session restore(Path snapshot) {
     checkOpen();
@@ -167,6 +219,7 @@ public final class MiniMaxModel implements AutoCloseable {
       closed = true;
       workspaces.forEach(Workspace::close);
       workspaces.clear();
+      plans.values().forEach(CachePlan::close);
       pass.close();
       checkpoint.close();
     } finally {

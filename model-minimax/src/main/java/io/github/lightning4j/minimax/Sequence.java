@@ -1,5 +1,6 @@
 package io.github.lightning4j.minimax;
 
+import io.github.lightning4j.minimax.SessionGroup.Reading;
 import io.github.lightning4j.minimax.SessionGroup.Turn;
 import io.github.lightning4j.minimax.internal.Drafts;
 import io.github.lightning4j.minimax.text.Tokenizer;
@@ -68,18 +69,22 @@ final class Sequence implements AutoCloseable {
   Turn next(int most) {
     Session session = session();
     int border = begun.path() == null ? Integer.MAX_VALUE : begun.path().tokensToBorder(read);
+    boolean inPrompt = read < promptTokens;
     int limit = Math.min(most, border);
-    int[] certain = Arrays.copyOfRange(ids, read, read + Math.min(pending(), limit));
-    int[] guess = pending() == 1 ? guess(session, limit - 1) : new int[0];
+    int known = Math.min(inPrompt ? promptTokens - read : pending(), limit);
+    int[] certain = Arrays.copyOfRange(ids, read, read + known);
+    int[] guess = !inPrompt && pending() == 1 ? guess(session, limit - 1) : new int[0];
     if (guess.length == 0) {
-      turn = new Turn(session, certain, null);
+      boolean ends = read + known == promptTokens || known == border;
+      Reading part = ends ? Reading.PROMPT_END : Reading.PROMPT_PART;
+      turn = new Turn(session, certain, inPrompt ? part : Reading.TEXT, null);
     } else {
       if (drafts == null) {
         drafts = new Drafts(config);
       }
       int[] all = Arrays.copyOf(certain, 1 + guess.length);
       System.arraycopy(guess, 0, all, 1, guess.length);
-      turn = new Turn(session, all, drafts);
+      turn = new Turn(session, all, Reading.TEXT, drafts);
     }
     return turn;
   }

@@ -6,6 +6,7 @@ import static com.google.common.base.Preconditions.checkState;
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.kvquant.PageBudgetException;
 import io.github.lightning4j.minimax.internal.Drafts;
 import io.github.lightning4j.minimax.internal.SequenceState;
 import io.github.lightning4j.minimax.internal.TokenBatch;
@@ -35,6 +36,7 @@ public final class Session implements AutoCloseable {
   private final SequenceState state;
   private final float[] logits;
   private final AtomicReference<Status> status = new AtomicReference<>(Status.IDLE);
+  private long reserved;
 
   Session(MiniMaxModel model, SequenceState state) {
     this(model, state, new float[model.config().vocabSize()]);
@@ -75,6 +77,8 @@ public final class Session implements AutoCloseable {
    * @return {@link #logits()}
    * @throws IllegalArgumentException if there are no tokens, one is outside the vocabulary, or they
    *     do not fit the context; nothing has changed then
+   * @throws PageBudgetException if the budget of caches has no room for the next chunk; those
+   *     before it are read then, as {@link #position} says, and the session may be used on
    */
   public float[] prefill(int... ids) {
     return prefill(ids, ProgressListener.NONE);
@@ -83,22 +87,30 @@ public final class Session implements AutoCloseable {
   /**
    * As {@link #prefill(int...)}, telling how many tokens are done after every chunk. An exception
    * thrown by {@code progress} ends the call there: the session has read the chunks told of, as
-   * {@link #position} says, and may be used on.
+   * {@link #position} says, and may be used on; what comes next is another prompt.
    */
   public float[] prefill(int[] ids, ProgressListener progress) {
     checkTokens(ids);
     int chunk = model.options().prefillChunk();
     enter();
-    boolean whole = false;
+    boolean whole = true;
     try {
       for (int from = 0; from < ids.length; from += chunk) {
         int[] part = Arrays.copyOfRange(ids, from, Math.min(ids.length, from + chunk));
+        reserve(part.length, false);
         whole = false;
+        beginPrompt(ids.length, false);
         step(TokenBatch.of(state, part), List.of(logits));
+        if (from + part.length == ids.length) {
+          state.endPrompt();
+        }
         whole = true;
         progress.progress(from + (long) part.length, ids.length);
       }
     } finally {
+      if (whole) {
+        endOpenPrompt();
+      }
       leave(whole);
     }
     return logits;
@@ -114,7 +126,8 @@ public final class Session implements AutoCloseable {
   }
 
   /**
-   * Reads tokens at once and gives the logits after each of them.
+   * Reads tokens at once and gives the logits after each of them. Each token reads those before it
+   * as a step of decoding would: what a quantized cache has let go of by then, as quantized.
    *
    * @param ids {@code T} tokens
    * @param observer sees the inside
@@ -128,9 +141,12 @@ public final class Session implements AutoCloseable {
     Checks.shape("outLogits", outLogits, ids.length, model.config().vocabSize());
     Checks.writable("outLogits", outLogits);
     exclusively(
+        ids.length,
         () -> {
+          beginPrompt(ids.length, true);
           TokenBatch batch = TokenBatch.of(state, ids);
           model.run(run -> run.pass().allLogits(batch, run.workspace(), observer, outLogits));
+          state.endPrompt();
           Tensor last = outLogits.select(0, ids.length - 1L);
           System.arraycopy(last.toFloats(), 0, logits, 0, logits.length);
         });
@@ -165,12 +181,18 @@ public final class Session implements AutoCloseable {
         ids.size());
     List<SessionGroup.Turn> turns = new ArrayList<>();
     for (int i = 0; i < ids.size(); i++) {
-      turns.add(new SessionGroup.Turn(sessions.get(i), ids.get(i), null));
+      turns.add(
+          new SessionGroup.Turn(
+              sessions.get(i), ids.get(i), SessionGroup.Reading.PROMPT_END, null));
     }
     SessionGroup.run(turns);
   }
 
-  /** An independent copy; full pages of the caches are shared. */
+  /**
+   * An independent copy; full pages of the caches are shared.
+   *
+   * @throws IllegalStateException within a prompt that is read in steps
+   */
   public Session fork() {
     Session[] copy = new Session[1];
     unchanged(() -> copy[0] = new Session(model, state.fork(), logits.clone()));
@@ -180,9 +202,91 @@ public final class Session implements AutoCloseable {
   /**
    * Writes everything to a safetensors file, whole or not at all. {@link MiniMaxModel#restore}
    * reads it.
+   *
+   * @throws IllegalStateException within a prompt that is read in steps
    */
   public void snapshot(Path file) {
-    unchanged(() -> SessionSnapshot.write(this, state, file));
+    unchanged(
+        () -> {
+          checkState(!state.inPrompt(), "a prompt is being read; write a snapshot behind its end");
+          SessionSnapshot.write(this, state, file);
+        });
+  }
+
+  /** A prompt begins or goes on; a single token behind others is none. */
+  void beginPrompt(int tokens, boolean asQuantized) {
+    if (tokens > 1 || state.position() == 0) {
+      state.beginPrompt(asQuantized);
+    }
+  }
+
+  /**
+   * Ends a prompt that was left halfway. Where the budget has no room for that, it goes on with the
+   * next tokens.
+   */
+  private void endOpenPrompt() {
+    if (state.inPrompt()) {
+      try {
+        reserve(0, false);
+      } catch (PageBudgetException e) {
+        return;
+      }
+      state.endPrompt();
+    }
+  }
+
+  /** Ends a prompt that was read in steps and left halfway. */
+  void leavePrompt() {
+    if (status.get() == Status.IDLE) {
+      unchanged(this::endOpenPrompt);
+    }
+  }
+
+  /**
+   * Sets aside the pages that the next tokens may take, until {@link #leave}.
+   *
+   * @param guess whether they are drafted
+   * @throws PageBudgetException if they are not left; nothing has changed then
+   */
+  void reserve(int tokens, boolean guess) {
+    PageReserve pages = model.pages();
+    if (pages.isLimited()) {
+      release();
+      long bytes = state.bytesNeeded(tokens, guess);
+      pages.take(bytes);
+      reserved = bytes;
+    }
+  }
+
+  private void release() {
+    if (reserved > 0) {
+      model.pages().giveBack(reserved);
+      reserved = 0;
+    }
+  }
+
+  /** How its caches hold keys and values. */
+  public KvCacheFormat cacheFormat() {
+    return state.format();
+  }
+
+  /**
+   * Bytes of the pages of all its key-value caches; those shared with a fork count for each.
+   *
+   * @throws IllegalStateException if closed
+   */
+  public long cacheBytes() {
+    return state.cacheBytes();
+  }
+
+  /**
+   * Bits an element takes once its token has left the window of recent ones, metadata included,
+   * measured on the packed pages of all layers; 0 before a token has.
+   *
+   * @throws IllegalStateException if closed
+   */
+  public double packedBitsPerElement() {
+    return state.packedBitsPerElement();
   }
 
   void checkTokens(int[] ids) {
@@ -243,6 +347,7 @@ public final class Session implements AutoCloseable {
   }
 
   void leave(boolean whole) {
+    release();
     status.set(whole ? Status.IDLE : Status.BROKEN);
   }
 
@@ -256,10 +361,12 @@ public final class Session implements AutoCloseable {
     }
   }
 
-  private void exclusively(Runnable work) {
+  private void exclusively(int tokens, Runnable work) {
     enter();
-    boolean whole = false;
+    boolean whole = true;
     try {
+      reserve(tokens, false);
+      whole = false;
       work.run();
       whole = true;
     } finally {

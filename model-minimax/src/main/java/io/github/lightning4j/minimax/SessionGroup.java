@@ -10,15 +10,26 @@ import org.jspecify.annotations.Nullable;
 
 /** One step of several sessions: all are entered, or none. */
 final class SessionGroup {
+  /** What tokens are. */
+  enum Reading {
+    /** A part of a prompt, with more of it to come. */
+    PROMPT_PART,
+    /** A whole prompt, or the last of its parts. */
+    PROMPT_END,
+    /** None of a prompt: each reads what a step of decoding reads. */
+    TEXT
+  }
+
   /**
    * What a session reads in a step.
    *
    * @param session reads
    * @param ids the tokens
+   * @param reading what they are
    * @param drafts where all but the first are guesses: gets the logits after each; the session
    *     stays entered until {@link Session#commit}. Null: all are certain
    */
-  record Turn(Session session, int[] ids, @Nullable Drafts drafts) {}
+  record Turn(Session session, int[] ids, Reading reading, @Nullable Drafts drafts) {}
 
   private SessionGroup() {}
 
@@ -33,17 +44,22 @@ final class SessionGroup {
       session.checkTokens(turns.get(i).ids());
     }
     int entered = 0;
+    boolean begun = false;
     boolean whole = false;
     try {
       for (Turn turn : turns) {
         turn.session().enter();
         entered++;
       }
+      for (Turn turn : turns) {
+        turn.session().reserve(turn.ids().length, turn.drafts() != null);
+      }
+      begun = true;
       step(first, turns);
       whole = true;
     } finally {
-      // A session that could not be entered leaves the others as they were.
-      boolean intact = whole || entered < turns.size();
+      // One that could not be entered, or finds no pages, leaves all as they were.
+      boolean intact = whole || !begun;
       for (Turn turn : turns.subList(0, entered)) {
         if (!whole || turn.drafts() == null) {
           turn.session().leave(intact);
@@ -56,6 +72,9 @@ final class SessionGroup {
     TokenBatch batch = new TokenBatch();
     List<float[]> logits = new ArrayList<>();
     for (Turn turn : turns) {
+      if (turn.reading() != Reading.TEXT) {
+        turn.session().beginPrompt(turn.ids().length, false);
+      }
       batch.add(turn.session().state(), turn.ids(), turn.drafts());
       if (turn.drafts() == null) {
         logits.add(turn.session().logits());
@@ -66,5 +85,10 @@ final class SessionGroup {
       }
     }
     any.step(batch, logits);
+    for (Turn turn : turns) {
+      if (turn.reading() == Reading.PROMPT_END) {
+        turn.session().state().endPrompt();
+      }
+    }
   }
 }

@@ -7,6 +7,7 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.safetensors.SafetensorsFile;
 import io.github.lightning4j.core.safetensors.SafetensorsWriter;
 import io.github.lightning4j.kvquant.KvCache;
+import io.github.lightning4j.kvquant.KvCacheConfig;
 import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
 import io.github.lightning4j.minimax.internal.SequenceState;
 import java.nio.file.Path;
@@ -16,8 +17,9 @@ import java.util.Map;
 
 /**
  * A session as a safetensors file: {@code layer.i.state} of lightning layers, {@code layer.i.key}
- * and {@code layer.i.value} {@code [T, kvHeads, d]} of softmax layers, {@code logits}, and metadata
- * that binds it to the model it was made with.
+ * and {@code layer.i.value} {@code [T, kvHeads, d]} of softmax layers, or {@code layer.i.cache} of
+ * quantized ones as {@link KvCache#save} has it, {@code logits}, and metadata that binds it to the
+ * model it was made with.
  */
 final class SessionSnapshot {
   private static final String FORMAT = "lightning4j.session.1";
@@ -31,6 +33,8 @@ final class SessionSnapshot {
       for (int i = 0; i < config.layers().size(); i++) {
         if (config.layers().get(i) == LayerKind.LIGHTNING) {
           tensors.put("layer." + i + ".state", state.lightning(i));
+        } else if (state.format().policy().isPresent()) {
+          tensors.put("layer." + i + ".cache", QuantizedCacheBytes.of(state.cache(i), scope));
         } else {
           KvCache cache = state.cache(i);
           Tensor key = scope.allocate(DType.F32, cache.length(), cache.kvHeads(), cache.headDim());
@@ -45,17 +49,24 @@ final class SessionSnapshot {
           Map.of(
               "format", FORMAT,
               "model", session.model().fingerprint(),
+              "cache", kind(state),
               "position", Long.toString(state.position()));
       SafetensorsWriter.write(file, tensors, metadata);
     }
+  }
+
+  /** Exact caches are restored into exact ones of any type. */
+  private static String kind(SequenceState state) {
+    return state.format().policy().isPresent() ? state.format().name() : "exact";
   }
 
   static Session read(MiniMaxModel model, Path file) {
     try (SafetensorsFile source = SafetensorsFile.open(file)) {
       expect(file, source, "format", FORMAT);
       expect(file, source, "model", model.fingerprint());
-      SequenceState state = SequenceState.empty(model.config(), model.options().cacheType());
+      SequenceState state = model.emptyState(model.options().cacheFormat());
       try {
+        expect(file, source, "cache", kind(state));
         fill(model, file, source, state);
         float[] logits = tensor(file, source, "logits", model.config().vocabSize()).toFloats();
         return new Session(model, state, logits);
@@ -75,6 +86,10 @@ final class SessionSnapshot {
       if (config.layers().get(i) == LayerKind.LIGHTNING) {
         Tensor to = state.lightning(i);
         to.copyFrom(tensor(file, source, "layer." + i + ".state", to.shape()));
+      } else if (state.format().policy().isPresent()) {
+        Tensor bytes = tensor(file, source, "layer." + i + ".cache");
+        KvCacheConfig layer = state.cache(i).config();
+        state.replace(i, QuantizedCacheBytes.load(file, bytes, position, layer, state.budget()));
       } else if (position > 0) {
         long[] shape = {position, attention.kvHeads(), attention.headDim()};
         state
@@ -109,11 +124,15 @@ final class SessionSnapshot {
         file, "position: expected a number from 0 to " + limit + ", got " + text);
   }
 
-  private static Tensor tensor(Path file, SafetensorsFile source, String name, long... shape) {
+  private static Tensor tensor(Path file, SafetensorsFile source, String name) {
     if (!source.names().contains(name)) {
       throw new CheckpointException(file, "missing tensor " + name);
     }
-    Tensor tensor = source.tensor(name);
+    return source.tensor(name);
+  }
+
+  private static Tensor tensor(Path file, SafetensorsFile source, String name, long... shape) {
+    Tensor tensor = tensor(file, source, name);
     if (tensor.dtype() != DType.F32 || !Arrays.equals(tensor.shape(), shape)) {
       throw new CheckpointException(
           file, name + ": expected F32" + Arrays.toString(shape) + ", got " + tensor);

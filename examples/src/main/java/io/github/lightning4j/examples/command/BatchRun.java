@@ -1,6 +1,7 @@
 package io.github.lightning4j.examples.command;
 
 import io.github.lightning4j.core.MemoryScope;
+import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxModel;
 import io.github.lightning4j.minimax.Session;
 import java.util.ArrayList;
@@ -20,18 +21,25 @@ record BatchRun(int sequences, Spread decode) {
    * Measures. Each sequence has a prompt of its own, so that they share no pages and choose experts
    * for themselves.
    *
+   * @param caches how sessions hold keys and values
    * @param context tokens of each prompt
    * @param steps tokens to decode behind each
    * @param repeats measurements, after one that does not count
    */
-  static BatchRun measure(MiniMaxModel model, int sequences, int context, int steps, int repeats) {
+  static BatchRun measure(
+      MiniMaxModel model,
+      KvCacheFormat caches,
+      int sequences,
+      int context,
+      int steps,
+      int repeats) {
     Random random = new Random(SEED);
     int vocabulary = model.config().vocabSize();
     double[] decode = new double[repeats];
     try (MemoryScope scope = new MemoryScope()) {
       List<Session> prompts = new ArrayList<>();
       for (int i = 0; i < sequences; i++) {
-        Session session = scope.add(model.newSession());
+        Session session = scope.add(model.newSession(caches));
         session.prefill(random.ints(context, 0, vocabulary).toArray());
         prompts.add(session);
       }

@@ -33,6 +33,8 @@ final class BenchCommand implements Runnable {
 
   @Mixin private ModelOptions model = new ModelOptions();
 
+  @Mixin private CacheOptions caches = new CacheOptions();
+
   @Option(
       names = "--prefill",
       paramLabel = "N",
@@ -78,7 +80,8 @@ final class BenchCommand implements Runnable {
     checkArgument(steps >= 1, "--decode: expected >= 1, got %s", steps);
     checkArgument(sequences >= 1, "--batch: expected >= 1, got %s", sequences);
     checkArgument(repeats >= 1, "--repeats: expected >= 1, got %s", repeats);
-    try (MiniMaxModel open = model.load(console.unwatched(json))) {
+    Console to = console.unwatched(json);
+    try (MiniMaxModel open = model.load(to, caches.format(to))) {
       List<SpeedRun> runs = new ArrayList<>();
       for (int context : contexts) {
         runs.add(SpeedRun.measure(open, context, steps, repeats, sequences));

@@ -2,6 +2,8 @@ package io.github.lightning4j.examples.command;
 
 import io.github.lightning4j.core.CheckpointException;
 import io.github.lightning4j.core.OutOfNativeMemoryException;
+import io.github.lightning4j.kvquant.PageBudgetException;
+import io.github.lightning4j.kvquant.calibration.CalibrationException;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.UncheckedIOException;
@@ -59,6 +61,8 @@ final class Faults implements IExecutionExceptionHandler, IParameterExceptionHan
     return fault instanceof IllegalArgumentException
         || fault instanceof IllegalStateException
         || fault instanceof CheckpointException
+        || fault instanceof CalibrationException
+        || fault instanceof PageBudgetException
         || fault instanceof OutOfNativeMemoryException
         || fault instanceof IOException
         || fault instanceof UncheckedIOException;

@@ -28,6 +28,8 @@ final class GenerateCommand implements Runnable {
 
   @Mixin private ModelOptions model = new ModelOptions();
 
+  @Mixin private CacheOptions caches = new CacheOptions();
+
   @ArgGroup(exclusive = true)
   private PromptOptions prompt = new PromptOptions();
 
@@ -44,7 +46,7 @@ final class GenerateCommand implements Runnable {
   public void run() {
     GenerationOptions options = sampling.build();
     Console to = console.unwatched(json);
-    try (TextModel open = TextModel.open(model, to);
+    try (TextModel open = TextModel.open(model, caches.format(to), to);
         GenerationOutput output = new GenerationOutput(to, json, open.tokenizer() != null)) {
       int[] ids = prompt.ids(open, model.isEmbedded());
       GenerationResult result =

@@ -49,6 +49,7 @@ public final class Minimax {
     // From Java 22 on, System.console() is there without a terminal unless this asks for the old
     // one.
     System.setProperty("jdk.console", "java.base");
+    System.setProperty("java.awt.headless", "true");
     LibraryLog.quiet();
     PrintWriter out = utf8(FileDescriptor.out);
     PrintWriter err = utf8(FileDescriptor.err);
@@ -80,6 +81,8 @@ public final class Minimax {
             .addSubcommand(new QuantizeCommand(console))
             .addSubcommand(new BenchCommand(console))
             .addSubcommand(new MoeBenchCommand(console))
+            .addSubcommand(new CalibrateCommand(console))
+            .addSubcommand(new KvReportCommand(console))
             .addSubcommand(new DiagnoseCommand(console))
             .addSubcommand(new RlCommand(console))
             .setOut(console.out())

@@ -1,6 +1,7 @@
 package io.github.lightning4j.examples.command;
 
 import io.github.lightning4j.core.Threads;
+import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.LoadOptions;
 import io.github.lightning4j.minimax.MiniMaxModel;
 import io.github.lightning4j.minimax.WeightFormats;
@@ -65,8 +66,18 @@ final class ModelOptions {
     return load(folder(console), console);
   }
 
+  /** As {@link #load(Console)}, with key-value caches of a format. */
+  MiniMaxModel load(Console console, KvCacheFormat caches) {
+    return load(folder(console), console, caches);
+  }
+
   /** Loads the model of a folder; the caller closes it. */
   MiniMaxModel load(Path from, Console console) {
+    return load(from, console, KvCacheFormat.F32);
+  }
+
+  /** As {@link #load(Path, Console)}, with key-value caches of a format. */
+  MiniMaxModel load(Path from, Console console, KvCacheFormat caches) {
     threads.ifPresent(Threads::use);
     boolean shown = console.terminal() && storedBytes(from) > LONG_LOAD;
     try (ProgressLine bar = new ProgressLine("Loading the model", shown)) {
@@ -76,6 +87,7 @@ final class ModelOptions {
               .withCheckWeights(checkWeights)
               .withWeights(weights.map(WeightFormats::parse).orElse(WeightFormats.STORED))
               .withPrefillChunk(prefillChunk.orElse(LoadOptions.DEFAULT.prefillChunk()))
+              .withCacheFormat(caches)
               .withProgress(bar));
     }
   }

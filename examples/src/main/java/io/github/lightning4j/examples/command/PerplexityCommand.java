@@ -23,6 +23,8 @@ final class PerplexityCommand implements Runnable {
 
   @Mixin private ModelOptions model = new ModelOptions();
 
+  @Mixin private CacheOptions caches = new CacheOptions();
+
   @Option(names = "--text", paramLabel = "FILE", required = true, description = "UTF-8 text.")
   private Path file = Path.of("");
 
@@ -45,7 +47,7 @@ final class PerplexityCommand implements Runnable {
     checkArgument(window >= 2, "--window: expected >= 2, got %s", window);
     String text = InputFile.text("--text", file);
     Console to = console.unwatched(json);
-    try (TextModel open = TextModel.open(model, to);
+    try (TextModel open = TextModel.open(model, caches.format(to), to);
         ProgressLine bar = new ProgressLine("Reading the text", to.terminal())) {
       int context = open.model().config().maxPositions();
       checkArgument(

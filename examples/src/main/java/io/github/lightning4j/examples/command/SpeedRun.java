@@ -1,5 +1,6 @@
 package io.github.lightning4j.examples.command;
 
+import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxModel;
 import io.github.lightning4j.minimax.Session;
 import java.util.Optional;
@@ -24,13 +25,24 @@ record SpeedRun(int context, Spread prefill, Spread decode, Optional<BatchRun> b
    * @param sequences to decode together beside the one; 1: none
    */
   static SpeedRun measure(MiniMaxModel model, int context, int steps, int repeats, int sequences) {
+    return measure(model, model.options().cacheFormat(), context, steps, repeats, sequences);
+  }
+
+  /** As {@link #measure(MiniMaxModel, int, int, int, int)}, with key-value caches of a format. */
+  static SpeedRun measure(
+      MiniMaxModel model,
+      KvCacheFormat caches,
+      int context,
+      int steps,
+      int repeats,
+      int sequences) {
     Random random = new Random(SEED);
     int[] prompt = random.ints(context, 0, model.config().vocabSize()).toArray();
     int[] next = random.ints(steps, 0, model.config().vocabSize()).toArray();
     double[] prefill = new double[repeats];
     double[] decode = new double[repeats];
     for (int repeat = -1; repeat < repeats; repeat++) {
-      try (Session session = model.newSession()) {
+      try (Session session = model.newSession(caches)) {
         long start = System.nanoTime();
         session.prefill(prompt);
         long read = System.nanoTime();
@@ -47,7 +59,7 @@ record SpeedRun(int context, Spread prefill, Spread decode, Optional<BatchRun> b
     Optional<BatchRun> batch =
         sequences == 1
             ? Optional.empty()
-            : Optional.of(BatchRun.measure(model, sequences, context, steps, repeats));
+            : Optional.of(BatchRun.measure(model, caches, sequences, context, steps, repeats));
     return new SpeedRun(context, Spread.of(prefill), Spread.of(decode), batch);
   }
 }

@@ -1,5 +1,6 @@
 package io.github.lightning4j.examples.command;
 
+import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxModel;
 import io.github.lightning4j.minimax.text.Tokenizer;
 import java.nio.file.Files;
@@ -15,8 +16,13 @@ import org.jspecify.annotations.Nullable;
 record TextModel(MiniMaxModel model, @Nullable Tokenizer tokenizer) implements AutoCloseable {
   /** Opens both. */
   static TextModel open(ModelOptions options, Console console) {
+    return open(options, KvCacheFormat.F32, console);
+  }
+
+  /** Opens both, with key-value caches of a format. */
+  static TextModel open(ModelOptions options, KvCacheFormat caches, Console console) {
     Path folder = options.folder(console);
-    MiniMaxModel model = options.load(folder, console);
+    MiniMaxModel model = options.load(folder, console, caches);
     try {
       return new TextModel(model, hasTokenizer(folder) ? Tokenizer.load(folder) : null);
     } catch (RuntimeException e) {

@@ -17,6 +17,8 @@ final class HelpTest {
     "quantize, --model --weights --out",
     "bench, --model --prefill --decode --threads --json",
     "moe-bench, --hidden --experts --top-k --intermediate --tokens --format --load --ep --etp --edp --token-groups --capacity --threads --json",
+    "calibrate, --model --text --train-share --window --out",
+    "kv-report, --model --text --train-share --window --kv-calibration --tokens --context --out --json",
     "diagnose, --measure --json",
     "rl, --seeds --rollouts --plot --json"
   })

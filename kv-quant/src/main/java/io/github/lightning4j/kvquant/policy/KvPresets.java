@@ -48,6 +48,7 @@ public final class KvPresets {
     add(kivi(2));
     add(centered());
     add(wush());
+    add(centered().withName("kv2"));
   }
 
   private KvPresets() {}

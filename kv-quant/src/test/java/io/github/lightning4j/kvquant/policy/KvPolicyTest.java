@@ -52,7 +52,7 @@ final class KvPolicyTest {
         assertThat(KvPresets.of(name).bitsPerElement()).isLessThanOrEqualTo(2.25);
       }
     }
-    assertThat(KvPresets.names()).contains("kv2-centered", "kv2-wush").hasSize(13);
+    assertThat(KvPresets.names()).contains("kv2-centered", "kv2-wush", "kv2").hasSize(14);
   }
 
   @Test

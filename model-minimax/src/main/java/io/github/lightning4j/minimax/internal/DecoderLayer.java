@@ -53,7 +53,7 @@ final class DecoderLayer {
     Tensor normed = workspace.floats(Slot.NORMED, stream.shape());
     Tensor branch = workspace.floats(Slot.BRANCH, stream.shape());
     operators.rows().rmsNorm(stream, weights.inputNorm(), eps, normed);
-    attention.forward(batch, workspace, normed, branch);
+    attention.forward(batch, workspace, observer, normed, branch);
     join(stream, normed, branch, attentionMix);
     operators.rows().rmsNorm(stream, weights.postNorm(), eps, normed);
     moe.forward(workspace, observer, normed, branch);

@@ -23,6 +23,7 @@ public final class Drafts implements AutoCloseable {
   private final MemoryScope scope = new MemoryScope();
   private final List<List<Tensor>> rows = new ArrayList<>();
   private final Tensor state;
+  private final Tensor basis;
   private final Tensor output;
   private final float[][] logits;
 
@@ -41,6 +42,7 @@ public final class Drafts implements AutoCloseable {
       }
       state = scope.allocate(DType.F32, 1, sizes.heads(), sizes.headDim(), sizes.headDim());
       output = scope.allocate(DType.F32, 1, sizes.heads(), sizes.headDim());
+      basis = scope.allocate(DType.F32, (long) MAX_TOKENS * sizes.kvWidth());
     } catch (RuntimeException e) {
       scope.close();
       throw e;
@@ -54,7 +56,8 @@ public final class Drafts implements AutoCloseable {
 
   /**
    * What a layer keeps of the first tokens: its fused q|k|v {@code [T, 3 W]} in a lightning layer,
-   * the rotated keys (part 0) and values (part 1) {@code [T, kvW]} in a softmax layer.
+   * the keys (part 0) as its cache wants them and values (part 1) {@code [T, kvW]} in a softmax
+   * layer.
    */
   Tensor rows(int layer, int part, long tokens) {
     return rows.get(layer).get(part).narrow(0, 0, tokens);
@@ -63,6 +66,11 @@ public final class Drafts implements AutoCloseable {
   /** A state {@code [1, heads, d, d]} to run over; each layer fills it for itself. */
   Tensor state() {
     return state;
+  }
+
+  /** Room for keys or values on their way into another basis, {@code [T kvW]}. */
+  Tensor basis() {
+    return basis;
   }
 
   /** An output {@code [1, heads, d]} nobody reads. */

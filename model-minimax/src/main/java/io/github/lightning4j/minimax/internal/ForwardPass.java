@@ -85,6 +85,7 @@ public final class ForwardPass implements AutoCloseable {
     weights.embedding().lookUp(operators, ids, stream);
     for (int i = 0; i < layers.size(); i++) {
       observer.hidden(i, stream);
+      see(batch, i, stream);
       layers.get(i).forward(batch, workspace, observer, stream);
     }
     observer.hidden(layers.size(), stream);
@@ -94,6 +95,13 @@ public final class ForwardPass implements AutoCloseable {
       }
     }
     return stream;
+  }
+
+  /** Shows each sequence what the layer gets of it. */
+  private static void see(TokenBatch batch, int layer, Tensor stream) {
+    for (TokenBatch.Segment segment : batch.segments()) {
+      segment.state().see(layer, stream, segment.firstRow(), segment.rows());
+    }
   }
 
   private void head(Tensor stream, Tensor normed, ForwardObserver observer, Tensor outLogits) {

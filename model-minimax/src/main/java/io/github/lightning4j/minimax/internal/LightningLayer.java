@@ -7,6 +7,7 @@ import io.github.lightning4j.attention.Prefill;
 import io.github.lightning4j.attention.Slopes;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.minimax.ForwardObserver;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.MiniMaxConfig.Dialect;
 import io.github.lightning4j.minimax.internal.Workspace.Slot;
@@ -65,7 +66,8 @@ final class LightningLayer implements AttentionLayer {
   }
 
   @Override
-  public void forward(TokenBatch batch, Workspace workspace, Tensor normed, Tensor out) {
+  public void forward(
+      TokenBatch batch, Workspace workspace, ForwardObserver observer, Tensor normed, Tensor out) {
     long rows = batch.rows();
     Tensor qkv = workspace.floats(Slot.QUERY, rows, 3L * sizes.width());
     Tensor heads = workspace.floats(Slot.HEADS, rows, sizes.width());

@@ -1,46 +1,59 @@
 package io.github.lightning4j.minimax.internal;
 
+import static com.google.common.base.Preconditions.checkState;
+
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.KvCache;
+import io.github.lightning4j.kvquant.PageBudget;
+import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxConfig;
-import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * What the layers remember of one sequence: a state for each lightning layer, a cache for each
  * softmax layer, and how many tokens they have seen.
  */
 public final class SequenceState implements AutoCloseable {
+  private final CachePlan plan;
   private final List<AutoCloseable> layers;
   private long position;
+  private boolean inPrompt;
 
-  private SequenceState(List<AutoCloseable> layers, long position) {
+  private SequenceState(CachePlan plan, List<AutoCloseable> layers, long position) {
+    this.plan = plan;
     this.layers = layers;
     this.position = position;
   }
 
   /** The state before the first token. */
-  public static SequenceState empty(MiniMaxConfig config, DType cacheType) {
+  public static SequenceState empty(MiniMaxConfig config, CachePlan plan) {
     var attention = config.attention();
     long d = attention.headDim();
     return collect(
-        config.layers(),
-        kind ->
-            kind == LayerKind.LIGHTNING
-                ? Tensor.allocate(DType.F32, 1, attention.heads(), d, d)
-                : KvCache.create(attention.kvHeads(), attention.headDim(), cacheType),
+        plan,
+        IntStream.range(0, config.layers().size()).boxed().toList(),
+        i -> {
+          CachePlan.Layer layer = plan.layer(i);
+          return layer == null
+              ? Tensor.allocate(DType.F32, 1, attention.heads(), d, d)
+              : layer.around(KvCache.create(layer.config(), plan.budget()));
+        },
         0);
   }
 
-  /** A copy that goes its own way; caches share their full pages. */
+  /** A copy that goes its own way; caches share their full pages. Not within a prompt. */
   public SequenceState fork() {
+    checkState(!inPrompt, "a prompt is being read; fork behind its end");
     return collect(
+        plan,
         layers,
         layer -> {
-          if (layer instanceof KvCache cache) {
+          if (layer instanceof LayerCache cache) {
             return cache.fork();
           }
           Tensor original = (Tensor) layer;
@@ -53,8 +66,8 @@ public final class SequenceState implements AutoCloseable {
 
   /** Makes one memory a layer; where one fails, those before it are closed. */
   private static <T> SequenceState collect(
-      List<T> from, Function<T, AutoCloseable> make, long position) {
-    SequenceState state = new SequenceState(new ArrayList<>(), position);
+      CachePlan plan, List<T> from, Function<T, AutoCloseable> make, long position) {
+    SequenceState state = new SequenceState(plan, new ArrayList<>(), position);
     try {
       from.forEach(item -> state.layers.add(make.apply(item)));
       return state;
@@ -71,7 +84,63 @@ public final class SequenceState implements AutoCloseable {
 
   /** The cache of a softmax layer. */
   public KvCache cache(int layer) {
-    return (KvCache) layers.get(layer);
+    return layerCache(layer).cache();
+  }
+
+  /**
+   * Puts another cache, of the same configuration, in the place of a softmax layer's, which is
+   * closed.
+   */
+  public void replace(int layer, KvCache cache) {
+    LayerCache before = layerCache(layer);
+    layers.set(layer, before.around(cache));
+    before.close();
+  }
+
+  LayerCache layerCache(int layer) {
+    return (LayerCache) layers.get(layer);
+  }
+
+  /** What the pages of the caches count against. */
+  public PageBudget budget() {
+    return plan.budget();
+  }
+
+  /** How the caches hold keys and values. */
+  public KvCacheFormat format() {
+    return plan.format();
+  }
+
+  /**
+   * A prompt begins, in one call or several; or goes on, where one has begun.
+   *
+   * @param asQuantized whether its tokens read one another as quantized, whatever the policy says
+   */
+  public void beginPrompt(boolean asQuantized) {
+    if (!inPrompt) {
+      inPrompt = true;
+      caches().forEach(cache -> cache.beginPrompt(asQuantized));
+    }
+  }
+
+  /** The prompt is complete, if one has begun. */
+  public void endPrompt() {
+    if (inPrompt) {
+      caches().forEach(LayerCache::endPrompt);
+      inPrompt = false;
+    }
+  }
+
+  /** Whether a prompt has begun and not ended: its sinks are not known yet. */
+  public boolean inPrompt() {
+    return inPrompt;
+  }
+
+  /** Looks at rows of what a layer gets, {@code [R, H]}, of the tokens it handles next. */
+  void see(int layer, Tensor stream, long firstRow, long rows) {
+    if (inPrompt && layers.get(layer) instanceof LayerCache cache) {
+      cache.see(stream.narrow(0, firstRow, rows));
+    }
   }
 
   /** Tokens seen, which is the position of the next one. */
@@ -93,19 +162,44 @@ public final class SequenceState implements AutoCloseable {
     return bytes;
   }
 
-  /** Those of the caches, which forks share. */
+  /** Bytes of the pages of all caches, also of those that forks share. */
   public long cacheBytes() {
-    long bytes = 0;
-    for (AutoCloseable layer : layers) {
-      bytes += layer instanceof KvCache cache ? cache.bytes() : 0;
-    }
-    return bytes;
+    return caches().mapToLong(layer -> layer.cache().bytes()).sum();
+  }
+
+  /** Bytes of the pages that states which go on from this one share for good. */
+  public long lastingBytes() {
+    return caches().mapToLong(LayerCache::lastingBytes).sum();
+  }
+
+  /**
+   * Bytes of new pages that more tokens may take, at most, the end of a prompt included.
+   *
+   * @param guess whether the tokens are drafted
+   */
+  public long bytesNeeded(long tokens, boolean guess) {
+    return caches().mapToLong(layer -> layer.bytesNeeded(tokens, guess)).sum();
+  }
+
+  /** Bits of an element in packed pages, metadata included; 0 before there are any. */
+  public double packedBitsPerElement() {
+    double bytes = caches().mapToDouble(layer -> layer.cache().bytesPerToken()).sum();
+    long elements =
+        caches()
+            .map(LayerCache::cache)
+            .mapToLong(cache -> 2L * cache.kvHeads() * cache.headDim())
+            .sum();
+    return elements == 0 ? 0 : 8 * bytes / elements;
+  }
+
+  private Stream<LayerCache> caches() {
+    return layers.stream().filter(LayerCache.class::isInstance).map(LayerCache.class::cast);
   }
 
   @Override
   public void close() {
     for (AutoCloseable layer : layers) {
-      if (layer instanceof KvCache cache) {
+      if (layer instanceof LayerCache cache) {
         cache.close();
       } else {
         ((Tensor) layer).close();

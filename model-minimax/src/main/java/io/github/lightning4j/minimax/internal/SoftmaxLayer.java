@@ -3,9 +3,10 @@ package io.github.lightning4j.minimax.internal;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Tensor;
-import io.github.lightning4j.kvquant.KvCache;
+import io.github.lightning4j.minimax.ForwardObserver;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.internal.Workspace.Slot;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Causal softmax attention with grouped key-value heads and rotary embedding over part of a head.
@@ -51,44 +52,77 @@ final class SoftmaxLayer implements AttentionLayer {
   }
 
   @Override
-  public void forward(TokenBatch batch, Workspace workspace, Tensor normed, Tensor out) {
+  public void forward(
+      TokenBatch batch, Workspace workspace, ForwardObserver observer, Tensor normed, Tensor out) {
     long rows = batch.rows();
     Tensor query = workspace.floats(Slot.QUERY, rows, sizes.width());
     Tensor key = workspace.floats(Slot.KEY, rows, sizes.kvWidth());
     Tensor value = workspace.floats(Slot.VALUE, rows, sizes.kvWidth());
     Tensor heads = workspace.floats(Slot.HEADS, rows, sizes.width());
     projections.multiply(operators, normed, query, key, value);
-    batch.forEachSegment(segment -> attend(segment, query, key, value, heads));
+    observer.projected(index, key, value);
+    Tensor basis = basis(batch, workspace);
+    batch.forEachSegment(
+        segment -> {
+          Tensor q = heads(query, segment, sizes.heads());
+          Tensor k = heads(key, segment, sizes.kvHeads());
+          LayerCache cache = segment.state().layerCache(index);
+          operators.rows().rope(q, invFreq, segment.state().position());
+          if (!cache.storesKeysBeforeRotation()) {
+            operators.rows().rope(k, invFreq, segment.state().position());
+            observer.rotated(index, q, k);
+          }
+          attend(
+              segment,
+              new LayerCache.Call(operators, scratch(basis, segment), scale),
+              q,
+              k,
+              heads(value, segment, sizes.kvHeads()),
+              heads(heads, segment, sizes.heads()));
+        });
     weights.out().multiply(operators, heads, out);
   }
 
   private void attend(
-      TokenBatch.Segment segment, Tensor query, Tensor key, Tensor value, Tensor heads) {
-    Tensor q = heads(query, segment, sizes.heads());
-    Tensor k = heads(key, segment, sizes.kvHeads());
-    KvCache cache = segment.state().cache(index);
-    operators.rows().rope(q, invFreq, segment.state().position());
-    operators.rows().rope(k, invFreq, segment.state().position());
-    Tensor v = heads(value, segment, sizes.kvHeads());
-    Tensor outs = heads(heads, segment, sizes.heads());
+      TokenBatch.Segment segment, LayerCache.Call call, Tensor q, Tensor k, Tensor v, Tensor out) {
+    LayerCache cache = segment.state().layerCache(index);
     Drafts drafts = segment.drafts();
     if (drafts == null) {
-      cache.append(k, v);
-      operators.softmax().attend(q, cache, scale, outs);
+      cache.attend(call, q, k, v, out);
       return;
     }
     heads(drafts.rows(index, 0, segment.rows())).copyFrom(k);
     heads(drafts.rows(index, 1, segment.rows())).copyFrom(v);
-    try (KvCache guessed = cache.fork()) {
-      guessed.append(k, v);
-      operators.softmax().attend(q, guessed, scale, outs);
+    cache.attendGuess(call, q, k, v, out);
+  }
+
+  /** Room for a row of queries beside each row, where a cache changes the basis of rows. */
+  private @Nullable Tensor basis(TokenBatch batch, Workspace workspace) {
+    for (TokenBatch.Segment segment : batch.segments()) {
+      if (segment.state().layerCache(index).changesBasis()) {
+        return workspace.floats(Slot.BASIS, batch.rows() * sizes.width());
+      }
     }
+    return null;
+  }
+
+  /** The part of it that is a segment's own: segments may run at once. */
+  private @Nullable Tensor scratch(@Nullable Tensor basis, TokenBatch.Segment segment) {
+    long width = sizes.width();
+    return basis == null
+        ? null
+        : basis.narrow(0, segment.firstRow() * width, segment.rows() * width);
   }
 
   @Override
   public void commit(SequenceState state, Drafts drafts, int accepted) {
-    Tensor keys = heads(drafts.rows(index, 0, accepted));
-    state.cache(index).append(keys, heads(drafts.rows(index, 1, accepted)));
+    state
+        .layerCache(index)
+        .append(
+            operators.gemm(),
+            drafts.basis(),
+            heads(drafts.rows(index, 0, accepted)),
+            heads(drafts.rows(index, 1, accepted)));
   }
 
   /** Rows of keys or values, {@code [T, kvHeads, d]}. */

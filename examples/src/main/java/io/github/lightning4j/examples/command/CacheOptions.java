@@ -1,0 +1,41 @@
+package io.github.lightning4j.examples.command;
+
+import io.github.lightning4j.minimax.KvCacheFormat;
+import java.nio.file.Path;
+import java.util.Optional;
+import picocli.CommandLine.Option;
+
+/** How sessions hold keys and values. */
+final class CacheOptions {
+  @Option(
+      names = "--kv",
+      paramLabel = "FORMAT",
+      defaultValue = "f32",
+      description =
+          "How to hold keys and values: f32, bf16, int8, rotatekv-4, rotatekv-3, rotatekv-2, kv2, or"
+              + " another preset (${DEFAULT-VALUE}).")
+  private String name = "f32";
+
+  @Option(
+      names = "--kv-calibration",
+      paramLabel = "FILE",
+      description = "What minimax calibrate found for this model; for rotatekv and kv2.")
+  private Optional<Path> calibration = Optional.empty();
+
+  /** The format; tells where it goes without the calibration it is made for. */
+  KvCacheFormat format(Console console) {
+    KvCacheFormat format = KvCacheFormat.of(name);
+    if (calibration.isPresent()) {
+      return format.withCalibration(calibration.get());
+    }
+    if (format.usesCalibration()) {
+      console
+          .err()
+          .println(
+              "minimax: "
+                  + name
+                  + " without a calibration; minimax calibrate makes one for --kv-calibration");
+    }
+    return format;
+  }
+}

@@ -1,0 +1,195 @@
+package io.github.lightning4j.minimax.internal;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.kvquant.KvCache;
+import io.github.lightning4j.kvquant.KvCacheConfig;
+import io.github.lightning4j.kvquant.KvCacheConfig.KeyBasis;
+import io.github.lightning4j.kvquant.PageBudget;
+import io.github.lightning4j.kvquant.calibration.Calibration;
+import io.github.lightning4j.kvquant.calibration.LayerCalibration;
+import io.github.lightning4j.kvquant.policy.KvPolicy;
+import io.github.lightning4j.kvquant.transform.GroupedBasis;
+import io.github.lightning4j.kvquant.transform.KvTransform;
+import io.github.lightning4j.minimax.KvCacheFormat;
+import io.github.lightning4j.minimax.MiniMaxConfig;
+import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** What the caches of a model hold of each softmax layer in one format; shared by sessions. */
+public final class CachePlan implements AutoCloseable {
+  /** Heads of a rotation in RotateKV, at most. */
+  private static final int GROUP_HEADS = 4;
+
+  /**
+   * One softmax layer.
+   *
+   * @param config what its caches hold
+   * @param bases where dense pairs are applied around them
+   * @param rounding where keys are rounded by channel
+   * @param pages they take
+   */
+  record Layer(
+      KvCacheConfig config,
+      @Nullable DenseBases bases,
+      @Nullable ChannelRounding rounding,
+      LayerPages pages) {
+    static Layer of(KvCacheConfig config, @Nullable DenseBases bases) {
+      return new Layer(config, bases, null, LayerPages.of(config, config.tokens()));
+    }
+
+    static Layer rounding(KvCacheConfig exact, ChannelRounding rounding) {
+      return new Layer(exact, null, rounding, LayerPages.of(exact, rounding.tokens()));
+    }
+
+    /** As {@link LayerPages#lasting}. */
+    long lastingBytes(long length) {
+      return pages.lasting(length, rounding != null);
+    }
+
+    /** As {@link LayerPages#needed}. */
+    long bytesNeeded(long length, long aged, long after, boolean shared) {
+      return pages.needed(length, aged, after, shared, rounding != null);
+    }
+
+    /** A cache, and what goes on around it. */
+    LayerCache around(KvCache cache) {
+      return new LayerCache(cache, this);
+    }
+  }
+
+  private final KvCacheFormat format;
+  private final PageBudget budget;
+  private final List<@Nullable Layer> layers = new ArrayList<>();
+
+  /**
+   * Plans all layers.
+   *
+   * @param calibration of this model; null for none
+   * @param budget what the pages of all caches count against
+   * @throws IllegalArgumentException if heads or layers do not fit the format, or it cannot do
+   *     without a calibration
+   */
+  public CachePlan(
+      MiniMaxConfig config,
+      KvCacheFormat format,
+      @Nullable Calibration calibration,
+      PageBudget budget) {
+    this.format = format;
+    this.budget = budget;
+    int caches = count(config);
+    checkArgument(
+        calibration == null || calibration.layers().size() == caches,
+        "calibration: expected %s layers, got %s",
+        caches,
+        calibration == null ? 0 : calibration.layers().size());
+    int cache = 0;
+    for (int i = 0; i < config.layers().size(); i++) {
+      if (config.layers().get(i) == LayerKind.LIGHTNING) {
+        layers.add(null);
+      } else {
+        LayerCalibration known = calibration == null ? null : calibration.layers().get(cache);
+        layers.add(layer(config.attention(), i, cache++, caches, known));
+      }
+    }
+  }
+
+  /** Softmax layers of a model. */
+  public static int count(MiniMaxConfig config) {
+    return Math.toIntExact(
+        config.layers().stream().filter(kind -> kind != LayerKind.LIGHTNING).count());
+  }
+
+  /** The rotation of keys over heads, without an order of channels: as many heads as fit. */
+  public static GroupedBasis basis(MiniMaxConfig.AttentionConfig sizes) {
+    int heads = GROUP_HEADS;
+    while (sizes.kvHeads() % heads != 0) {
+      heads /= 2;
+    }
+    return GroupedBasis.of(sizes.kvHeads(), sizes.headDim(), heads);
+  }
+
+  private Layer layer(
+      MiniMaxConfig.AttentionConfig sizes,
+      int index,
+      int cache,
+      int caches,
+      @Nullable LayerCalibration known) {
+    KvCacheConfig exact = KvCacheConfig.exact(sizes.kvHeads(), sizes.headDim(), format.exact());
+    if (format.policy().isEmpty()) {
+      return Layer.of(exact, null);
+    }
+    KvPolicy policy = format.policy().get();
+    if (!format.isPacked()) {
+      return Layer.rounding(
+          exact, new ChannelRounding(policy.format(cache, caches), policy.tokens()));
+    }
+    boolean dense = policy.transform() instanceof KvTransform.DensePair;
+    KvCacheConfig config =
+        new KvCacheConfig(
+            sizes.kvHeads(),
+            sizes.headDim(),
+            format.exact(),
+            policy.format(cache, caches),
+            dense ? new KvTransform.Plain() : policy.transform(),
+            policy.tokens(),
+            keyBasis(policy.transform(), sizes, known),
+            index);
+    return Layer.of(config, dense ? denseBases(policy, known) : null);
+  }
+
+  private static @Nullable KeyBasis keyBasis(
+      KvTransform transform,
+      MiniMaxConfig.AttentionConfig sizes,
+      @Nullable LayerCalibration known) {
+    if (transform instanceof KvTransform.PreRopeGrouped) {
+      return KeyBasis.grouped(known == null ? basis(sizes) : known.basis(), frequencies(sizes));
+    }
+    if (transform instanceof KvTransform.CenteredHadamard) {
+      float[] mean = known == null ? new float[sizes.kvWidth()] : known.keyMean();
+      return KeyBasis.centered(mean, frequencies(sizes));
+    }
+    return null;
+  }
+
+  private static DenseBases denseBases(KvPolicy policy, @Nullable LayerCalibration known) {
+    checkArgument(
+        known != null && !known.keyPairs().isEmpty() && !known.valuePairs().isEmpty(),
+        "calibration: %s cannot do without; minimax calibrate makes one",
+        policy.name());
+    return new DenseBases(known);
+  }
+
+  private static float[] frequencies(MiniMaxConfig.AttentionConfig sizes) {
+    try (Tensor frequencies = SoftmaxLayer.inverseFrequencies(sizes)) {
+      return frequencies.toFloats();
+    }
+  }
+
+  /** What the pages of all caches count against. */
+  public PageBudget budget() {
+    return budget;
+  }
+
+  /** The format it is for. */
+  public KvCacheFormat format() {
+    return format;
+  }
+
+  /** What the cache of a layer holds; null for a layer that has none. */
+  @Nullable Layer layer(int index) {
+    return layers.get(index);
+  }
+
+  @Override
+  public void close() {
+    for (Layer layer : layers) {
+      if (layer != null && layer.bases() != null) {
+        layer.bases().close();
+      }
+    }
+  }
+}
