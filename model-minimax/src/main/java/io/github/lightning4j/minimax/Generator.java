@@ -118,7 +118,7 @@ public final class Generator {
       return run(sequence);
     } finally {
       sequence.closeDrafts();
-      session.leavePrompt();
+      session.use().leavePrompt();
     }
   }
 
@@ -172,7 +172,7 @@ public final class Generator {
   /** A sequence with a session of its own, which knows prefixes read before. */
   Sequence sequence(int[] prompt, GenerationOptions options, GenerationListener listener) {
     checkText(options);
-    Session.checkTokens(model.config(), 0, prompt);
+    TokenIds.check(model.config(), 0, prompt);
     return new Sequence(model.config(), tokenizer, prompt, options, listener, this::begin);
   }
 

@@ -34,9 +34,9 @@ import java.util.Set;
  * in {@code exact}, at the memory and more than the time of that. They tell the quality of such a
  * cache, nothing else.
  *
- * <p>What a policy keeps: the sinks of a session are found in the prompt, its first {@link
- * Session#prefill}. Where prompts attend to themselves as quantized ({@link
- * TokenPolicy#quantizedPrefill}), in that prompt's first {@link LoadOptions#prefillChunk} tokens.
+ * <p>What a policy keeps: the sinks of a session are found in its first prompt, where prompts
+ * attend to themselves as quantized ({@link TokenPolicy#quantizedPrefill}) in the tokens of it that
+ * are read first together: {@link LoadOptions#prefillChunk}, or its share of a step of a queue.
  *
  * @param exact F32, BF16 or F16
  * @param policy what is quantized how; empty for nothing

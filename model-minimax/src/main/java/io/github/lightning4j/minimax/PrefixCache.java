@@ -28,7 +28,8 @@ import org.jspecify.annotations.Nullable;
  * so the distance between them is what memory and repeated reading are weighed with. Over its limit
  * the cache drops those that no sequence has used for longest, the last of a line first. At least
  * one token is always read. Prompts are read in chunks that end at the checkpoints; so with reuse
- * and without the same chunks follow, and logits are the same bits.
+ * and without the same chunks follow, and logits are the same bits. Quantized caches take each
+ * checkpoint for the end of a prompt: what follows reads what is before it as quantized.
  *
  * <p>Thread-safe. Sequences under way do not mind if the cache is closed. Close it before the
  * model.

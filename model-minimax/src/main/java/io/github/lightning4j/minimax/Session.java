@@ -14,7 +14,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * All that changes with one sequence: lightning states, key-value caches, position, and the logits
@@ -25,18 +24,10 @@ import java.util.concurrent.atomic.AtomicReference;
  * marked broken and can only be closed.
  */
 public final class Session implements AutoCloseable {
-  private enum Status {
-    IDLE,
-    BUSY,
-    BROKEN,
-    CLOSED
-  }
-
   private final MiniMaxModel model;
   private final SequenceState state;
   private final float[] logits;
-  private final AtomicReference<Status> status = new AtomicReference<>(Status.IDLE);
-  private long reserved;
+  private final SessionUse use;
 
   Session(MiniMaxModel model, SequenceState state) {
     this(model, state, new float[model.config().vocabSize()]);
@@ -46,6 +37,7 @@ public final class Session implements AutoCloseable {
     this.model = model;
     this.state = state;
     this.logits = logits;
+    this.use = new SessionUse(state, model.pages());
   }
 
   /** The model it belongs to. */
@@ -92,14 +84,14 @@ public final class Session implements AutoCloseable {
   public float[] prefill(int[] ids, ProgressListener progress) {
     checkTokens(ids);
     int chunk = model.options().prefillChunk();
-    enter();
+    use.enter();
     boolean whole = true;
     try {
       for (int from = 0; from < ids.length; from += chunk) {
         int[] part = Arrays.copyOfRange(ids, from, Math.min(ids.length, from + chunk));
-        reserve(part.length, false);
+        use.reserve(part.length, false);
         whole = false;
-        beginPrompt(ids.length, false);
+        use.beginPrompt(ids.length, false);
         step(TokenBatch.of(state, part), List.of(logits));
         if (from + part.length == ids.length) {
           state.endPrompt();
@@ -109,9 +101,9 @@ public final class Session implements AutoCloseable {
       }
     } finally {
       if (whole) {
-        endOpenPrompt();
+        use.endOpenPrompt();
       }
-      leave(whole);
+      use.leave(whole);
     }
     return logits;
   }
@@ -140,10 +132,10 @@ public final class Session implements AutoCloseable {
     Checks.matrix("outLogits", outLogits, DType.F32);
     Checks.shape("outLogits", outLogits, ids.length, model.config().vocabSize());
     Checks.writable("outLogits", outLogits);
-    exclusively(
+    use.exclusively(
         ids.length,
         () -> {
-          beginPrompt(ids.length, true);
+          use.beginPrompt(ids.length, true);
           TokenBatch batch = TokenBatch.of(state, ids);
           model.run(run -> run.pass().allLogits(batch, run.workspace(), observer, outLogits));
           state.endPrompt();
@@ -195,7 +187,7 @@ public final class Session implements AutoCloseable {
    */
   public Session fork() {
     Session[] copy = new Session[1];
-    unchanged(() -> copy[0] = new Session(model, state.fork(), logits.clone()));
+    use.unchanged(() -> copy[0] = new Session(model, state.fork(), logits.clone()));
     return copy[0];
   }
 
@@ -206,63 +198,11 @@ public final class Session implements AutoCloseable {
    * @throws IllegalStateException within a prompt that is read in steps
    */
   public void snapshot(Path file) {
-    unchanged(
+    use.unchanged(
         () -> {
           checkState(!state.inPrompt(), "a prompt is being read; write a snapshot behind its end");
           SessionSnapshot.write(this, state, file);
         });
-  }
-
-  /** A prompt begins or goes on; a single token behind others is none. */
-  void beginPrompt(int tokens, boolean asQuantized) {
-    if (tokens > 1 || state.position() == 0) {
-      state.beginPrompt(asQuantized);
-    }
-  }
-
-  /**
-   * Ends a prompt that was left halfway. Where the budget has no room for that, it goes on with the
-   * next tokens.
-   */
-  private void endOpenPrompt() {
-    if (state.inPrompt()) {
-      try {
-        reserve(0, false);
-      } catch (PageBudgetException e) {
-        return;
-      }
-      state.endPrompt();
-    }
-  }
-
-  /** Ends a prompt that was read in steps and left halfway. */
-  void leavePrompt() {
-    if (status.get() == Status.IDLE) {
-      unchanged(this::endOpenPrompt);
-    }
-  }
-
-  /**
-   * Sets aside the pages that the next tokens may take, until {@link #leave}.
-   *
-   * @param guess whether they are drafted
-   * @throws PageBudgetException if they are not left; nothing has changed then
-   */
-  void reserve(int tokens, boolean guess) {
-    PageReserve pages = model.pages();
-    if (pages.isLimited()) {
-      release();
-      long bytes = state.bytesNeeded(tokens, guess);
-      pages.take(bytes);
-      reserved = bytes;
-    }
-  }
-
-  private void release() {
-    if (reserved > 0) {
-      model.pages().giveBack(reserved);
-      reserved = 0;
-    }
   }
 
   /** How its caches hold keys and values. */
@@ -290,28 +230,7 @@ public final class Session implements AutoCloseable {
   }
 
   void checkTokens(int[] ids) {
-    checkTokens(model.config(), state.position(), ids);
-  }
-
-  /** Whether tokens can be read behind {@code position} others. */
-  static void checkTokens(MiniMaxConfig config, long position, int[] ids) {
-    checkArgument(ids.length > 0, "ids: expected at least one token, got an empty prompt");
-    int vocabulary = config.vocabSize();
-    for (int i = 0; i < ids.length; i++) {
-      checkArgument(
-          ids[i] >= 0 && ids[i] < vocabulary,
-          "ids[%s]: expected 0 <= id < %s (the vocabulary), got %s",
-          i,
-          vocabulary,
-          ids[i]);
-    }
-    long context = config.maxPositions();
-    checkArgument(
-        position + ids.length <= context,
-        "ids: %s tokens after %s do not fit the context of %s",
-        ids.length,
-        position,
-        context);
+    TokenIds.check(model.config(), state.position(), ids);
   }
 
   /** Runs a batch; the logits of its wanted rows go where the caller says. */
@@ -330,7 +249,7 @@ public final class Session implements AutoCloseable {
       System.arraycopy(drafts.logits(accepted - 1), 0, logits, 0, logits.length);
       whole = true;
     } finally {
-      leave(whole);
+      use.leave(whole);
     }
   }
 
@@ -338,40 +257,8 @@ public final class Session implements AutoCloseable {
     return state;
   }
 
-  /** Takes the session for this thread. */
-  void enter() {
-    Status before = status.compareAndExchange(Status.IDLE, Status.BUSY);
-    checkState(before != Status.CLOSED, "session is closed");
-    checkState(before != Status.BUSY, "session is in use by another thread");
-    checkState(before != Status.BROKEN, "session is broken by an earlier failure; close it");
-  }
-
-  void leave(boolean whole) {
-    release();
-    status.set(whole ? Status.IDLE : Status.BROKEN);
-  }
-
-  /** For work that only reads the state: the session is as good as before if it fails. */
-  private void unchanged(Runnable work) {
-    enter();
-    try {
-      work.run();
-    } finally {
-      leave(true);
-    }
-  }
-
-  private void exclusively(int tokens, Runnable work) {
-    enter();
-    boolean whole = true;
-    try {
-      reserve(tokens, false);
-      whole = false;
-      work.run();
-      whole = true;
-    } finally {
-      leave(whole);
-    }
+  SessionUse use() {
+    return use;
   }
 
   /**
@@ -381,9 +268,7 @@ public final class Session implements AutoCloseable {
    */
   @Override
   public void close() {
-    Status before = status.getAndUpdate(now -> now == Status.BUSY ? now : Status.CLOSED);
-    checkState(before != Status.BUSY, "session is in use by another thread");
-    checkState(before != Status.CLOSED, "session is closed already");
+    use.close();
     state.close();
   }
 }

@@ -48,11 +48,11 @@ final class SessionGroup {
     boolean whole = false;
     try {
       for (Turn turn : turns) {
-        turn.session().enter();
+        turn.session().use().enter();
         entered++;
       }
       for (Turn turn : turns) {
-        turn.session().reserve(turn.ids().length, turn.drafts() != null);
+        turn.session().use().reserve(turn.ids().length, turn.drafts() != null);
       }
       begun = true;
       step(first, turns);
@@ -62,7 +62,7 @@ final class SessionGroup {
       boolean intact = whole || !begun;
       for (Turn turn : turns.subList(0, entered)) {
         if (!whole || turn.drafts() == null) {
-          turn.session().leave(intact);
+          turn.session().use().leave(intact);
         }
       }
     }
@@ -73,7 +73,7 @@ final class SessionGroup {
     List<float[]> logits = new ArrayList<>();
     for (Turn turn : turns) {
       if (turn.reading() != Reading.TEXT) {
-        turn.session().beginPrompt(turn.ids().length, false);
+        turn.session().use().beginPrompt(turn.ids().length, false);
       }
       batch.add(turn.session().state(), turn.ids(), turn.drafts());
       if (turn.drafts() == null) {

@@ -37,10 +37,16 @@ final class BrokenCheckpoint {
 
   /** With its tensors changed. */
   static Path tensors(Path folder, BiConsumer<MemoryScope, Map<String, Tensor>> change) {
-    try (SafetensorsFile source = SafetensorsFile.open(SOURCE.resolve("model.safetensors"));
+    return tensors(SOURCE, folder, change);
+  }
+
+  /** Another one with its tensors changed. */
+  static Path tensors(
+      Path original, Path folder, BiConsumer<MemoryScope, Map<String, Tensor>> change) {
+    try (SafetensorsFile source = SafetensorsFile.open(original.resolve("model.safetensors"));
         MemoryScope scope = new MemoryScope()) {
       Files.createDirectories(folder);
-      Files.copy(SOURCE.resolve("config.json"), folder.resolve("config.json"));
+      Files.copy(original.resolve("config.json"), folder.resolve("config.json"));
       Map<String, Tensor> tensors = new LinkedHashMap<>();
       source.names().forEach(name -> tensors.put(name, source.tensor(name)));
       change.accept(scope, tensors);

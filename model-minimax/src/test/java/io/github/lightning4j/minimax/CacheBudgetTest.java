@@ -7,7 +7,6 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.kvquant.PageBudget;
 import io.github.lightning4j.kvquant.PageBudgetException;
-import io.github.lightning4j.kvquant.quantizer.NonFiniteInputException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -140,24 +139,6 @@ final class CacheBudgetTest {
             .isEqualTo(generator.generate(prompt(i, 70), options, GenerationListener.NONE).ids());
       }
       assertThat(budget.used()).isZero();
-    }
-  }
-
-  @Test
-  void keysThatAreNotNumbersAreNamed(@TempDir Path folder) {
-    Path broken =
-        BrokenCheckpoint.tensors(
-            folder,
-            (scope, tensors) ->
-                tensors.computeIfPresent(
-                    "model.layers.1.self_attn.k_proj.weight",
-                    (name, weight) -> BrokenCheckpoint.with(scope, weight, 9 * 32, Double.NaN)));
-    LoadOptions options = LoadOptions.DEFAULT.withCacheFormat(KvCacheFormat.of("rotatekv-2"));
-    try (MiniMaxModel model = MiniMaxModel.load(broken, options);
-        Session session = model.newSession()) {
-      var fault =
-          catchThrowableOfType(NonFiniteInputException.class, () -> session.prefill(1, 2, 3));
-      assertThat(fault).hasMessageContaining("key, layer 1, head 1, token 0, channel 1");
     }
   }
 

@@ -2,17 +2,12 @@ package io.github.lightning4j.minimax;
 
 import static com.google.common.util.concurrent.Uninterruptibles.awaitUninterruptibly;
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.assertj.core.api.Assertions.catchThrowable;
 
 import io.github.lightning4j.core.Memory;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.kvquant.PageBudget;
-import io.github.lightning4j.kvquant.calibration.CalibrationFile;
-import io.github.lightning4j.minimax.text.Tokenizer;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -20,7 +15,6 @@ import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -31,36 +25,11 @@ final class CacheFormatsTest {
       GenerationOptions.builder().maxNewTokens(20).stopAtEos(false).build();
 
   @TempDir private static Path temp;
-  private static Path calibration = Path.of("");
-  private static int[] text = {};
+  private static CalibratedNano nano;
 
   @BeforeAll
   static void calibrate() throws IOException {
-    try (MiniMaxModel model = Nano.load();
-        Tokenizer tokenizer = Tokenizer.load(Nano.FOLDER)) {
-      Path austen = Path.of("src/test/resources/text/austen-heldout.txt");
-      text = tokenizer.encode(Files.readString(austen).substring(0, 16000));
-      calibration = temp.resolve("nano.safetensors");
-      int[] train = Arrays.copyOf(text, 600);
-      CalibrationFile.write(
-          calibration, KvCalibration.of(model, train, 200, "austen", ProgressListener.NONE));
-    }
-  }
-
-  private static LoadOptions options(String name) {
-    KvCacheFormat format = KvCacheFormat.of(name);
-    return LoadOptions.DEFAULT.withCacheFormat(
-        format.usesCalibration() ? format.withCalibration(calibration) : format);
-  }
-
-  private static MiniMaxModel load(String name) {
-    return MiniMaxModel.load(Nano.FOLDER, options(name));
-  }
-
-  /** A passage behind what calibrated. */
-  private static int[] passage(int number, int length) {
-    int from = 600 + 300 * number;
-    return Arrays.copyOfRange(text, from, from + length);
+    nano = CalibratedNano.in(temp);
   }
 
   private static List<Integer> alone(MiniMaxModel model, int[] prompt) {
@@ -87,8 +56,8 @@ final class CacheFormatsTest {
         "kivi-2"
       })
   void idsAreTheSameAloneInAGroupAndInAQueue(String name) throws Exception {
-    List<int[]> prompts = List.of(passage(0, 190), passage(1, 3), passage(2, 260));
-    try (MiniMaxModel model = load(name)) {
+    List<int[]> prompts = List.of(nano.passage(0, 190), nano.passage(1, 3), nano.passage(2, 260));
+    try (MiniMaxModel model = nano.load(name)) {
       List<List<Integer>> alone = prompts.stream().map(prompt -> alone(model, prompt)).toList();
       assertThat(group(model, prompts)).isEqualTo(alone);
       assertThat(queue(model, prompts)).isEqualTo(alone);
@@ -130,7 +99,7 @@ final class CacheFormatsTest {
         };
     try (GenerationQueue queue = new Generator(model).queue(BatchLimits.DEFAULT)) {
       queue.submit(
-          passage(5, 1),
+          nano.passage(5, 1),
           GenerationOptions.builder().maxNewTokens(1).stopAtEos(false).build(),
           hold);
       awaitUninterruptibly(held);
@@ -148,14 +117,14 @@ final class CacheFormatsTest {
   @ParameterizedTest
   @ValueSource(strings = {"f32", "bf16", "int8", "kv2", "kv2-wush", "kivi-2"})
   void howAPromptIsCutDoesNotMatter(String name) {
-    int[] prompt = passage(0, 400);
-    try (MiniMaxModel whole = load(name);
-        MiniMaxModel cut = MiniMaxModel.load(Nano.FOLDER, options(name).withPrefillChunk(37));
+    int[] prompt = nano.passage(0, 400);
+    try (MiniMaxModel whole = nano.load(name);
+        MiniMaxModel cut = MiniMaxModel.load(Nano.FOLDER, nano.options(name).withPrefillChunk(37));
         Session expected = whole.newSession();
         Session got = cut.newSession()) {
       expected.prefill(prompt);
       got.prefill(prompt);
-      for (int id : passage(3, 5)) {
+      for (int id : nano.passage(3, 5)) {
         // A rounding in the last bit may move a code; what that does is far below the format's
         // error.
         Closeness.assertNmse(
@@ -170,16 +139,16 @@ final class CacheFormatsTest {
   @ParameterizedTest
   @ValueSource(strings = {"bf16", "int8", "rotatekv-2", "kv2", "kv2-wush", "kivi-2"})
   void sixteenSessionsInAStepGetTheBitsOfEachAlone(String name) {
-    try (MiniMaxModel model = load(name);
+    try (MiniMaxModel model = nano.load(name);
         MemoryScope scope = new MemoryScope()) {
       List<Session> sessions = new ArrayList<>();
       for (int i = 0; i < 16; i++) {
         sessions.add(scope.add(model.newSession()));
-        sessions.get(i).prefill(passage(i % 4, 130 + 5 * i));
+        sessions.get(i).prefill(nano.passage(i % 4, 130 + 5 * i));
       }
       List<Session> alone = sessions.stream().map(Session::fork).map(scope::add).toList();
       for (int step = 0; step < 3; step++) {
-        int[] ids = passage(step, 16);
+        int[] ids = nano.passage(step, 16);
         Session.decode(sessions, ids);
         for (int i = 0; i < 16; i++) {
           assertThat(sessions.get(i).logits()).isEqualTo(alone.get(i).decode(ids[i]));
@@ -191,7 +160,7 @@ final class CacheFormatsTest {
   @ParameterizedTest
   @ValueSource(strings = {"bf16", "int8", "rotatekv-2", "kv2", "kv2-wush", "kivi-2"})
   void guessesLeaveTheSameTokensAndBits(String name) {
-    int[] once = passage(0, 90);
+    int[] once = nano.passage(0, 90);
     int[] prompt = IntStream.range(0, 200).map(i -> once[i % 90]).toArray();
     List<Integer> accepted = new ArrayList<>();
     GenerationListener guesses =
@@ -203,7 +172,7 @@ final class CacheFormatsTest {
         };
     GenerationOptions.Builder options =
         GenerationOptions.builder().maxNewTokens(50).stopAtEos(false);
-    try (MiniMaxModel model = load(name);
+    try (MiniMaxModel model = nano.load(name);
         Session plain = model.newSession();
         Session guessed = model.newSession()) {
       Generator generator = new Generator(model);
@@ -221,9 +190,9 @@ final class CacheFormatsTest {
   @ValueSource(strings = {"bf16", "int8", "rotatekv-2", "kv2", "kivi-2"})
   void whatBeganLikeAnotherGoesOnWithTheSameBits(String name) {
     PageBudget pages = PageBudget.unlimited();
-    int[] prompt = passage(0, 420);
+    int[] prompt = nano.passage(0, 420);
     try (MiniMaxModel model =
-        MiniMaxModel.load(Nano.FOLDER, options(name).withCacheBudget(pages))) {
+        MiniMaxModel.load(Nano.FOLDER, nano.options(name).withCacheBudget(pages))) {
       try (PrefixCache cache = new PrefixCache(model, 1L << 30, 128)) {
         Generator generator = new Generator(model).withPrefixCache(cache);
         List<Integer> cold = generator.generate(prompt, OPTIONS, GenerationListener.NONE).ids();
@@ -247,88 +216,17 @@ final class CacheFormatsTest {
     }
   }
 
-  @Test
-  void withinAPromptASessionIsNotCopied() {
-    int[] prompt = passage(0, 600);
-    List<Throwable> refused = new ArrayList<>();
-    try (MiniMaxModel model = load("kv2");
-        Session session = model.newSession();
-        Session other = model.newSession()) {
-      GenerationListener copying =
-          new GenerationListener() {
-            @Override
-            public void onPrefill(long done, long total) {
-              if (done < total) {
-                refused.add(catchThrowable(session::fork));
-                refused.add(catchThrowable(() -> session.snapshot(temp.resolve("x"))));
-              }
-            }
-          };
-      Generator generator = new Generator(model);
-      List<Integer> ids = generator.generate(session, prompt, OPTIONS, copying).ids();
-      assertThat(refused)
-          .hasSize(2)
-          .allSatisfy(
-              fault ->
-                  assertThat(fault)
-                      .isInstanceOf(IllegalStateException.class)
-                      .hasMessageContaining("a prompt is being read"));
-      assertThat(ids)
-          .isEqualTo(generator.generate(other, prompt, OPTIONS, GenerationListener.NONE).ids());
-      session.fork().close();
-    }
-  }
-
-  @Test
-  void aPromptLeftHalfwayEndsThere() {
-    int[] prompt = passage(0, 700);
-    List<Long> read = new ArrayList<>();
-    GenerationListener cancelling =
-        new GenerationListener() {
-          @Override
-          public void onPrefill(long done, long total) {
-            read.add(done);
-          }
-
-          @Override
-          public boolean isCancelled() {
-            return !read.isEmpty();
-          }
-        };
-    int[] half = Arrays.copyOf(prompt, 512);
-    try (MiniMaxModel model = load("kv2");
-        Session cancelled = model.newSession();
-        Session left = model.newSession();
-        Session expected = model.newSession()) {
-      new Generator(model).generate(cancelled, prompt, OPTIONS, cancelling);
-      assertThatThrownBy(
-              () ->
-                  left.prefill(
-                      prompt,
-                      (done, total) -> {
-                        throw new UnsupportedOperationException("enough");
-                      }))
-          .isInstanceOf(UnsupportedOperationException.class);
-      expected.prefill(half);
-      try (Session fork = cancelled.fork()) {
-        assertThat(fork.position()).isEqualTo(512);
-      }
-      float[] next = expected.decode(3);
-      assertThat(cancelled.decode(3)).isEqualTo(next);
-      assertThat(left.decode(3)).isEqualTo(next);
-    }
-  }
-
   @ParameterizedTest
   @ValueSource(strings = {"bf16", "int8", "rotatekv-2", "kv2", "kv2-wush"})
   void decodingTakesNothingButPages(String name) {
     PageBudget pages = PageBudget.unlimited();
-    try (MiniMaxModel model = MiniMaxModel.load(Nano.FOLDER, options(name).withCacheBudget(pages));
+    try (MiniMaxModel model =
+            MiniMaxModel.load(Nano.FOLDER, nano.options(name).withCacheBudget(pages));
         Session session = model.newSession()) {
-      session.prefill(passage(0, 200));
+      session.prefill(nano.passage(0, 200));
       session.decode(1);
       long before = Memory.liveBytes() - pages.used();
-      for (int id : passage(1, 150)) {
+      for (int id : nano.passage(1, 150)) {
         session.decode(id);
         assertThat(Memory.liveBytes() - pages.used()).isEqualTo(before);
       }

@@ -244,17 +244,6 @@ final class QuantizedSessionTest {
   }
 
   @Test
-  void headsThatDoNotFit() {
-    Path six = ModelFixture.root().resolve("heads6_nonpow2/hf");
-    assertThatThrownBy(
-            () ->
-                MiniMaxModel.load(
-                    six, LoadOptions.DEFAULT.withCacheFormat(KvCacheFormat.of("kv2"))))
-        .isInstanceOf(IllegalArgumentException.class)
-        .hasMessageContaining("headDim: expected");
-  }
-
-  @Test
   void severalSoftmaxLayersAreCalibratedEach() {
     Path folder = ModelFixture.root().resolve("alt_gqa_b32/hf");
     int[] ids = new Random(6).ints(90, 0, 128).toArray();
