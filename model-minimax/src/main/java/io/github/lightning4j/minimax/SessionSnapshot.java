@@ -9,6 +9,7 @@ import io.github.lightning4j.core.safetensors.SafetensorsWriter;
 import io.github.lightning4j.kvquant.KvCache;
 import io.github.lightning4j.kvquant.KvCacheConfig;
 import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
+import io.github.lightning4j.minimax.internal.QuantizedCacheBytes;
 import io.github.lightning4j.minimax.internal.SequenceState;
 import java.nio.file.Path;
 import java.util.Arrays;

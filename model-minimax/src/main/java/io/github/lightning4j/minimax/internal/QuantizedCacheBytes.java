@@ -1,4 +1,4 @@
-package io.github.lightning4j.minimax;
+package io.github.lightning4j.minimax.internal;
 
 import io.github.lightning4j.core.CheckpointException;
 import io.github.lightning4j.core.DType;
@@ -19,11 +19,11 @@ import java.nio.file.StandardOpenOption;
  * A quantized cache as bytes, those of its own snapshot, by way of a temporary file. A snapshot of
  * 2 GiB or more is refused.
  */
-final class QuantizedCacheBytes {
+public final class QuantizedCacheBytes {
   private QuantizedCacheBytes() {}
 
   /** The bytes of a cache, {@code [n]} U8. */
-  static Tensor of(KvCache cache, MemoryScope scope) {
+  public static Tensor of(KvCache cache, MemoryScope scope) {
     return through(
         file -> {
           cache.save(file);
@@ -46,7 +46,7 @@ final class QuantizedCacheBytes {
    * @param budget what its pages count against
    * @throws CheckpointException if they are broken or of another configuration
    */
-  static KvCache load(
+  public static KvCache load(
       Path snapshot, Tensor bytes, long length, KvCacheConfig config, PageBudget budget) {
     return through(
         file -> {
