@@ -1,5 +1,7 @@
 package io.github.lightning4j.minimax.internal;
 
+import static com.google.common.base.Preconditions.checkState;
+
 import io.github.lightning4j.core.CheckpointException;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.MemoryScope;
@@ -22,13 +24,22 @@ import java.nio.file.StandardOpenOption;
 public final class QuantizedCacheBytes {
   private QuantizedCacheBytes() {}
 
-  /** The bytes of a cache, {@code [n]} U8. */
+  /**
+   * The bytes of a cache, {@code [n]} U8.
+   *
+   * @throws IllegalStateException if they are too many
+   */
   public static Tensor of(KvCache cache, MemoryScope scope) {
     return through(
         file -> {
           cache.save(file);
           try (FileChannel from = FileChannel.open(file, StandardOpenOption.READ)) {
-            Tensor bytes = scope.allocate(DType.U8, Math.toIntExact(from.size()));
+            checkState(
+                from.size() <= Integer.MAX_VALUE,
+                "a snapshot holds less than 2 GiB of a layer's cache, got %s bytes; keep the tokens"
+                    + " and read them again",
+                from.size());
+            Tensor bytes = scope.allocate(DType.U8, from.size());
             ByteBuffer to = bytes.pointer().asByteBuffer();
             while (to.hasRemaining() && from.read(to) >= 0) {
               continue;
