@@ -17,6 +17,7 @@ import java.util.Set;
  * @param prefillChunk tokens a prefill handles at once; bounds scratch memory, does not change
  *     results beyond rounding
  * @param weights how the weights are held; quantized ones are made while loading, tensor by tensor
+ * @param placement where weights lie that are held as they are stored
  * @param progress told how far loading has come
  */
 public record LoadOptions(
@@ -25,13 +26,20 @@ public record LoadOptions(
     boolean checkWeights,
     int prefillChunk,
     WeightFormats weights,
+    WeightPlacement placement,
     ProgressListener progress) {
   private static final Set<DType> CACHE_TYPES = EnumSet.of(DType.F32, DType.BF16, DType.F16);
 
   /** Best operators, F32 caches, unchecked weights as stored, chunks of 512, silent. */
   public static final LoadOptions DEFAULT =
       new LoadOptions(
-          Optional.empty(), DType.F32, false, 512, WeightFormats.STORED, ProgressListener.NONE);
+          Optional.empty(),
+          DType.F32,
+          false,
+          512,
+          WeightFormats.STORED,
+          WeightPlacement.AUTO,
+          ProgressListener.NONE);
 
   /** Checks ranges. */
   public LoadOptions {
@@ -46,31 +54,39 @@ public record LoadOptions(
   /** All operators of one backend. */
   public LoadOptions withBackend(Backend forced) {
     return new LoadOptions(
-        Optional.of(forced), cacheType, checkWeights, prefillChunk, weights, progress);
+        Optional.of(forced), cacheType, checkWeights, prefillChunk, weights, placement, progress);
   }
 
   /** Another element type for key-value caches. */
   public LoadOptions withCacheType(DType type) {
-    return new LoadOptions(backend, type, checkWeights, prefillChunk, weights, progress);
+    return new LoadOptions(backend, type, checkWeights, prefillChunk, weights, placement, progress);
   }
 
   /** Whether to read every weight and refuse NaN and infinity. */
   public LoadOptions withCheckWeights(boolean check) {
-    return new LoadOptions(backend, cacheType, check, prefillChunk, weights, progress);
+    return new LoadOptions(backend, cacheType, check, prefillChunk, weights, placement, progress);
   }
 
   /** Another number of tokens for the chunks of a prefill. */
   public LoadOptions withPrefillChunk(int tokens) {
-    return new LoadOptions(backend, cacheType, checkWeights, tokens, weights, progress);
+    return new LoadOptions(backend, cacheType, checkWeights, tokens, weights, placement, progress);
   }
 
   /** Weights held in other formats. */
   public LoadOptions withWeights(WeightFormats formats) {
-    return new LoadOptions(backend, cacheType, checkWeights, prefillChunk, formats, progress);
+    return new LoadOptions(
+        backend, cacheType, checkWeights, prefillChunk, formats, placement, progress);
+  }
+
+  /** Weights that are held as they are stored in another place. */
+  public LoadOptions withPlacement(WeightPlacement place) {
+    return new LoadOptions(
+        backend, cacheType, checkWeights, prefillChunk, weights, place, progress);
   }
 
   /** Somebody who wants to know how far loading has come. */
   public LoadOptions withProgress(ProgressListener listener) {
-    return new LoadOptions(backend, cacheType, checkWeights, prefillChunk, weights, listener);
+    return new LoadOptions(
+        backend, cacheType, checkWeights, prefillChunk, weights, placement, listener);
   }
 }
