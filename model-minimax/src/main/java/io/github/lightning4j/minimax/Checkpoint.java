@@ -68,11 +68,15 @@ public final class Checkpoint implements AutoCloseable {
    *     fit the memory; nothing stays mapped then
    */
   public static Checkpoint open(Path folder, WeightFormats formats, ProgressListener progress) {
-    return open(folder, formats, SystemMemory.available(), progress);
+    return open(folder, formats, WeightPlacement.MAPPED, SystemMemory.available(), progress);
   }
 
   static Checkpoint open(
-      Path folder, WeightFormats formats, long available, ProgressListener progress) {
+      Path folder,
+      WeightFormats formats,
+      WeightPlacement placement,
+      long available,
+      ProgressListener progress) {
     if (!Files.isDirectory(folder)) {
       throw new CheckpointException(folder, "expected a checkpoint folder");
     }
@@ -82,8 +86,8 @@ public final class Checkpoint implements AutoCloseable {
     try {
       Optional<WeightFormats> coded = QuantizedCheckpoint.formats(source);
       WeightFormats held = resolved(config, folder, formats, coded);
-      WeightBinder.Bound bound =
-          WeightBinder.bind(config, source, held, coded.isPresent(), available, made, progress);
+      WeightBinder.Wish wish = new WeightBinder.Wish(held, coded.isPresent(), placement, available);
+      WeightBinder.Bound bound = WeightBinder.bind(config, source, wish, made, progress);
       return new Checkpoint(folder, config, held, source, made, bound);
     } catch (RuntimeException e) {
       made.close();

@@ -19,6 +19,7 @@ import java.util.Optional;
  * @param prefillChunk tokens a prefill handles at once; bounds scratch memory, does not change
  *     results beyond rounding
  * @param weights how the weights are held; quantized ones are made while loading, tensor by tensor
+ * @param placement where weights lie that are held as they are stored
  * @param progress told how far loading has come
  */
 public record LoadOptions(
@@ -28,6 +29,7 @@ public record LoadOptions(
     boolean checkWeights,
     int prefillChunk,
     WeightFormats weights,
+    WeightPlacement placement,
     ProgressListener progress) {
   /** Best operators, F32 caches, unchecked weights as stored, chunks of 512, silent. */
   public static final LoadOptions DEFAULT =
@@ -38,6 +40,7 @@ public record LoadOptions(
           false,
           512,
           WeightFormats.STORED,
+          WeightPlacement.AUTO,
           ProgressListener.NONE);
 
   /** Checks ranges. */
@@ -54,6 +57,7 @@ public record LoadOptions(
         checkWeights,
         prefillChunk,
         weights,
+        placement,
         progress);
   }
 
@@ -65,36 +69,56 @@ public record LoadOptions(
   /** Another format for key-value caches. */
   public LoadOptions withCacheFormat(KvCacheFormat format) {
     return new LoadOptions(
-        backend, format, cacheBudget, checkWeights, prefillChunk, weights, progress);
+        backend, format, cacheBudget, checkWeights, prefillChunk, weights, placement, progress);
   }
 
   /** A limit for the key-value pages of all sessions together. */
   public LoadOptions withCacheBudget(PageBudget budget) {
     return new LoadOptions(
-        backend, cacheFormat, budget, checkWeights, prefillChunk, weights, progress);
+        backend, cacheFormat, budget, checkWeights, prefillChunk, weights, placement, progress);
   }
 
   /** Whether to read every weight and refuse NaN and infinity. */
   public LoadOptions withCheckWeights(boolean check) {
     return new LoadOptions(
-        backend, cacheFormat, cacheBudget, check, prefillChunk, weights, progress);
+        backend, cacheFormat, cacheBudget, check, prefillChunk, weights, placement, progress);
   }
 
   /** Another number of tokens for the chunks of a prefill. */
   public LoadOptions withPrefillChunk(int tokens) {
     return new LoadOptions(
-        backend, cacheFormat, cacheBudget, checkWeights, tokens, weights, progress);
+        backend, cacheFormat, cacheBudget, checkWeights, tokens, weights, placement, progress);
   }
 
   /** Weights held in other formats. */
   public LoadOptions withWeights(WeightFormats formats) {
     return new LoadOptions(
-        backend, cacheFormat, cacheBudget, checkWeights, prefillChunk, formats, progress);
+        backend,
+        cacheFormat,
+        cacheBudget,
+        checkWeights,
+        prefillChunk,
+        formats,
+        placement,
+        progress);
+  }
+
+  /** Weights that are held as they are stored in another place. */
+  public LoadOptions withPlacement(WeightPlacement place) {
+    return new LoadOptions(
+        backend, cacheFormat, cacheBudget, checkWeights, prefillChunk, weights, place, progress);
   }
 
   /** Somebody who wants to know how far loading has come. */
   public LoadOptions withProgress(ProgressListener listener) {
     return new LoadOptions(
-        backend, cacheFormat, cacheBudget, checkWeights, prefillChunk, weights, listener);
+        backend,
+        cacheFormat,
+        cacheBudget,
+        checkWeights,
+        prefillChunk,
+        weights,
+        placement,
+        listener);
   }
 }

@@ -4,6 +4,7 @@ import static com.google.common.base.Preconditions.checkState;
 
 import com.google.common.base.Supplier;
 import com.google.common.base.Suppliers;
+import io.github.lightning4j.core.SystemMemory;
 import io.github.lightning4j.kvquant.calibration.Calibration;
 import io.github.lightning4j.kvquant.calibration.CalibrationFile;
 import io.github.lightning4j.minimax.internal.CachePlan;
@@ -76,7 +77,13 @@ public final class MiniMaxModel implements AutoCloseable {
    * @throws IllegalStateException if a forced backend is not available
    */
   public static MiniMaxModel load(Path folder, LoadOptions options) {
-    Checkpoint checkpoint = Checkpoint.open(folder, options.weights(), options.progress());
+    Checkpoint checkpoint =
+        Checkpoint.open(
+            folder,
+            options.weights(),
+            options.placement(),
+            SystemMemory.available(),
+            options.progress());
     try {
       if (options.checkWeights()) {
         checkpoint.checkWeights(options.progress());

@@ -66,7 +66,8 @@ final class QuantizedModelTest {
     assertThat(saved.resolve("tokenizer.json")).hasSameBinaryContentAs(file("tokenizer.json"));
     for (LoadOptions options : new LoadOptions[] {LoadOptions.DEFAULT, as(formats)}) {
       long before = Memory.liveBytes();
-      try (MiniMaxModel model = MiniMaxModel.load(saved, options)) {
+      LoadOptions mapped = options.withPlacement(WeightPlacement.MAPPED);
+      try (MiniMaxModel model = MiniMaxModel.load(saved, mapped)) {
         assertThat(model.weightFormats()).isEqualTo(WeightFormats.parse(formats));
         assertThat(Memory.liveBytes() - before)
             .as("images stay in the file")
@@ -177,11 +178,16 @@ final class QuantizedModelTest {
       assertThatThrownBy(
               () ->
                   Checkpoint.open(
-                      folder, WeightFormats.parse(formats), 1000, ProgressListener.NONE))
+                      folder,
+                      WeightFormats.parse(formats),
+                      WeightPlacement.AUTO,
+                      1000,
+                      ProgressListener.NONE))
           .isInstanceOf(OutOfNativeMemoryException.class)
           .hasMessageMatching("weights as .* need \\d{5,} bytes of memory, and 1000 are .*");
     }
-    Checkpoint.open(folder, WeightFormats.STORED, 0, ProgressListener.NONE).close();
+    Checkpoint.open(folder, WeightFormats.STORED, WeightPlacement.AUTO, 0, ProgressListener.NONE)
+        .close();
     assertThat(Memory.liveBytes()).isEqualTo(before);
   }
 

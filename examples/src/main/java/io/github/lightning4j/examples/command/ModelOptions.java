@@ -5,6 +5,7 @@ import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.LoadOptions;
 import io.github.lightning4j.minimax.MiniMaxModel;
 import io.github.lightning4j.minimax.WeightFormats;
+import io.github.lightning4j.minimax.WeightPlacement;
 import java.io.IOException;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
@@ -39,6 +40,13 @@ final class ModelOptions {
               + " int4,head=int8,embedding=bf16; roles are experts, attention, head, embedding."
               + " Without it: as they are stored.")
   private Optional<String> weights = Optional.empty();
+
+  @Option(
+      names = "--mapped",
+      description =
+          "Leave weights in the mapped file, also where there is memory to copy them to large"
+              + " pages: loads at once, decodes slower.")
+  private boolean mapped;
 
   @Option(
       names = "--prefill-chunk",
@@ -86,6 +94,7 @@ final class ModelOptions {
           LoadOptions.DEFAULT
               .withCheckWeights(checkWeights)
               .withWeights(weights.map(WeightFormats::parse).orElse(WeightFormats.STORED))
+              .withPlacement(mapped ? WeightPlacement.MAPPED : WeightPlacement.AUTO)
               .withPrefillChunk(prefillChunk.orElse(LoadOptions.DEFAULT.prefillChunk()))
               .withCacheFormat(caches)
               .withProgress(bar));

@@ -3,6 +3,7 @@ package io.github.lightning4j.minimax.internal;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.quant.QuantFormat;
 import io.github.lightning4j.core.quant.QuantizedMatrix;
 import io.github.lightning4j.minimax.WeightFormat;
@@ -25,9 +26,13 @@ final class FormattedWeights {
   /** Gate, up, down, as the released layout names them. */
   private static final String[] PARTS = {".w1.weight", ".w3.weight", ".w2.weight"};
 
+  /** Elements that one thread copies at once. */
+  private static final long COPY_GRAIN = 1 << 18;
+
   private final PlannedTensors source;
   private final WeightFormats formats;
   private final boolean coded;
+  private final boolean copied;
   private final MemoryScope made;
   private final WeightArena arena;
   private final Map<String, Tensor> held = new LinkedHashMap<>();
@@ -36,6 +41,7 @@ final class FormattedWeights {
    * Weights of a checkpoint.
    *
    * @param coded whether the checkpoint holds images of quantized matrices in these formats
+   * @param copied whether weights that stay as they are stored are copied too
    * @param made owns what is made
    * @param arena has room for it
    */
@@ -43,11 +49,13 @@ final class FormattedWeights {
       PlannedTensors source,
       WeightFormats formats,
       boolean coded,
+      boolean copied,
       MemoryScope made,
       WeightArena arena) {
     this.source = source;
     this.formats = formats;
     this.coded = coded;
+    this.copied = copied;
     this.made = made;
     this.arena = arena;
   }
@@ -69,7 +77,7 @@ final class FormattedWeights {
 
   /** As {@link #plain(String)}, held under the name that the released layout gives it. */
   Tensor plain(String name, String releasedName) {
-    Tensor tensor = source.plain(name);
+    Tensor tensor = stored(name, source.plain(name));
     held.put(releasedName, tensor);
     return tensor;
   }
@@ -143,7 +151,7 @@ final class FormattedWeights {
       return quantize(name, name, source.plain(name), coding);
     }
     long[] shape = source.entry(name).shape();
-    Tensor image = source.image(name, coding);
+    Tensor image = stored(name, source.image(name, coding));
     held.put(name, image);
     return made.add(QuantizedMatrix.ofImage(coding, shape[0], shape[1], image));
   }
@@ -163,13 +171,26 @@ final class FormattedWeights {
   }
 
   private Tensor rounded(String name, String from, Tensor view) {
-    Tensor tensor = view;
-    if (rounds(formats.of(source.entry(from).role()), view.dtype())) {
-      tensor = arena.take(DType.BF16, view.shape());
-      tensor.copyFrom(view);
-      source.release(from);
-    }
+    boolean rounds = rounds(formats.of(source.entry(from).role()), view.dtype());
+    Tensor tensor = rounds ? copy(DType.BF16, from, view) : stored(from, view);
     held.put(name, tensor);
+    return tensor;
+  }
+
+  /** Weights as they are stored, which lie in the tensor {@code from}. */
+  private Tensor stored(String from, Tensor view) {
+    return copied ? copy(view.dtype(), from, view) : view;
+  }
+
+  private Tensor copy(DType dtype, String from, Tensor view) {
+    Tensor tensor = arena.take(dtype, view.shape());
+    Tensor target = tensor.reshape(tensor.elements());
+    Tensor elements = view.reshape(view.elements());
+    Threads.forRanges(
+        view.elements(),
+        COPY_GRAIN,
+        (a, b) -> target.narrow(0, a, b - a).copyFrom(elements.narrow(0, a, b - a)));
+    source.release(from);
     return tensor;
   }
 }

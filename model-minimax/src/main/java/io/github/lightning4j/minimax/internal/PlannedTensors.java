@@ -100,24 +100,37 @@ final class PlannedTensors {
     source.release(name);
   }
 
-  /** The bytes of new memory that weights in these formats take. */
-  long newBytes(WeightFormats formats) {
+  /** The bytes of new memory that weights in these formats take if all of them are copied. */
+  long bytes(WeightFormats formats) {
     long bytes = 0;
     for (String name : plan.entries().keySet()) {
-      bytes += newBytes(name, formats.of(entry(name).role()));
+      bytes += bytes(name, formats.of(entry(name).role()));
     }
     return bytes;
   }
 
-  private long newBytes(String name, WeightFormat format) {
+  /** As {@link #bytes} if only those are made anew that are not stored in their format. */
+  long newBytes(WeightFormats formats) {
+    long bytes = 0;
+    for (String name : plan.entries().keySet()) {
+      WeightFormat format = formats.of(entry(name).role());
+      boolean made =
+          format.coding().isPresent() || FormattedWeights.rounds(format, info(name).dtype());
+      bytes += made ? bytes(name, format) : 0;
+    }
+    return bytes;
+  }
+
+  private long bytes(String name, WeightFormat format) {
     long columns = entry(name).shape()[entry(name).shape().length - 1];
     long matrices = plan.matrices(name);
     long rows = entry(name).parameters() / columns / matrices;
     if (format.coding().isPresent()) {
       return matrices * QuantizedMatrix.imageBytes(format.coding().get(), rows, columns);
     }
-    boolean rounds = FormattedWeights.rounds(format, info(name).dtype());
-    return rounds ? matrices * WeightArena.bytes(DType.BF16, rows, columns) : 0;
+    DType stored = info(name).dtype();
+    DType held = stored == null || FormattedWeights.rounds(format, stored) ? DType.BF16 : stored;
+    return matrices * WeightArena.bytes(held, rows, columns);
   }
 
   private TensorInfo info(String name) {

@@ -8,6 +8,7 @@ import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
 import io.github.lightning4j.minimax.ProgressListener;
 import io.github.lightning4j.minimax.WeightFormats;
+import io.github.lightning4j.minimax.WeightPlacement;
 import io.github.lightning4j.moe.Experts;
 import io.github.lightning4j.moe.SharedWeights;
 import java.util.ArrayList;
@@ -36,11 +37,20 @@ public final class WeightBinder {
   public record Bound(ModelWeights weights, Map<String, Tensor> held) {}
 
   /**
+   * How weights are to be held.
+   *
+   * @param formats the format of each role
+   * @param coded whether the checkpoint holds them in these formats already
+   * @param placement where those lie that stay as they are stored
+   * @param available bytes of memory that may be filled
+   */
+  public record Wish(
+      WeightFormats formats, boolean coded, WeightPlacement placement, long available) {}
+
+  /**
    * Binds all weights.
    *
-   * @param formats how they are to be held
-   * @param coded whether the checkpoint holds them in these formats already
-   * @param available bytes of memory that may be filled
+   * @param wish how they are to be held
    * @param made owns what is made; the caller closes it, also after a failure
    * @param progress told after every layer
    * @throws io.github.lightning4j.core.CheckpointException if a tensor is missing, unexpected, or
@@ -50,22 +60,28 @@ public final class WeightBinder {
   public static Bound bind(
       MiniMaxConfig config,
       Safetensors source,
-      WeightFormats formats,
-      boolean coded,
-      long available,
+      Wish wish,
       MemoryScope made,
       ProgressListener progress) {
     PlannedTensors planned = new PlannedTensors(config, source);
-    long bytes = coded ? 0 : planned.newBytes(formats);
+    long all = planned.bytes(wish.formats());
+    boolean copied =
+        wish.placement() == WeightPlacement.COPIED
+            || (wish.placement() == WeightPlacement.AUTO && all <= wish.available() / 2);
+    long bytes = copied ? all : wish.coded() ? 0 : planned.newBytes(wish.formats());
     OutOfNativeMemoryException.check(
-        "weights as " + formats,
-        bytes,
-        available,
-        "use a smaller format, or a checkpoint that minimax quantize wrote, which is mapped");
+        "weights as " + wish.formats(), bytes, wish.available(), wayOut(wish));
     WeightArena arena = made.add(new WeightArena(bytes));
-    FormattedWeights weights = new FormattedWeights(planned, formats, coded, made, arena);
+    FormattedWeights weights =
+        new FormattedWeights(planned, wish.formats(), wish.coded(), copied, made, arena);
     WeightBinder binder = new WeightBinder(config, planned.plan().isFused(), weights);
     return new Bound(binder.model(progress), weights.held());
+  }
+
+  private static String wayOut(Wish wish) {
+    return wish.coded()
+        ? "leave the weights mapped"
+        : "use a smaller format, or a checkpoint that minimax quantize wrote, which can be mapped";
   }
 
   private ModelWeights model(ProgressListener progress) {
