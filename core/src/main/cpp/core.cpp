@@ -10,6 +10,8 @@
 #include "foreach_isa.h"
 #define L4J_KERNELS "rows_kernels.h"
 #include "foreach_isa.h"
+#define L4J_KERNELS "biased_rows_kernels.h"
+#include "foreach_isa.h"
 #define L4J_KERNELS "limits_kernels.h"
 #include "foreach_isa.h"
 #include "amx_limits.h"
@@ -24,6 +26,8 @@ struct Table {
   decltype(&avx2::scaled_sum) scaled_sum;
   decltype(&avx2::rope) rope;
   decltype(&avx2::gather_rows) gather_rows;
+  decltype(&avx2::layer_norm) layer_norm;
+  decltype(&avx2::add_bias) add_bias;
   decltype(&avx2::fma_chains) fma_chains;
   decltype(&avx2::read_memory) read_memory;
   decltype(&avx2::copy_memory) copy_memory;
@@ -32,9 +36,9 @@ struct Table {
 constexpr Table kTables[] = {
     {},
     {avx2::gemm, avx2::widen, avx2::rms_norm, avx2::scaled_sum, avx2::rope, avx2::gather_rows,
-     avx2::fma_chains, avx2::read_memory, avx2::copy_memory},
+     avx2::layer_norm, avx2::add_bias, avx2::fma_chains, avx2::read_memory, avx2::copy_memory},
     {avx512::gemm, avx512::widen, avx512::rms_norm, avx512::scaled_sum, avx512::rope, avx512::gather_rows,
-     avx512::fma_chains, avx512::read_memory, avx512::copy_memory},
+     avx512::layer_norm, avx512::add_bias, avx512::fma_chains, avx512::read_memory, avx512::copy_memory},
 };
 
 static const Table* table = nullptr;
@@ -112,6 +116,16 @@ static void l4j_gather_rows(int type, int64_t tbl, int64_t row, int64_t ids, int
                             int64_t t1) {
   using namespace l4j::core;
   table->gather_rows(type, at<void>(tbl), row, at<int32_t>(ids), at<float>(out), ldo, t0, t1);
+}
+static void l4j_layer_norm(int64_t x, int64_t ldx, int64_t weight, int64_t bias, int64_t out, int64_t ldo, int64_t t0,
+                           int64_t t1, int64_t H, float eps) {
+  using namespace l4j::core;
+  table->layer_norm(at<float>(x), ldx, at<float>(weight), at<float>(bias), at<float>(out), ldo, t0, t1, H, eps);
+}
+static void l4j_add_bias(int activation, int64_t x, int64_t ldx, int64_t bias, int64_t out, int64_t ldo, int64_t t0,
+                         int64_t t1, int64_t H) {
+  using namespace l4j::core;
+  table->add_bias(activation, at<float>(x), ldx, at<float>(bias), at<float>(out), ldo, t0, t1, H);
 }
 
 static int64_t l4j_fma_chains(int64_t rounds) { return l4j::core::table->fma_chains(rounds); }

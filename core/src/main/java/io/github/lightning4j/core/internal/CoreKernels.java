@@ -77,6 +77,23 @@ public final class CoreKernels {
   static native void gatherRows(
       int type, long table, long row, long ids, long out, long ldo, long t0, long t1);
 
+  @Name("l4j_layer_norm")
+  static native void layerNorm(
+      long x,
+      long ldx,
+      long weight,
+      long bias,
+      long out,
+      long ldo,
+      long t0,
+      long t1,
+      long h,
+      float eps);
+
+  @Name("l4j_add_bias")
+  static native void addBias(
+      int activation, long x, long ldx, long bias, long out, long ldo, long t0, long t1, long h);
+
   @Name("l4j_quantize")
   static native @Cast("int64_t") long quantize(
       int wtype, long w, long ldw, long matrix, int whole, long report, long n0, long n1);
