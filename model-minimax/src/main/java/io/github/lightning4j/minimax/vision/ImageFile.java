@@ -1,0 +1,120 @@
+package io.github.lightning4j.minimax.vision;
+
+import java.awt.image.BufferedImage;
+import java.io.ByteArrayInputStream;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Iterator;
+import java.util.Locale;
+import java.util.Set;
+import javax.imageio.ImageIO;
+import javax.imageio.ImageReader;
+import javax.imageio.stream.FileImageInputStream;
+import javax.imageio.stream.ImageInputStream;
+import javax.imageio.stream.MemoryCacheImageInputStream;
+
+/**
+ * Reads PNG and JPEG with the JDK's ImageIO. The size is told by the header and refused there, so a
+ * small file that claims a huge picture costs nothing.
+ */
+final class ImageFile {
+  private static final Set<String> FORMATS = Set.of("png", "jpeg");
+
+  private final String source;
+  private boolean cutOff;
+
+  private ImageFile(String source) {
+    this.source = source;
+  }
+
+  static RgbImage read(Path file) {
+    if (!Files.isRegularFile(file)) {
+      throw new ImageException(
+          file.toString(), Files.exists(file) ? "expected a file, got a folder" : "no such file");
+    }
+    ImageFile image = new ImageFile(file.toString());
+    try (ImageInputStream in = new FileImageInputStream(file.toFile())) {
+      return image.read(in);
+    } catch (FileNotFoundException e) {
+      throw new ImageException(image.source, "cannot be read: " + e.getMessage(), e);
+    } catch (IOException e) {
+      throw image.damaged(e);
+    }
+  }
+
+  static RgbImage read(byte[] bytes) {
+    ImageFile image = new ImageFile("image of " + bytes.length + " bytes");
+    try (ImageInputStream in = new MemoryCacheImageInputStream(new ByteArrayInputStream(bytes))) {
+      return image.read(in);
+    } catch (IOException e) {
+      throw image.damaged(e);
+    }
+  }
+
+  private RgbImage read(ImageInputStream in) throws IOException {
+    ImageReader reader = reader(in);
+    try {
+      // Metadata are left alone: they are of no use here and may unpack to any size.
+      reader.setInput(in, true, true);
+      Resolution size = size(reader);
+      reader.addIIOReadWarningListener((from, warning) -> cutOff |= tellsOfCut(warning));
+      BufferedImage decoded = reader.read(0);
+      if (cutOff) {
+        throw new ImageException(source, "the file is cut off; expected the whole of it");
+      }
+      return new RgbImage(size, RasterSamples.rgb(decoded));
+    } catch (ImageException e) {
+      throw e;
+    } catch (RuntimeException e) {
+      throw damaged(e); // the readers meet broken files with exceptions of any kind
+    } finally {
+      reader.dispose();
+    }
+  }
+
+  private ImageReader reader(ImageInputStream in) {
+    Iterator<ImageReader> readers = ImageIO.getImageReaders(in);
+    while (readers.hasNext()) {
+      ImageReader reader = readers.next();
+      String[] names = reader.getOriginatingProvider().getFormatNames();
+      if (Arrays.stream(names).anyMatch(FORMATS::contains)) {
+        return reader;
+      }
+      reader.dispose();
+    }
+    throw new ImageException(source, "expected a PNG or JPEG picture, got something else");
+  }
+
+  private Resolution size(ImageReader reader) throws IOException {
+    int width = reader.getWidth(0);
+    int height = reader.getHeight(0);
+    if (width < 1 || height < 1) {
+      throw new ImageException(source, "expected pixels, got a size of " + width + "x" + height);
+    }
+    Resolution size = new Resolution(width, height);
+    if (size.pixels() > RgbImage.MAX_PIXELS) {
+      throw new ImageException(
+          source,
+          "expected at most "
+              + RgbImage.MAX_PIXELS
+              + " pixels, got "
+              + size
+              + " by the header; make it smaller");
+    }
+    return size;
+  }
+
+  /** The JPEG reader fills what is missing with gray, and only remarks on it. */
+  private static boolean tellsOfCut(String warning) {
+    String text = warning.toLowerCase(Locale.ROOT);
+    return text.contains("premature") || text.contains("truncated");
+  }
+
+  private ImageException damaged(Exception e) {
+    String message = e.getMessage() == null ? e.toString() : e.getMessage();
+    return new ImageException(source, "cannot be decoded: " + message, e);
+  }
+}

@@ -1,0 +1,233 @@
+package io.github.lightning4j.minimax.vision;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.awt.Transparency;
+import java.awt.color.ColorSpace;
+import java.awt.image.BufferedImage;
+import java.awt.image.ComponentColorModel;
+import java.awt.image.DataBuffer;
+import java.awt.image.WritableRaster;
+import java.io.ByteArrayOutputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Random;
+import java.util.zip.CRC32;
+import java.util.zip.DeflaterOutputStream;
+import javax.imageio.ImageIO;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What reading makes of pictures of every kind, and which it refuses. */
+final class RgbImageTest {
+  @TempDir private Path temp;
+
+  private static byte[] encoded(String format, BufferedImage image) throws IOException {
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    assertThat(ImageIO.write(image, format, out)).isTrue();
+    return out.toByteArray();
+  }
+
+  private static BufferedImage components(int space, int bits, boolean alpha, int... samples) {
+    ComponentColorModel model =
+        new ComponentColorModel(
+            ColorSpace.getInstance(space),
+            alpha,
+            false,
+            alpha ? Transparency.TRANSLUCENT : Transparency.OPAQUE,
+            bits == 16 ? DataBuffer.TYPE_USHORT : DataBuffer.TYPE_BYTE);
+    int bands = model.getNumComponents();
+    WritableRaster raster = model.createCompatibleWritableRaster(samples.length / bands, 1);
+    raster.setPixels(0, 0, samples.length / bands, 1, samples);
+    return new BufferedImage(model, raster, false, null);
+  }
+
+  private static byte[] bytes(int... values) {
+    byte[] bytes = new byte[values.length];
+    for (int i = 0; i < values.length; i++) {
+      bytes[i] = (byte) values[i];
+    }
+    return bytes;
+  }
+
+  @Test
+  void dropsAlphaWithoutBlending() throws IOException {
+    byte[] png =
+        encoded("png", components(ColorSpace.CS_sRGB, 8, true, 10, 20, 30, 0, 200, 201, 202, 128));
+    assertThat(RgbImage.read(png).rgb()).isEqualTo(bytes(10, 20, 30, 200, 201, 202));
+    byte[] gray = encoded("png", components(ColorSpace.CS_GRAY, 8, true, 77, 0, 130, 255));
+    assertThat(RgbImage.read(gray).rgb()).isEqualTo(bytes(77, 77, 77, 130, 130, 130));
+  }
+
+  @Test
+  void takesTheUpperBitsOfSixteen() throws IOException {
+    byte[] png =
+        encoded("png", components(ColorSpace.CS_sRGB, 16, false, 0x1234, 0xffff, 0x00ff, 1, 2, 3));
+    assertThat(RgbImage.read(png).rgb()).isEqualTo(bytes(0x12, 0xff, 0, 0, 0, 0));
+    byte[] gray = encoded("png", components(ColorSpace.CS_GRAY, 16, false, 0x8001, 0x4fff));
+    assertThat(RgbImage.read(gray).rgb()).isEqualTo(bytes(128, 128, 128, 79, 79, 79));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1, 255", "2, 85", "4, 17"})
+  void spreadsGrayOfFewBits(int bits, int step) throws IOException {
+    int levels = 1 << bits;
+    ByteArrayOutputStream row = new ByteArrayOutputStream();
+    row.write(0); // no filter
+    for (int at = 0; at < levels * bits; at += 8) {
+      int packed = 0;
+      for (int shift = 8 - bits; shift >= 0; shift -= bits) {
+        int level = at / bits + (8 - bits - shift) / bits;
+        packed |= (level % levels) << shift;
+      }
+      row.write(packed);
+    }
+    byte[] rgb = RgbImage.read(png(levels, 1, bits, 0, row.toByteArray())).rgb();
+    for (int level = 0; level < levels; level++) {
+      assertThat(rgb[3 * level] & 0xff).as("level %s", level).isEqualTo(level * step);
+      assertThat(rgb[3 * level + 2] & 0xff).isEqualTo(level * step);
+    }
+  }
+
+  @Test
+  void givesTheSameFromAFileAndFromItsBytes() throws IOException {
+    Path file = ImageCase.all().get(0).file();
+    assertThat(RgbImage.read(Files.readAllBytes(file)).rgb()).isEqualTo(RgbImage.read(file).rgb());
+  }
+
+  @Test
+  void copiesPixelsInAndOut() {
+    byte[] rgb = bytes(1, 2, 3, 4, 5, 6);
+    RgbImage image = RgbImage.of(2, 1, rgb);
+    rgb[0] = 9;
+    image.rgb()[1] = 9;
+    assertThat(image.rgb()).isEqualTo(bytes(1, 2, 3, 4, 5, 6));
+    assertThatThrownBy(() -> RgbImage.of(0, 1, rgb))
+        .hasMessage("width: expected >= 1 pixel, got 0");
+    assertThatThrownBy(() -> RgbImage.of(2, -1, rgb))
+        .hasMessage("height: expected >= 1 pixel, got -1");
+    assertThatThrownBy(() -> RgbImage.of(2, 2, rgb))
+        .hasMessage("rgb: expected 12 bytes for 2x2, got 6");
+    assertThatThrownBy(() -> RgbImage.of(10_000, 10_000, rgb))
+        .hasMessage("size: expected at most 67108864 pixels, got 10000x10000");
+  }
+
+  @Test
+  void refusesHugePicturesByTheirHeader() throws IOException {
+    // A few bytes that claim 40 GB of pixels: no row is ever asked for.
+    refused(png(120_000, 120_000, 8, 2, new byte[3]), "at most 67108864 pixels, got 120000x120000");
+    byte[] jpeg = encoded("jpeg", components(ColorSpace.CS_GRAY, 8, false, 1, 2, 3, 4));
+    int frame = frameHeader(jpeg);
+    ByteBuffer.wrap(jpeg).putShort(frame + 5, (short) 65_000).putShort(frame + 7, (short) 65_000);
+    refused(jpeg, "at most 67108864 pixels, got 65000x65000");
+  }
+
+  @Test
+  void refusesPicturesWithoutPixels() throws IOException {
+    refused(png(0, 4, 8, 2, new byte[0]), "");
+    refused(png(4, 0, 8, 2, new byte[0]), "");
+    byte[] jpeg = encoded("jpeg", components(ColorSpace.CS_GRAY, 8, false, 1, 2, 3, 4));
+    ByteBuffer.wrap(jpeg).putShort(frameHeader(jpeg) + 5, (short) 0);
+    refused(jpeg, "");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"wide_rgb.png", "palette.png", "square_photo_jpg444.jpg", "gray.png"})
+  void refusesFilesThatAreCutOff(String name) throws IOException {
+    byte[] whole = Files.readAllBytes(ImageCase.folder().resolve("images").resolve(name));
+    for (int part : new int[] {0, 1, 10, whole.length / 3, whole.length * 2 / 3}) {
+      refused(Arrays.copyOf(whole, part), "");
+    }
+  }
+
+  @Test
+  void refusesWhatIsNoPicture() throws IOException {
+    refused(
+        "GIF89a, or so it says".getBytes(StandardCharsets.US_ASCII),
+        "expected a PNG or JPEG picture");
+    refused(encoded("bmp", components(ColorSpace.CS_sRGB, 8, false, 1, 2, 3)), "PNG or JPEG");
+    Path missing = temp.resolve("missing.png");
+    assertThatThrownBy(() -> RgbImage.read(missing))
+        .isInstanceOf(ImageException.class)
+        .hasMessage(missing + ": no such file");
+    assertThatThrownBy(() -> RgbImage.read(temp))
+        .hasMessage(temp + ": expected a file, got a folder");
+    Path broken = Files.write(temp.resolve("broken.png"), png(4, 4, 8, 2, new byte[7]));
+    assertThatThrownBy(() -> RgbImage.read(broken))
+        .isInstanceOfSatisfying(
+            ImageException.class, e -> assertThat(e.source()).isEqualTo(broken.toString()));
+  }
+
+  @Test
+  void refusesRandomDamageOrReadsOn() throws IOException {
+    byte[] whole = Files.readAllBytes(ImageCase.folder().resolve("images/palette.png"));
+    Random random = new Random(7);
+    for (int i = 0; i < 300; i++) {
+      byte[] damaged = whole.clone();
+      damaged[random.nextInt(whole.length)] ^= (byte) (1 << random.nextInt(8));
+      try {
+        assertThat(RgbImage.read(damaged).size().pixels()).isPositive();
+      } catch (ImageException e) {
+        assertThat(e).hasMessageStartingWith("image of " + whole.length + " bytes: ");
+      }
+    }
+  }
+
+  private static void refused(byte[] file, String message) {
+    assertThatThrownBy(() -> RgbImage.read(file))
+        .isInstanceOf(ImageException.class)
+        .hasMessageStartingWith("image of " + file.length + " bytes: ")
+        .hasMessageContaining(message);
+  }
+
+  /** Where the frame header of a JPEG begins. */
+  private static int frameHeader(byte[] jpeg) {
+    for (int at = 2; at < jpeg.length - 9; ) {
+      int marker = jpeg[at + 1] & 0xff;
+      if (marker == 0xc0) {
+        return at;
+      }
+      at += 2 + ((jpeg[at + 2] & 0xff) << 8 | jpeg[at + 3] & 0xff);
+    }
+    throw new AssertionError("no frame header");
+  }
+
+  /** A PNG of these rows, filter bytes included. */
+  private static byte[] png(int width, int height, int bits, int color, byte[] rows)
+      throws IOException {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    DataOutputStream out = new DataOutputStream(bytes);
+    out.writeLong(0x89504e470d0a1a0aL);
+    byte[] header = ByteBuffer.allocate(13).putInt(width).putInt(height).array();
+    header[8] = (byte) bits;
+    header[9] = (byte) color;
+    chunk(out, "IHDR", header);
+    ByteArrayOutputStream packed = new ByteArrayOutputStream();
+    try (DeflaterOutputStream deflater = new DeflaterOutputStream(packed)) {
+      deflater.write(rows);
+    }
+    chunk(out, "IDAT", packed.toByteArray());
+    chunk(out, "IEND", new byte[0]);
+    return bytes.toByteArray();
+  }
+
+  private static void chunk(DataOutputStream out, String name, byte[] data) throws IOException {
+    byte[] type = name.getBytes(StandardCharsets.US_ASCII);
+    CRC32 sum = new CRC32();
+    sum.update(type);
+    sum.update(data);
+    out.writeInt(data.length);
+    out.write(type);
+    out.write(data);
+    out.writeInt((int) sum.getValue());
+  }
+}
