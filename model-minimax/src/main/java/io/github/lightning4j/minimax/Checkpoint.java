@@ -10,16 +10,24 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.safetensors.Safetensors;
 import io.github.lightning4j.minimax.internal.ModelWeights;
+import io.github.lightning4j.minimax.internal.PrefixedTensors;
 import io.github.lightning4j.minimax.internal.WeightBinder;
+import io.github.lightning4j.minimax.vision.VisionConfig;
+import io.github.lightning4j.minimax.vision.internal.VisionBinder;
+import io.github.lightning4j.minimax.vision.internal.VisionWeights;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A checkpoint folder: {@code config.json} and mapped safetensors, one file or many with an index,
- * in the released layout, in transformers' fused one, or quantized by {@link #save}. Weights held
- * as they are stored are views of the mapping; others are made while opening. Closing frees and
- * unmaps, so it must outlive its models.
+ * in the released layout, in transformers' fused one, or quantized by {@link #save}; that of
+ * MiniMax-VL-01 with the weights of its vision side, which keep their types. Weights held as they
+ * are stored are views of the mapping; others are made while opening. Closing frees and unmaps, so
+ * it must outlive its models.
  */
 public final class Checkpoint implements AutoCloseable {
   private final Path folder;
@@ -28,6 +36,10 @@ public final class Checkpoint implements AutoCloseable {
   private final Safetensors source;
   private final MemoryScope made;
   private final WeightBinder.Bound bound;
+  private final @Nullable Vision vision;
+
+  /** The vision side. */
+  private record Vision(VisionConfig config, VisionBinder.Bound bound) {}
 
   private Checkpoint(
       Path folder,
@@ -35,13 +47,15 @@ public final class Checkpoint implements AutoCloseable {
       WeightFormats formats,
       Safetensors source,
       MemoryScope made,
-      WeightBinder.Bound bound) {
+      WeightBinder.Bound bound,
+      @Nullable Vision vision) {
     this.folder = folder;
     this.config = config;
     this.formats = formats;
     this.source = source;
     this.made = made;
     this.bound = bound;
+    this.vision = vision;
   }
 
   /**
@@ -81,19 +95,28 @@ public final class Checkpoint implements AutoCloseable {
       throw new CheckpointException(folder, "expected a checkpoint folder");
     }
     MiniMaxConfig config = MiniMaxConfig.load(folder);
+    Optional<VisionConfig> pictures = VisionConfigReader.read(folder);
     Safetensors source = Safetensors.open(folder);
     MemoryScope made = new MemoryScope();
     try {
       Optional<WeightFormats> coded = QuantizedCheckpoint.formats(source);
       WeightFormats held = resolved(config, folder, formats, coded);
       WeightBinder.Wish wish = new WeightBinder.Wish(held, coded.isPresent(), placement, available);
-      WeightBinder.Bound bound = WeightBinder.bind(config, source, wish, made, progress);
-      return new Checkpoint(folder, config, held, source, made, bound);
+      Safetensors text =
+          pictures.isPresent() ? new PrefixedTensors(source, VisionBinder.TEXT) : source;
+      WeightBinder.Bound bound = WeightBinder.bind(config, text, wish, made, progress);
+      Vision vision = pictures.map(told -> vision(told, config, source, made)).orElse(null);
+      return new Checkpoint(folder, config, held, source, made, bound, vision);
     } catch (RuntimeException e) {
       made.close();
       source.close();
       throw e;
     }
+  }
+
+  private static Vision vision(
+      VisionConfig told, MiniMaxConfig config, Safetensors source, MemoryScope made) {
+    return new Vision(told, VisionBinder.bind(told, config.hiddenSize(), source, made));
   }
 
   private static WeightFormats resolved(
@@ -124,7 +147,13 @@ public final class Checkpoint implements AutoCloseable {
    * @throws java.io.UncheckedIOException if the system fails to write
    */
   public void save(Path to) {
-    QuantizedCheckpoint.write(folder, bound.held(), formats, to);
+    Map<String, Tensor> held = new LinkedHashMap<>(bound.held());
+    if (vision != null) {
+      held.clear();
+      bound.held().forEach((name, tensor) -> held.put(VisionBinder.TEXT + name, tensor));
+      held.putAll(vision.bound().held());
+    }
+    QuantizedCheckpoint.write(folder, held, formats, to);
   }
 
   /** The folder. */
@@ -140,6 +169,15 @@ public final class Checkpoint implements AutoCloseable {
   /** How the weights are held. */
   public WeightFormats formats() {
     return formats;
+  }
+
+  /** What the vision side says of itself; empty if the model reads text only. */
+  public Optional<VisionConfig> vision() {
+    return Optional.ofNullable(vision).map(Vision::config);
+  }
+
+  Optional<VisionWeights> visionWeights() {
+    return Optional.ofNullable(vision).map(side -> side.bound().weights());
   }
 
   ModelWeights weights() {

@@ -20,32 +20,46 @@ final class ConfigReader {
       Set.of("minimax_m1", "minimax_text_01", "MiniMaxM1", "MiniMaxText01");
   private static final Set<String> TRANSFORMERS = Set.of("minimax");
 
+  /** The text model is an object within the file; what it does not say may be said beside it. */
+  private static final String VISION_LANGUAGE = "minimax_vl_01";
+
   private final JsonFile json;
+  private final JsonFile around;
   private final Dialect dialect;
 
-  private ConfigReader(JsonFile json) {
+  private ConfigReader(JsonFile json, JsonFile around) {
     this.json = json;
-    this.dialect = dialect(json);
+    this.around = around;
+    this.dialect = dialect(json, json == around ? "(none)" : "minimax_text_01");
+  }
+
+  /** Whether a config is that of MiniMax-VL-01. */
+  static boolean isVisionLanguage(JsonFile json) {
+    return json.text("model_type", "").equals(VISION_LANGUAGE);
   }
 
   static MiniMaxConfig read(Path file) {
     JsonFile json = JsonFile.read(file);
+    JsonFile text = isVisionLanguage(json) ? json.object("text_config") : json;
     try {
-      return new ConfigReader(json).config();
+      return new ConfigReader(text, json).config();
     } catch (IllegalArgumentException e) {
       throw new CheckpointException(file, e.getMessage(), e);
     }
   }
 
-  private static Dialect dialect(JsonFile json) {
-    String type = json.text("model_type", "(none)");
+  private static Dialect dialect(JsonFile json, String otherwise) {
+    String type = json.text("model_type", otherwise);
     if (ORIGINAL.contains(type)) {
       return Dialect.ORIGINAL;
     }
     if (TRANSFORMERS.contains(type)) {
       return Dialect.TRANSFORMERS;
     }
-    throw json.fault("model_type", "one of " + ORIGINAL + " or " + TRANSFORMERS, type);
+    throw json.fault(
+        "model_type",
+        "one of " + ORIGINAL + " or " + TRANSFORMERS + ", or " + VISION_LANGUAGE,
+        type);
   }
 
   private MiniMaxConfig config() {
@@ -63,8 +77,12 @@ final class ConfigReader {
         residuals(),
         json.number("rms_norm_eps", 1e-5),
         json.integer("max_position_embeddings"),
-        json.flag("tie_word_embeddings", false),
-        json.integers("eos_token_id"));
+        said("tie_word_embeddings").flag("tie_word_embeddings", false),
+        said("eos_token_id").integers("eos_token_id"));
+  }
+
+  private JsonFile said(String key) {
+    return json.isPresent(key) ? json : around;
   }
 
   private List<LayerKind> layers() {

@@ -69,7 +69,25 @@ public final class GenerationQueue implements AutoCloseable {
   public GenerationHandle submit(
       int[] prompt, GenerationOptions options, GenerationListener listener) {
     GenerationHandle handle = new GenerationHandle();
-    Sequence sequence = generator.sequence(prompt, options, handle.over(listener));
+    return submit(generator.sequence(prompt, options, handle.over(listener)), handle);
+  }
+
+  /**
+   * Continues a prompt with pictures.
+   *
+   * @param prompt stays the caller's, and must be open until the answer is there
+   * @param listener called on the thread of the queue
+   * @throws IllegalArgumentException as {@link Generator#generate(ImagePrompt, GenerationOptions,
+   *     GenerationListener)}
+   * @throws IllegalStateException if the prompt or the queue is closed
+   */
+  public GenerationHandle submit(
+      ImagePrompt prompt, GenerationOptions options, GenerationListener listener) {
+    GenerationHandle handle = new GenerationHandle();
+    return submit(generator.sequence(prompt, options, handle.over(listener)), handle);
+  }
+
+  private GenerationHandle submit(Sequence sequence, GenerationHandle handle) {
     synchronized (lock) {
       checkState(!closed, "generation queue is closed");
       waiting.add(new Waiting(new Batch.Member(sequence, handle.outcome()), handle));

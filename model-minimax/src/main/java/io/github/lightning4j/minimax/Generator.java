@@ -3,8 +3,12 @@ package io.github.lightning4j.minimax;
 import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
+import com.google.common.base.Splitter;
 import com.google.common.base.Throwables;
+import com.google.common.primitives.Ints;
 import io.github.lightning4j.minimax.text.Tokenizer;
+import io.github.lightning4j.minimax.vision.RgbImage;
+import io.github.lightning4j.minimax.vision.VisionConfig;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -82,6 +86,62 @@ public final class Generator {
             text.accept(piece);
           }
         });
+  }
+
+  /**
+   * Continues a text with pictures.
+   *
+   * @param prompt with {@value ImagePrompt#PLACEHOLDER} where each picture belongs
+   * @param images the pictures in this order
+   * @throws IllegalArgumentException as {@link MiniMaxModel#imagePrompt}
+   */
+  public GenerationResult generate(
+      String prompt,
+      List<RgbImage> images,
+      GenerationOptions options,
+      GenerationListener listener) {
+    try (ImagePrompt ready = imagePrompt(prompt, images)) {
+      return generate(ready, options, listener);
+    }
+  }
+
+  /**
+   * Continues a prompt with pictures; a prefix cache is passed by.
+   *
+   * @param prompt stays the caller's
+   * @throws IllegalArgumentException if it is of another model, or as below
+   * @throws IllegalStateException if it is closed
+   */
+  public GenerationResult generate(
+      ImagePrompt prompt, GenerationOptions options, GenerationListener listener) {
+    try (Sequence sequence = sequence(prompt, options, listener)) {
+      return run(sequence);
+    }
+  }
+
+  /**
+   * A prompt of text and pictures, read by the tokenizer and the vision tower. Its parts between
+   * placeholders are tokenized each for itself.
+   *
+   * @param prompt with {@value ImagePrompt#PLACEHOLDER} where each picture belongs
+   * @param images the pictures in this order
+   * @return to be closed by the caller
+   * @throws IllegalArgumentException as {@link MiniMaxModel#imagePrompt}
+   * @throws IllegalStateException without a tokenizer
+   */
+  public ImagePrompt imagePrompt(String prompt, List<RgbImage> images) {
+    VisionConfig vision = model.vision().orElse(null);
+    if (vision == null) {
+      return model.imagePrompt(encode(prompt), images);
+    }
+    List<int[]> parts = new ArrayList<>();
+    for (String text : Splitter.on(ImagePrompt.PLACEHOLDER).split(prompt)) {
+      if (!parts.isEmpty()) {
+        parts.add(new int[] {vision.imageToken()});
+      }
+      parts.add(encode(text));
+    }
+    return model.imagePrompt(Ints.concat(parts.toArray(int[][]::new)), images);
   }
 
   /**
@@ -174,6 +234,21 @@ public final class Generator {
     checkText(options);
     TokenIds.check(model.config(), 0, prompt);
     return new Sequence(model.config(), tokenizer, prompt, options, listener, this::begin);
+  }
+
+  /** A sequence with a session of its own that sees the pictures of a prompt. */
+  Sequence sequence(ImagePrompt prompt, GenerationOptions options, GenerationListener listener) {
+    checkText(options);
+    prompt.checkReadBy(model);
+    int[] ids = prompt.ids();
+    TokenIds.check(model.config(), 0, ids);
+    return new Sequence(model.config(), tokenizer, ids, options, listener, all -> begin(prompt));
+  }
+
+  private SequenceStart begin(ImagePrompt prompt) {
+    Session session = model.newSession();
+    session.use().insert(prompt);
+    return new SequenceStart(session, 0, null);
   }
 
   private SequenceStart begin(int[] ids) {

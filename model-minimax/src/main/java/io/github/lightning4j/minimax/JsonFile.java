@@ -17,9 +17,13 @@ final class JsonFile {
   private final Path file;
   private final JsonNode root;
 
-  private JsonFile(Path file, JsonNode root) {
+  /** Where in the file this object is, for messages. */
+  private final String place;
+
+  private JsonFile(Path file, JsonNode root, String place) {
     this.file = file;
     this.root = root;
+    this.place = place;
   }
 
   static JsonFile read(Path file) {
@@ -28,7 +32,7 @@ final class JsonFile {
       if (root == null || !root.isObject()) {
         throw new CheckpointException(file, "expected a JSON object");
       }
-      return new JsonFile(file, root);
+      return new JsonFile(file, root, "");
     } catch (NoSuchFileException e) {
       throw new CheckpointException(file, "no such file", e);
     } catch (JsonProcessingException e) {
@@ -39,7 +43,19 @@ final class JsonFile {
   }
 
   CheckpointException fault(String key, String expected, String got) {
-    return new CheckpointException(file, key + ": expected " + expected + ", got " + got);
+    return new CheckpointException(file, place + key + ": expected " + expected + ", got " + got);
+  }
+
+  Path file() {
+    return file;
+  }
+
+  /** An object within this one. */
+  JsonFile object(String key) {
+    if (!root.path(key).isObject()) {
+      throw fault(key, "an object", isPresent(key) ? root.get(key).toString() : "nothing");
+    }
+    return new JsonFile(file, root.get(key), place + key + ".");
   }
 
   boolean isPresent(String key) {

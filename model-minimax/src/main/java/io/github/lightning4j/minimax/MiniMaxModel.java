@@ -5,6 +5,7 @@ import static com.google.common.base.Preconditions.checkState;
 import com.google.common.base.Supplier;
 import com.google.common.base.Suppliers;
 import io.github.lightning4j.core.SystemMemory;
+import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.calibration.Calibration;
 import io.github.lightning4j.kvquant.calibration.CalibrationFile;
 import io.github.lightning4j.minimax.internal.CachePlan;
@@ -13,8 +14,14 @@ import io.github.lightning4j.minimax.internal.ModelWeights;
 import io.github.lightning4j.minimax.internal.Operators;
 import io.github.lightning4j.minimax.internal.SequenceState;
 import io.github.lightning4j.minimax.internal.Workspace;
+import io.github.lightning4j.minimax.vision.RgbImage;
+import io.github.lightning4j.minimax.vision.VisionConfig;
+import io.github.lightning4j.minimax.vision.internal.ImageEncoder;
+import io.github.lightning4j.minimax.vision.internal.TileObserver;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
@@ -37,6 +44,7 @@ public final class MiniMaxModel implements AutoCloseable {
   private final Checkpoint checkpoint;
   private final LoadOptions options;
   private final ForwardPass pass;
+  private final Optional<ImageEncoder> encoder;
   private final ConcurrentLinkedQueue<Workspace> workspaces = new ConcurrentLinkedQueue<>();
   private final Map<KvCacheFormat, CachePlan> plans = new ConcurrentHashMap<>();
   private final ReentrantReadWriteLock use = new ReentrantReadWriteLock();
@@ -51,6 +59,10 @@ public final class MiniMaxModel implements AutoCloseable {
     this.fingerprint = Suppliers.memoize(() -> ModelFingerprint.of(checkpoint));
     Operators operators = options.backend().map(Operators::of).orElseGet(Operators::best);
     this.pass = new ForwardPass(checkpoint.config(), checkpoint.weights(), operators);
+    this.encoder =
+        checkpoint
+            .visionWeights()
+            .map(weights -> new ImageEncoder(vision().orElseThrow(), weights, operators));
     try {
       plans.put(options.cacheFormat(), plan(options.cacheFormat()));
     } catch (RuntimeException e) {
@@ -98,6 +110,11 @@ public final class MiniMaxModel implements AutoCloseable {
   /** The hyperparameters. */
   public MiniMaxConfig config() {
     return checkpoint.config();
+  }
+
+  /** What its vision side says of itself; empty if it reads text only. */
+  public Optional<VisionConfig> vision() {
+    return checkpoint.vision();
   }
 
   /** The folder it was loaded from. */
@@ -174,6 +191,37 @@ public final class MiniMaxModel implements AutoCloseable {
   public Session restore(Path snapshot) {
     checkOpen();
     return SessionSnapshot.read(this, snapshot);
+  }
+
+  /**
+   * A prompt with pictures: all of them go through the vision tower now.
+   *
+   * @param ids tokens, with {@link VisionConfig#imageToken} once for each picture
+   * @param images the pictures in the order of their placeholders; none for a model that reads text
+   *     only
+   * @return to be closed by the caller, before the model
+   * @throws IllegalArgumentException if there are more or fewer placeholders than pictures, a token
+   *     is outside the vocabulary, or the prompt, whose pictures take as many tokens as {@link
+   *     io.github.lightning4j.minimax.vision.TileLayout#tokens} tells, does not fit the context
+   * @throws io.github.lightning4j.minimax.vision.ImageException if a picture is too thin
+   * @throws IllegalStateException if the model is closed
+   */
+  public ImagePrompt imagePrompt(int[] ids, List<RgbImage> images) {
+    checkOpen();
+    return ImagePrompt.of(this, ids, images);
+  }
+
+  /** Writes the rows of a picture. */
+  void encode(RgbImage image, Tensor outRows) {
+    use.readLock().lock();
+    try {
+      checkOpen();
+      encoder
+          .orElseThrow()
+          .encode(vision().orElseThrow().preprocessor().tiles(image), TileObserver.NONE, outRows);
+    } finally {
+      use.readLock().unlock();
+    }
   }
 
   /** Tells this model from another of the same config; computed when first asked for. */

@@ -17,8 +17,8 @@ import java.util.stream.Collectors;
  * @param folder the checkpoint
  * @param config its hyperparameters
  * @param parameters parameters by role
- * @param activeParameters parameters that work on one token: everything but embedding, head, and
- *     the experts that are not chosen
+ * @param activeParameters parameters that work on one token: everything but embedding, head, vision
+ *     side, and the experts that are not chosen
  * @param storedBytes bytes of all tensors, as the index or the files say; 0 if neither does
  * @param storedAs what element types those bytes mean
  * @param missingShards files the index names that are not there
@@ -49,6 +49,9 @@ public record ModelReport(
     plan.entries()
         .values()
         .forEach(entry -> parameters.merge(entry.role(), entry.parameters(), Long::sum));
+    VisionConfigReader.read(folder)
+        .ifPresent(
+            vision -> parameters.put(WeightRole.VISION, vision.parameters(config.hiddenSize())));
     return new ModelReport(
         folder,
         config,
@@ -71,7 +74,8 @@ public record ModelReport(
     return parameters.values().stream().mapToLong(Long::longValue).sum()
         - idle
         - parameters.getOrDefault(WeightRole.EMBEDDING, 0L)
-        - parameters.getOrDefault(WeightRole.HEAD, 0L);
+        - parameters.getOrDefault(WeightRole.HEAD, 0L)
+        - parameters.getOrDefault(WeightRole.VISION, 0L);
   }
 
   /** Which element types explain the byte count, tried from the likeliest on. */
@@ -113,7 +117,7 @@ public record ModelReport(
     WeightRole head = config.tiedEmbeddings() ? WeightRole.HEAD : WeightRole.EMBEDDING;
     return Math.round(
         parameters.entrySet().stream()
-            .filter(entry -> entry.getKey() != head)
+            .filter(entry -> entry.getKey() != head && entry.getKey() != WeightRole.VISION)
             .mapToDouble(
                 entry ->
                     entry.getValue()

@@ -33,6 +33,8 @@ final class QuantizedCheckpoint {
       List.of(
           "config.json",
           "generation_config.json",
+          "preprocessor_config.json",
+          "processor_config.json",
           "tokenizer.json",
           "tokenizer_config.json",
           "special_tokens_map.json",

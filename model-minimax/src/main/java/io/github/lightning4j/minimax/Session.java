@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * All that changes with one sequence: lightning states, key-value caches, position, and the logits
@@ -82,11 +83,27 @@ public final class Session implements AutoCloseable {
    * {@link #position} says, and may be used on; what comes next is another prompt.
    */
   public float[] prefill(int[] ids, ProgressListener progress) {
+    return prefill(ids, null, progress);
+  }
+
+  /**
+   * As {@link #prefill(int[], ProgressListener)}, for a prompt with pictures.
+   *
+   * @throws IllegalArgumentException as above, or if the prompt is of another model
+   * @throws IllegalStateException if the prompt is closed
+   */
+  public float[] prefill(ImagePrompt prompt, ProgressListener progress) {
+    prompt.checkReadBy(model);
+    return prefill(prompt.ids(), prompt, progress);
+  }
+
+  private float[] prefill(int[] ids, @Nullable ImagePrompt images, ProgressListener progress) {
     checkTokens(ids);
     int chunk = model.options().prefillChunk();
     use.enter();
     boolean whole = true;
     try {
+      use.insert(images);
       for (int from = 0; from < ids.length; from += chunk) {
         int[] part = Arrays.copyOfRange(ids, from, Math.min(ids.length, from + chunk));
         use.reserve(part.length, false);
@@ -100,6 +117,7 @@ public final class Session implements AutoCloseable {
         progress.progress(from + (long) part.length, ids.length);
       }
     } finally {
+      use.insert(null);
       if (whole) {
         use.endOpenPrompt();
       }
@@ -128,6 +146,22 @@ public final class Session implements AutoCloseable {
    *     fit; nothing has changed then
    */
   public void forward(int[] ids, ForwardObserver observer, Tensor outLogits) {
+    forward(ids, null, observer, outLogits);
+  }
+
+  /**
+   * As {@link #forward(int[], ForwardObserver, Tensor)}, for a prompt with pictures.
+   *
+   * @throws IllegalArgumentException as above, or if the prompt is of another model
+   * @throws IllegalStateException if the prompt is closed
+   */
+  public void forward(ImagePrompt prompt, ForwardObserver observer, Tensor outLogits) {
+    prompt.checkReadBy(model);
+    forward(prompt.ids(), prompt, observer, outLogits);
+  }
+
+  private void forward(
+      int[] ids, @Nullable ImagePrompt images, ForwardObserver observer, Tensor outLogits) {
     checkTokens(ids);
     Checks.matrix("outLogits", outLogits, DType.F32);
     Checks.shape("outLogits", outLogits, ids.length, model.config().vocabSize());
@@ -136,8 +170,10 @@ public final class Session implements AutoCloseable {
         ids.length,
         () -> {
           use.beginPrompt(ids.length, true);
+          use.insert(images);
           TokenBatch batch = TokenBatch.of(state, ids);
           model.run(run -> run.pass().allLogits(batch, run.workspace(), observer, outLogits));
+          use.insert(null);
           state.endPrompt();
           Tensor last = outLogits.select(0, ids.length - 1L);
           System.arraycopy(last.toFloats(), 0, logits, 0, logits.length);

@@ -5,6 +5,7 @@ import static com.google.common.base.Preconditions.checkState;
 import io.github.lightning4j.kvquant.PageBudgetException;
 import io.github.lightning4j.minimax.internal.SequenceState;
 import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What goes on in a session: one call at a time, with the pages set aside that its step may take,
@@ -87,6 +88,11 @@ final class SessionUse {
       pages.giveBack(reserved);
       reserved = 0;
     }
+  }
+
+  /** From here on the pictures of a prompt stand for their tokens; null: no more. */
+  void insert(@Nullable ImagePrompt images) {
+    state.insert(images == null ? null : images.rowsBehind(state.position()));
   }
 
   /** A prompt begins or goes on; a single token behind others is none. */

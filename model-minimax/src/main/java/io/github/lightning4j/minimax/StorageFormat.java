@@ -2,8 +2,8 @@ package io.github.lightning4j.minimax;
 
 /**
  * How many bytes weights take in a format. Linear layers (attention, experts, shared expert) take
- * the format; embedding, head and norms stay bf16 and the router fp32, as in the released
- * checkpoints.
+ * the format; embedding, head, norms and the vision side stay bf16 and the router fp32, as in the
+ * released checkpoints.
  */
 public enum StorageFormat {
   /** 16 bits a weight. */
@@ -24,7 +24,7 @@ public enum StorageFormat {
     return switch (role) {
       case ATTENTION, EXPERT, SHARED_EXPERT -> linearBytes;
       case ROUTER -> 4;
-      case EMBEDDING, HEAD, NORM -> 2;
+      case EMBEDDING, HEAD, NORM, VISION -> 2;
     };
   }
 }

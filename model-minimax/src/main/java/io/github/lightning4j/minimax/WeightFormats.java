@@ -11,8 +11,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The {@link WeightFormat} of each role whose weights are large. Norms, routers and shared experts
- * stay as they are stored.
+ * The {@link WeightFormat} of each role whose weights are large. Norms, routers, shared experts and
+ * the vision side stay as they are stored.
  *
  * <pre>{@code
  * WeightFormats.parse("int4,head=int8,embedding=bf16")
@@ -80,7 +80,7 @@ public record WeightFormats(
       case ATTENTION -> attention;
       case HEAD -> head;
       case EMBEDDING -> embedding;
-      case ROUTER, SHARED_EXPERT, NORM -> WeightFormat.STORED;
+      case ROUTER, SHARED_EXPERT, NORM, VISION -> WeightFormat.STORED;
     };
   }
 

@@ -15,5 +15,7 @@ public enum WeightRole {
   /** The shared expert and its coefficient. */
   SHARED_EXPERT,
   /** Norm weights. */
-  NORM
+  NORM,
+  /** Vision tower, projector and newline. */
+  VISION
 }

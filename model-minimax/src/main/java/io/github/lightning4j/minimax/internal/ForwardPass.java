@@ -83,6 +83,7 @@ public final class ForwardPass implements AutoCloseable {
     batch.ids().forEach(to::put);
     Tensor stream = workspace.floats(Slot.STREAM, rows, config.hiddenSize());
     weights.embedding().lookUp(operators, ids, stream);
+    insert(batch, stream);
     for (int i = 0; i < layers.size(); i++) {
       observer.hidden(i, stream);
       see(batch, i, stream);
@@ -101,6 +102,16 @@ public final class ForwardPass implements AutoCloseable {
   private static void see(TokenBatch batch, int layer, Tensor stream) {
     for (TokenBatch.Segment segment : batch.segments()) {
       segment.state().see(layer, stream, segment.firstRow(), segment.rows());
+    }
+  }
+
+  /** Puts the rows of pictures where their placeholders stand. */
+  private static void insert(TokenBatch batch, Tensor stream) {
+    for (TokenBatch.Segment segment : batch.segments()) {
+      InsertedRows inserted = segment.state().inserted();
+      if (inserted != null) {
+        inserted.copyTo(stream, segment.firstRow(), segment.state().position(), segment.rows());
+      }
     }
   }
 

@@ -3,6 +3,7 @@ package io.github.lightning4j.minimax.internal;
 import io.github.lightning4j.attention.LightningAttention;
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.Gemm;
+import io.github.lightning4j.core.nn.BiasedRows;
 import io.github.lightning4j.core.nn.RowOperators;
 import io.github.lightning4j.kvquant.CacheAttention;
 import io.github.lightning4j.moe.MixtureOfExperts;
@@ -14,6 +15,7 @@ import io.github.lightning4j.moe.SharedExpert;
  *
  * @param gemm linear layers
  * @param rows norms, residuals, rotary embedding, embedding lookup
+ * @param biased layer norms and biases of the vision tower
  * @param lightning linear attention, with the norm and gate behind it
  * @param softmax attention over a key-value cache
  * @param router expert choice
@@ -23,6 +25,7 @@ import io.github.lightning4j.moe.SharedExpert;
 public record Operators(
     Gemm gemm,
     RowOperators rows,
+    BiasedRows biased,
     LightningAttention lightning,
     CacheAttention softmax,
     Router router,
@@ -34,6 +37,7 @@ public record Operators(
     return new Operators(
         Gemm.best(),
         RowOperators.best(),
+        BiasedRows.best(),
         LightningAttention.best(),
         CacheAttention.best(),
         Router.best(),
@@ -50,6 +54,7 @@ public record Operators(
     return new Operators(
         Gemm.of(backend),
         RowOperators.of(backend),
+        BiasedRows.of(backend),
         LightningAttention.of(backend),
         CacheAttention.of(backend),
         Router.of(backend),

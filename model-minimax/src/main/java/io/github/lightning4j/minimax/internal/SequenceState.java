@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What the layers remember of one sequence: a state for each lightning layer, a cache for each
@@ -23,6 +24,7 @@ public final class SequenceState implements AutoCloseable {
   private final List<AutoCloseable> layers;
   private long position;
   private boolean inPrompt;
+  private @Nullable InsertedRows inserted;
 
   private SequenceState(CachePlan plan, List<AutoCloseable> layers, long position) {
     this.plan = plan;
@@ -151,6 +153,16 @@ public final class SequenceState implements AutoCloseable {
   /** Counts tokens whose layers have all been updated. */
   public void advance(long tokens) {
     position += tokens;
+  }
+
+  /** Lets rows stand for tokens to come; null: for none. */
+  public void insert(@Nullable InsertedRows rows) {
+    inserted = rows;
+  }
+
+  /** What stands for tokens to come; null: nothing. */
+  @Nullable InsertedRows inserted() {
+    return inserted;
   }
 
   /** Bytes held outside the heap. */

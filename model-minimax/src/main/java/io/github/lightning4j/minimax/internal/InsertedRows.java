@@ -1,0 +1,38 @@
+package io.github.lightning4j.minimax.internal;
+
+import io.github.lightning4j.core.Tensor;
+import java.util.Arrays;
+
+/**
+ * Rows that stand where the embeddings of tokens would: those of pictures.
+ *
+ * @param positions of the tokens in their sequence, ascending
+ * @param rows {@code [positions, H]} F32
+ */
+public record InsertedRows(long[] positions, Tensor rows) {
+  /**
+   * Writes the rows of a stretch of the sequence over what was looked up.
+   *
+   * @param stream of a batch, {@code [R, H]}
+   * @param firstRow where the stretch begins in it
+   * @param position where it begins in the sequence
+   * @param count its tokens
+   */
+  public void copyTo(Tensor stream, long firstRow, long position, long count) {
+    int end = index(position + count);
+    for (int i = index(position); i < end; ) {
+      int run = 1;
+      while (i + run < end && positions[i + run] == positions[i] + run) {
+        run++;
+      }
+      stream.narrow(0, firstRow + positions[i] - position, run).copyFrom(rows.narrow(0, i, run));
+      i += run;
+    }
+  }
+
+  /** The first that is not before a position. */
+  private int index(long position) {
+    int at = Arrays.binarySearch(positions, position);
+    return at < 0 ? -at - 1 : at;
+  }
+}
