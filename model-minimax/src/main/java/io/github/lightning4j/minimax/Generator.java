@@ -91,7 +91,7 @@ public final class Generator {
   /**
    * Continues a text with pictures.
    *
-   * @param prompt with {@value ImagePrompt#PLACEHOLDER} where each picture belongs
+   * @param prompt with {@code <image>} where each picture belongs
    * @param images the pictures in this order
    * @throws IllegalArgumentException as {@link MiniMaxModel#imagePrompt}
    */
@@ -123,7 +123,7 @@ public final class Generator {
    * A prompt of text and pictures, read by the tokenizer and the vision tower. Its parts between
    * placeholders are tokenized each for itself.
    *
-   * @param prompt with {@value ImagePrompt#PLACEHOLDER} where each picture belongs
+   * @param prompt with {@code <image>} where each picture belongs
    * @param images the pictures in this order
    * @return to be closed by the caller
    * @throws IllegalArgumentException as {@link MiniMaxModel#imagePrompt}

@@ -12,6 +12,11 @@ import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.safetensors.Safetensors;
 import io.github.lightning4j.core.safetensors.SafetensorsFile;
 import io.github.lightning4j.core.safetensors.SafetensorsWriter;
+import io.github.lightning4j.minimax.text.ChatMessage;
+import io.github.lightning4j.minimax.text.ChatMessage.Part;
+import io.github.lightning4j.minimax.text.ChatRequest;
+import io.github.lightning4j.minimax.text.ChatTemplate;
+import io.github.lightning4j.minimax.text.Tokenizer;
 import io.github.lightning4j.minimax.vision.ImageException;
 import io.github.lightning4j.minimax.vision.RgbImage;
 import java.io.IOException;
@@ -239,6 +244,46 @@ final class ImagePromptTest {
           () -> model.imagePrompt(new int[] {1}, TWO.images()),
           "images: expected none, since " + folder + " reads text only, got 2");
       assertThat(session.prefill(none, ProgressListener.NONE)).isEqualTo(plain.prefill(1, 2, 3));
+    }
+  }
+
+  @Test
+  void textHasPicturesWhereItsPlaceholdersAre() {
+    Path folder = TWO.withTokenizer(temp.resolve("text"));
+    List<RgbImage> images = List.of(VisionFixture.image("gray"), VisionFixture.image("row_1px"));
+    try (MiniMaxModel model = MiniMaxModel.load(folder);
+        Tokenizer tokenizer = Tokenizer.load(folder)) {
+      Generator generator = new Generator(model, tokenizer);
+      int[] ids =
+          Ints.concat(
+              new int[] {IMAGE}, tokenizer.encode("what is"), new int[] {IMAGE}, new int[] {0});
+      String text = "<image>what is<image>a";
+      List<Integer> answer;
+      try (ImagePrompt told = generator.imagePrompt(text, images);
+          ImagePrompt same = model.imagePrompt(ids, images)) {
+        assertThat(told.ids()).isEqualTo(same.ids());
+        assertThat(told.length()).isEqualTo(7 + 1 + 100 + 16);
+        answer = generator.generate(same, SIXTEEN, GenerationListener.NONE).ids();
+      }
+      GenerationResult result = generator.generate(text, images, SIXTEEN, GenerationListener.NONE);
+      assertThat(result.ids()).isEqualTo(answer);
+      assertThat(result.promptTokens()).isEqualTo(124);
+      refused(
+          () -> generator.generate("what is", images, SIXTEEN, GenerationListener.NONE),
+          "images: expected one for each of 0 placeholders (<image>, token 75) of the prompt, got 2");
+      ChatMessage asked =
+          new ChatMessage(
+              "user", List.of(Part.image(), Part.text("and"), Part.image(), Part.text("?")), null);
+      String chat = ChatTemplate.minimaxVl01().render(ChatRequest.of(asked));
+      try (ImagePrompt prompt = generator.imagePrompt(chat, images)) {
+        assertThat(prompt.length())
+            .isEqualTo(tokenizer.encode(chat.replace("<image>", "")).length + 116);
+      }
+    }
+    try (MiniMaxModel model = MiniMaxModel.load(folder)) {
+      assertThatThrownBy(() -> new Generator(model).imagePrompt("<image>", images))
+          .isInstanceOf(IllegalStateException.class)
+          .hasMessageContaining("needs a tokenizer");
     }
   }
 

@@ -2,6 +2,7 @@ package io.github.lightning4j.minimax;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.lightning4j.core.safetensors.SafetensorsFile;
 import io.github.lightning4j.minimax.vision.RgbImage;
 import java.io.IOException;
@@ -71,13 +72,36 @@ record VisionFixture(String name, String prompt) {
     return ModelContract.ints(golden, prompt + "." + what);
   }
 
-  /** A copy of the checkpoint folder with the text of one file changed. */
-  Path changed(Path to, String file, UnaryOperator<String> change) {
+  private void copy(Path to) throws IOException {
     try (DirectoryStream<Path> files = Files.newDirectoryStream(folder())) {
       Files.createDirectories(to);
       for (Path from : files) {
         Files.write(to.resolve(from.getFileName()), Files.readAllBytes(from));
       }
+    }
+  }
+
+  /** A copy of the checkpoint folder with a tokenizer that has one token a character. */
+  Path withTokenizer(Path to) {
+    ObjectNode vocabulary = JsonMapper.builder().build().createObjectNode();
+    String characters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ<>_=?.,!ĠĊ";
+    for (int i = 0; i < characters.length(); i++) {
+      vocabulary.put(characters.substring(i, i + 1), i);
+    }
+    try {
+      copy(to);
+      Files.writeString(to.resolve("vocab.json"), vocabulary.toString());
+      Files.writeString(to.resolve("merges.txt"), "#version: 0.2\n");
+      return to;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** A copy of the checkpoint folder with the text of one file changed. */
+  Path changed(Path to, String file, UnaryOperator<String> change) {
+    try {
+      copy(to);
       String before = Files.readString(to.resolve(file));
       String after = change.apply(before);
       if (after.equals(before)) {

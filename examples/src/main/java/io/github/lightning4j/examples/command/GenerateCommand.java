@@ -9,8 +9,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.lightning4j.minimax.GenerationOptions;
 import io.github.lightning4j.minimax.GenerationResult;
 import io.github.lightning4j.minimax.Generator;
+import io.github.lightning4j.minimax.ImagePrompt;
 import io.github.lightning4j.minimax.text.ToolCall;
 import io.github.lightning4j.minimax.text.ToolCalls;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import picocli.CommandLine.ArgGroup;
@@ -35,6 +37,14 @@ final class GenerateCommand implements Runnable {
 
   @Mixin private SamplingOptions sampling = new SamplingOptions();
 
+  @Option(
+      names = "--image",
+      paramLabel = "FILE",
+      description =
+          "PNG or JPEG picture for a MiniMax-VL-01 model; repeatable. It stands where the prompt"
+              + " has <image>, or before a prompt that has none.")
+  private List<Path> images = List.of();
+
   @Option(names = "--json", description = "Print one JSON object instead of the text.")
   private boolean json;
 
@@ -48,15 +58,20 @@ final class GenerateCommand implements Runnable {
     Console to = console.unwatched(json);
     try (TextModel open = TextModel.open(model, caches.format(to), to);
         GenerationOutput output = new GenerationOutput(to, json, open.tokenizer() != null)) {
-      int[] ids = prompt.ids(open, model.isEmbedded());
-      GenerationResult result =
-          new Generator(open.model(), open.tokenizer()).generate(ids, options, output);
+      GenerationResult result = generate(open, options, output);
       List<ToolCall> calls = prompt.isChat() ? ToolCalls.parse(result.text()).calls() : List.of();
       if (json) {
         console.json(describe(result, calls));
       } else {
         output.finish(result, calls);
       }
+    }
+  }
+
+  private GenerationResult generate(
+      TextModel open, GenerationOptions options, GenerationOutput output) {
+    try (ImagePrompt read = prompt.read(open, model.isEmbedded(), images)) {
+      return new Generator(open.model(), open.tokenizer()).generate(read, options, output);
     }
   }
 

@@ -2,10 +2,14 @@ package io.github.lightning4j.examples.command;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import io.github.lightning4j.minimax.ImagePrompt;
+import io.github.lightning4j.minimax.MiniMaxModel;
 import io.github.lightning4j.minimax.text.ChatRequest;
 import io.github.lightning4j.minimax.text.ChatTemplate;
+import io.github.lightning4j.minimax.vision.RgbImage;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -34,24 +38,34 @@ final class PromptOptions {
     return chat != null;
   }
 
-  /** The tokens to continue. */
-  int[] ids(TextModel model, boolean embedded) {
+  /**
+   * The prompt to continue, with pictures where it has their placeholders; a text without any gets
+   * them at its beginning. The caller closes it.
+   */
+  ImagePrompt read(TextModel model, boolean embedded, List<Path> files) {
+    List<RgbImage> images = files.stream().map(RgbImage::read).toList();
     if (ids != null) {
-      return ids;
+      return model.model().imagePrompt(ids, images);
     }
     if (chat != null) {
       ChatRequest request = ChatRequest.parse(InputFile.text("--chat", chat));
-      return model.encode("--chat", template(model.model().folder()).render(request));
+      return model.imagePrompt("--chat", template(model.model()).render(request), images);
     }
     if (text == null && !embedded) {
       throw new IllegalArgumentException("expected one of --prompt, --prompt-ids and --chat");
     }
-    return model.encode("--prompt", text == null ? DEFAULT_PROMPT : text);
+    String prompt = text == null ? DEFAULT_PROMPT : text;
+    boolean placed = prompt.contains(ImagePrompt.PLACEHOLDER);
+    String pictures = placed ? "" : ImagePrompt.PLACEHOLDER.repeat(images.size());
+    return model.imagePrompt("--prompt", pictures + prompt, images);
   }
 
-  /** The folder's own template, or else that of MiniMax-M1. */
-  private static ChatTemplate template(Path folder) {
-    return hasTemplate(folder) ? ChatTemplate.load(folder) : ChatTemplate.minimaxM1();
+  /** The folder's own template, or else that of MiniMax-VL-01 or MiniMax-M1. */
+  private static ChatTemplate template(MiniMaxModel model) {
+    if (hasTemplate(model.folder())) {
+      return ChatTemplate.load(model.folder());
+    }
+    return model.vision().isPresent() ? ChatTemplate.minimaxVl01() : ChatTemplate.minimaxM1();
   }
 
   private static boolean hasTemplate(Path folder) {

@@ -1,10 +1,14 @@
 package io.github.lightning4j.examples.command;
 
+import io.github.lightning4j.minimax.Generator;
+import io.github.lightning4j.minimax.ImagePrompt;
 import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxModel;
 import io.github.lightning4j.minimax.text.Tokenizer;
+import io.github.lightning4j.minimax.vision.RgbImage;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -43,11 +47,26 @@ record TextModel(MiniMaxModel model, @Nullable Tokenizer tokenizer) implements A
    * @throws IllegalArgumentException if there is no tokenizer
    */
   int[] encode(String option, String text) {
+    checkTokenizer(option);
+    return tokenizer.encode(text);
+  }
+
+  private void checkTokenizer(String option) {
     if (tokenizer == null) {
       throw new IllegalArgumentException(
           option + ": " + model.folder() + " has no tokenizer; only ids can be used with it");
     }
-    return tokenizer.encode(text);
+  }
+
+  /**
+   * A text with pictures as tokens.
+   *
+   * @param option the option that gave the text, for the message
+   * @throws IllegalArgumentException if there is no tokenizer, or pictures and text do not match
+   */
+  ImagePrompt imagePrompt(String option, String text, List<RgbImage> images) {
+    checkTokenizer(option);
+    return new Generator(model, tokenizer).imagePrompt(text, images);
   }
 
   @Override

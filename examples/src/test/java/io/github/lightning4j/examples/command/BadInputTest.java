@@ -145,6 +145,23 @@ final class BadInputTest {
   }
 
   @Test
+  void badPictures() throws IOException {
+    Path seeing = Repository.fixture("vl-tiny/gelu_4l/orig");
+    Path picture = Repository.fixture("vl-preprocess/images/gray.png");
+    Path broken = Files.writeString(temp.resolve("broken.png"), "no picture");
+    assertRefused("reads text only, got 1", "generate", "--image", picture);
+    Object[] generate = {"generate", "--model", seeing, "--prompt-ids", "75,1", "--image"};
+    assertRefused("no such file", with(generate, temp.resolve("nowhere.png")));
+    assertRefused("expected a PNG or JPEG picture", with(generate, broken));
+    assertRefused("each of 1 placeholders", with(generate, picture, "--image", picture));
+    assertRefused("got 0", "generate", "--model", seeing, "--prompt-ids", "75,1");
+  }
+
+  private static Object[] with(Object[] args, Object... more) {
+    return Stream.concat(Stream.of(args), Stream.of(more)).toArray();
+  }
+
+  @Test
   void emptyPrompt() {
     assertRefused("empty prompt", "generate", "--prompt", "", "--json");
   }

@@ -115,6 +115,74 @@ final class GenerateCommandTest {
   }
 
   @Test
+  void picturesStandAtTheirPlaceholders() {
+    Path fixture = Repository.fixture("vl-tiny/gelu_4l");
+    Path images = Repository.fixture("vl-preprocess/images");
+    try (SafetensorsFile expected = SafetensorsFile.open(fixture.resolve("expected.safetensors"))) {
+      List<Long> ids = Arrays.stream(expected.tensor("two.gen_ids").toLongs()).boxed().toList();
+      String prompt =
+          Arrays.stream(expected.tensor("two.prompt_ids").toLongs())
+              .mapToObj(Long::toString)
+              .collect(Collectors.joining(","));
+      JsonNode result =
+          CommandRun.done(
+                  "generate",
+                  "--model",
+                  fixture.resolve("orig"),
+                  "--prompt-ids",
+                  prompt,
+                  "--image",
+                  images.resolve("square_photo_jpg444.jpg"),
+                  "--image",
+                  images.resolve("row_1px.png"),
+                  "--max-new-tokens",
+                  ids.size(),
+                  "--json")
+              .json();
+      assertThat(ids(result)).isEqualTo(ids);
+      assertThat(result.get("promptTokens").asInt()).isEqualTo(197);
+    }
+  }
+
+  @Test
+  void picturesStandBeforeATextWithoutPlaceholders() throws Exception {
+    Path folder =
+        Repository.copy(Repository.fixture("vl-tiny/gelu_4l/orig"), temp.resolve("pictures"));
+    Files.writeString(folder.resolve("vocab.json"), "{\"a\":0,\"b\":1,\"c\":2}");
+    Files.writeString(folder.resolve("merges.txt"), "");
+    Path gray = Repository.fixture("vl-preprocess/images/gray.png");
+    JsonNode byIds = pictured(folder, gray, "--prompt-ids", "75,0,1,2");
+    assertThat(byIds.get("promptTokens").asInt()).isEqualTo(103);
+    assertThat(ids(pictured(folder, gray, "--prompt", "abc"))).isEqualTo(ids(byIds));
+    assertThat(ids(pictured(folder, gray, "--prompt", "a<image>bc"))).isNotEqualTo(ids(byIds));
+    Path chat =
+        Files.writeString(
+            temp.resolve("chat.json"),
+            "[{\"role\":\"user\",\"content\":[{\"type\":\"image\"},"
+                + "{\"type\":\"text\",\"text\":\"abc\"}]}]");
+    Files.writeString(
+        folder.resolve("chat_template.jinja"),
+        "{% for p in messages[0].content %}{{ '<image>' if p.type == 'image' else p.text }}"
+            + "{% endfor %}");
+    assertThat(ids(pictured(folder, gray, "--chat", chat))).isEqualTo(ids(byIds));
+  }
+
+  private static JsonNode pictured(Path folder, Path image, String option, Object prompt) {
+    return CommandRun.done(
+            "generate",
+            "--model",
+            folder,
+            option,
+            prompt,
+            "--image",
+            image,
+            "--max-new-tokens",
+            8,
+            "--json")
+        .json();
+  }
+
+  @Test
   void conversationTakesTheTemplateOfM1WhereTheFolderHasNone() throws Exception {
     Path chat =
         Files.writeString(

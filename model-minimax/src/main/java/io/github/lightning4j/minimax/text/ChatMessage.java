@@ -37,6 +37,15 @@ public record ChatMessage(String role, List<Part> content, @Nullable String name
     public static Part text(String text) {
       return new Part("text", text, null);
     }
+
+    /**
+     * The place of a picture; the picture itself goes along with the prompt.
+     *
+     * @return the part
+     */
+    public static Part image() {
+      return new Part("image", "", null);
+    }
   }
 
   /**

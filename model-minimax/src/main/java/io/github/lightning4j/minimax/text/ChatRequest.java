@@ -53,9 +53,10 @@ public record ChatRequest(
   /**
    * Reads a request from JSON: a list of messages, or {@code {"messages": [...], "tools": [...],
    * "add_generation_prompt": true}}. A message is {@code {"role": ..., "content": ...}} with a
-   * string or a list of {@code {"type": "text", "text": ...}} as content; message and part may have
-   * a {@code name}. Other keys are refused, because no prompt would show them: earlier tool calls
-   * belong into the content, as the lines {@link ToolCalls} reads.
+   * string or a list of {@code {"type": "text", "text": ...}} and {@code {"type": "image"}} as
+   * content; message and part may have a {@code name}. Other keys are refused, because no prompt
+   * would show them: earlier tool calls belong into the content, as the lines {@link ToolCalls}
+   * reads.
    *
    * @param json the text
    * @return the request; the generation prompt is on unless switched off

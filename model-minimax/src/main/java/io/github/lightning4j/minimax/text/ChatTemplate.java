@@ -94,6 +94,16 @@ public final class ChatTemplate {
     return bundled("minimax-text-01.jinja");
   }
 
+  /**
+   * The template of MiniMax-VL-01, bundled: parts of a message in their order, {@code <image>} for
+   * each picture.
+   *
+   * @return the template
+   */
+  public static ChatTemplate minimaxVl01() {
+    return bundled("minimax-vl-01.jinja");
+  }
+
   private static ChatTemplate bundled(String resource) {
     try (InputStream in = ChatTemplate.class.getResourceAsStream(resource)) {
       if (in == null) {

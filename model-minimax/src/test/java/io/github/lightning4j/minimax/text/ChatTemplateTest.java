@@ -108,6 +108,36 @@ final class ChatTemplateTest {
   }
 
   @Test
+  void bundledVl01ShowsPicturesInTheirPlace() {
+    ChatRequest request =
+        ChatRequest.parse(
+            "[{\"role\":\"system\",\"content\":\"S\"},"
+                + "{\"role\":\"user\",\"content\":[{\"type\":\"image\"},"
+                + "{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"image\"},"
+                + "{\"type\":\"text\",\"text\":\"b\"}]},"
+                + "{\"role\":\"assistant\",\"content\":\"c\"}]");
+    assertThat(ChatTemplate.minimaxVl01().render(request))
+        .isEqualTo(
+            "<beginning_of_sentence>system ai_setting=assistant\nS<end_of_sentence>\n"
+                + "<beginning_of_sentence>user name=user\n<image>a<image>b<end_of_sentence>\n"
+                + "<beginning_of_sentence>ai name=assistant\nc<end_of_sentence>\n"
+                + "<beginning_of_sentence>ai name=assistant\n");
+  }
+
+  @Test
+  void bundledVl01WithoutPicturesIsThatOfText01() {
+    ChatRequest request =
+        ChatRequest.of(
+                ChatMessage.system("s"),
+                ChatMessage.user("{{ u }}"),
+                ChatMessage.assistant("a"),
+                ChatMessage.function("f", "{\"t\": 1}"))
+            .withTool("{\"name\":\"f\",\"z\":[1,null]}");
+    assertThat(ChatTemplate.minimaxVl01().render(request))
+        .isEqualTo(ChatTemplate.minimaxText01().render(request));
+  }
+
+  @Test
   void textIsNeverReadAsATemplate() {
     String text = "{{ 1 + 1 }}{% if %}{# x #} <b>&amp;</b> ''q'' \\n";
     assertThat(ChatTemplate.minimaxM1().render(ChatRequest.of(ChatMessage.user(text))))
