@@ -6,8 +6,8 @@ import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.Iterator;
+import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import javax.imageio.ImageIO;
@@ -65,6 +65,11 @@ final class ImageFile {
       if (cutOff) {
         throw new ImageException(source, "the file is cut off; expected the whole of it");
       }
+      int bands = decoded.getRaster().getNumBands();
+      if (isOf("jpeg", reader) && bands != 1 && bands != 3) {
+        throw new ImageException(
+            source, "expected a JPEG of gray or RGB, got " + bands + " components; convert it");
+      }
       return new RgbImage(size, RasterSamples.rgb(decoded));
     } catch (ImageException e) {
       throw e;
@@ -79,13 +84,16 @@ final class ImageFile {
     Iterator<ImageReader> readers = ImageIO.getImageReaders(in);
     while (readers.hasNext()) {
       ImageReader reader = readers.next();
-      String[] names = reader.getOriginatingProvider().getFormatNames();
-      if (Arrays.stream(names).anyMatch(FORMATS::contains)) {
+      if (FORMATS.stream().anyMatch(format -> isOf(format, reader))) {
         return reader;
       }
       reader.dispose();
     }
     throw new ImageException(source, "expected a PNG or JPEG picture, got something else");
+  }
+
+  private static boolean isOf(String format, ImageReader reader) {
+    return List.of(reader.getOriginatingProvider().getFormatNames()).contains(format);
   }
 
   private Resolution size(ImageReader reader) throws IOException {
