@@ -102,15 +102,32 @@ public final class Checkpoint implements AutoCloseable {
       Optional<WeightFormats> coded = QuantizedCheckpoint.formats(source);
       WeightFormats held = resolved(config, folder, formats, coded);
       WeightBinder.Wish wish = new WeightBinder.Wish(held, coded.isPresent(), placement, available);
-      Safetensors text =
-          pictures.isPresent() ? new PrefixedTensors(source, VisionBinder.TEXT) : source;
-      WeightBinder.Bound bound = WeightBinder.bind(config, text, wish, made, progress);
+      WeightBinder.Bound bound =
+          pictures.isPresent()
+              ? bindWithin(config, source, wish, made, progress)
+              : WeightBinder.bind(config, source, wish, made, progress);
       Vision vision = pictures.map(told -> vision(told, config, source, made)).orElse(null);
       return new Checkpoint(folder, config, held, source, made, bound, vision);
     } catch (RuntimeException e) {
       made.close();
       source.close();
       throw e;
+    }
+  }
+
+  /** Binds the text model of a checkpoint that has more; faults tell where its names belong. */
+  private static WeightBinder.Bound bindWithin(
+      MiniMaxConfig config,
+      Safetensors source,
+      WeightBinder.Wish wish,
+      MemoryScope made,
+      ProgressListener progress) {
+    try {
+      Safetensors text = new PrefixedTensors(source, VisionBinder.TEXT);
+      return WeightBinder.bind(config, text, wish, made, progress);
+    } catch (CheckpointException e) {
+      String fault = e.getMessage().substring((e.file() + ": ").length());
+      throw new CheckpointException(e.file(), VisionBinder.TEXT + "*: " + fault, e);
     }
   }
 
