@@ -239,8 +239,7 @@ public final class Generator {
   /** A sequence with a session of its own that sees the pictures of a prompt. */
   Sequence sequence(ImagePrompt prompt, GenerationOptions options, GenerationListener listener) {
     checkText(options);
-    prompt.checkReadBy(model);
-    int[] ids = prompt.ids();
+    int[] ids = prompt.readBy(model).ids();
     TokenIds.check(model.config(), 0, ids);
     return new Sequence(model.config(), tokenizer, ids, options, listener, all -> begin(prompt));
   }

@@ -115,14 +115,15 @@ public final class ImagePrompt implements AutoCloseable {
   }
 
   /**
-   * Checks that sessions of a model can read it.
+   * This, once it is sure that sessions of a model can read it.
    *
    * @throws IllegalArgumentException if it is of another model
    * @throws IllegalStateException if it is closed
    */
-  void checkReadBy(MiniMaxModel reader) {
+  ImagePrompt readBy(MiniMaxModel reader) {
     checkArgument(reader == model, "prompt: expected one of this model, %s", reader.folder());
     checkState(rows == null || !rows.isClosed(), "image prompt is closed");
+    return this;
   }
 
   /** What stands for its tokens behind others; null: nothing but their own embeddings. */

@@ -86,15 +86,9 @@ public final class Session implements AutoCloseable {
     return prefill(ids, null, progress);
   }
 
-  /**
-   * As {@link #prefill(int[], ProgressListener)}, for a prompt with pictures.
-   *
-   * @throws IllegalArgumentException as above, or if the prompt is of another model
-   * @throws IllegalStateException if the prompt is closed
-   */
+  /** As {@link #prefill(int[], ProgressListener)}, for an open prompt of this model. */
   public float[] prefill(ImagePrompt prompt, ProgressListener progress) {
-    prompt.checkReadBy(model);
-    return prefill(prompt.ids(), prompt, progress);
+    return prefill(prompt.readBy(model).ids(), prompt, progress);
   }
 
   private float[] prefill(int[] ids, @Nullable ImagePrompt images, ProgressListener progress) {
@@ -149,15 +143,9 @@ public final class Session implements AutoCloseable {
     forward(ids, null, observer, outLogits);
   }
 
-  /**
-   * As {@link #forward(int[], ForwardObserver, Tensor)}, for a prompt with pictures.
-   *
-   * @throws IllegalArgumentException as above, or if the prompt is of another model
-   * @throws IllegalStateException if the prompt is closed
-   */
+  /** As {@link #forward(int[], ForwardObserver, Tensor)}, for an open prompt of this model. */
   public void forward(ImagePrompt prompt, ForwardObserver observer, Tensor outLogits) {
-    prompt.checkReadBy(model);
-    forward(prompt.ids(), prompt, observer, outLogits);
+    forward(prompt.readBy(model).ids(), prompt, observer, outLogits);
   }
 
   private void forward(
