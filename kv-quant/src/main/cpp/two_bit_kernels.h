@@ -15,8 +15,12 @@
 // Cost for 4 rows and 64 tokens: unpacking once, then 4 multiply-adds of 32 for each row and token of keys, and
 // as many for values.
 
-constexpr int64_t kBytes = 32;           // of a token's codes
+constexpr int64_t kBytes = 32;              // of a token's codes
 constexpr float kGridUnit = 0.1510417608f;  // of the levels +-3, +-10
+
+static inline bool is_small_head(const kv::Codec& codec) {
+  return codec.bits == 2 && codec.group == 128 && codec.unit == 128;
+}
 
 struct SmallRows {
   alignas(32) int8_t q[4][128];
@@ -63,13 +67,14 @@ static inline __m256i eight_sums(const __m256i* a) {
                           _mm256_permute2x128_si256(half[0], half[1], 0x31));
 }
 
-// Scores of up to four rows and tokens [from, to), widened to whole eights.
-template <bool Grid>
+// Scores of up to four rows and tokens [0, to), widened to whole eights; a little is fetched ahead with each eight.
+template <bool Grid, class Fetch>
 static inline void small_scores(const uint8_t* codes, const float* s, const float* z, const SmallRows& q, int64_t rows,
-                                int64_t from, int64_t to, float* scores) {
+                                int64_t to, Fetch& ahead, float* scores) {
   alignas(32) uint8_t levels[8][128];
   const __m256i ones = _mm256_set1_epi16(1), grid = _mm256_set1_epi32(0x140d0700);
-  for (int64_t t = from / 8 * 8; t < to; t += 8) {
+  for (int64_t t = 0; t < to; t += 8) {
+    ahead.fetch(5);
     for (int64_t i = 0; i < 8; ++i) {
       __m256i packed = load_bytes(codes + (t + i) * kBytes);
       for (int k = 0; k < 4; ++k) {
@@ -102,12 +107,6 @@ struct SmallWeights {
   float unit[4];
   float zeros[4];  // sum of weight x zero point
 };
-
-static inline float lanes_max(__m256 v) {
-  __m128 h = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-  h = _mm_max_ps(h, _mm_movehl_ps(h, h));
-  return _mm_cvtss_f32(_mm_max_ss(h, _mm_movehdup_ps(h)));
-}
 
 static inline float lanes_sum(__m256 v) {
   __m128 h = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -164,51 +163,61 @@ static inline void add_stripe(__m256i low, __m256i high, float unit, float less,
   }
 }
 
+// Sums of weights x values over the pairs of tokens [from, to), for 16 of the channels 32 K to 32 K + 31: those that
+// were woven into the lower or upper vectors. Both at once would not fit the registers.
+template <bool Grid, int K, int Rows>
+static inline void stripe_sums(const uint8_t* woven, const SmallWeights& w, int64_t from, int64_t to, __m256i* acc) {
+  const __m256i grid = _mm256_set1_epi32(0x0a03fdf6);
+  __m256i sums[Rows];
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) sums[r] = _mm256_setzero_si256();
+  for (int64_t t = from; t < to; ++t) {
+    __m256i x = two_bits(load_bytes(woven + t * 2 * kBytes), K);
+    if (Grid) x = _mm256_shuffle_epi8(grid, x);
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+      __m256i weight = _mm256_set1_epi32(static_cast<int>(w.pairs[r][t]));
+      sums[r] = _mm256_add_epi16(sums[r], _mm256_maddubs_epi16(weight, x));
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) acc[r] = sums[r];
+}
+
+template <bool Grid, int K, int Rows>
+static inline void stripe_values(const uint8_t* woven, const SmallWeights& w, int64_t pairs, int64_t row, float* out) {
+  constexpr int64_t kHalf = kv::kPageTokens / 4;
+  __m256i acc[2][Rows], second[Rows];
+  for (int c = 0; c < 2; ++c) {
+    const uint8_t* x = woven + c * kBytes;
+    stripe_sums<Grid, K, Rows>(x, w, 0, Grid ? std::min(pairs, kHalf) : pairs, acc[c]);
+    if (!Grid) continue;
+    stripe_sums<Grid, K, Rows>(x, w, kHalf, pairs, second);
+    const __m256i half = _mm256_set1_epi16(1 << 14);
+    for (int r = 0; r < Rows; ++r) {  // halves, one rounded down and one up, even of few tokens
+      acc[c][r] = _mm256_add_epi16(_mm256_srai_epi16(acc[c][r], 1), _mm256_mulhrs_epi16(second[r], half));
+    }
+  }
+  for (int r = 0; r < Rows; ++r) {
+    add_stripe(acc[0][r], acc[1][r], w.unit[r], Grid ? 0 : w.zeros[r], out + r * row + 32 * K);
+  }
+}
+
 // out[r] += sum of weights x values over the first `tokens` tokens.
 template <bool Grid, int Rows>
 static inline void small_values(const uint8_t* codes, const SmallWeights& w, int64_t tokens, int64_t row, float* out) {
-  alignas(32) uint8_t woven[kv::kPageTokens / 2][2 * kBytes];
+  alignas(32) uint8_t woven[kv::kPageTokens / 2 * 2 * kBytes];
   int64_t pairs = (tokens + 1) / 2;
   for (int64_t t = 0; t < pairs; ++t) {
     __m256i a = load_bytes(codes + t * 2 * kBytes), b = load_bytes(codes + t * 2 * kBytes + kBytes);
-    _mm256_store_si256(reinterpret_cast<__m256i*>(woven[t]), _mm256_unpacklo_epi8(a, b));
-    _mm256_store_si256(reinterpret_cast<__m256i*>(woven[t] + kBytes), _mm256_unpackhi_epi8(a, b));
+    __m256i* to = reinterpret_cast<__m256i*>(woven + t * 2 * kBytes);
+    _mm256_store_si256(to, _mm256_unpacklo_epi8(a, b));
+    _mm256_store_si256(to + 1, _mm256_unpackhi_epi8(a, b));
   }
-  const __m256i grid = _mm256_set1_epi32(0x0a03fdf6), half = _mm256_set1_epi16(1 << 14);
-#pragma GCC unroll 4
-  for (int k = 0; k < 4; ++k) {
-    __m256i acc[Rows][2], before[Rows][2];
-    for (int r = 0; r < Rows; ++r) acc[r][0] = acc[r][1] = before[r][0] = before[r][1] = _mm256_setzero_si256();
-    for (int64_t from = 0; from < kv::kPageTokens / 2; from += Grid ? 16 : 32) {  // both halves, even of few tokens
-      if (Grid && from > 0) {
-        for (int r = 0; r < Rows; ++r) {
-          for (int c = 0; c < 2; ++c) {
-            before[r][c] = _mm256_srai_epi16(acc[r][c], 1);
-            acc[r][c] = _mm256_setzero_si256();
-          }
-        }
-      }
-      for (int64_t t = from, to = std::min<int64_t>(pairs, from + (Grid ? 16 : 32)); t < to; ++t) {
-        __m256i low = two_bits(load_bytes(woven[t]), k), high = two_bits(load_bytes(woven[t] + kBytes), k);
-        if (Grid) {
-          low = _mm256_shuffle_epi8(grid, low);
-          high = _mm256_shuffle_epi8(grid, high);
-        }
-#pragma GCC unroll 4
-        for (int r = 0; r < Rows; ++r) {
-          __m256i weight = _mm256_set1_epi32(static_cast<int>(w.pairs[r][t]));
-          acc[r][0] = _mm256_add_epi16(acc[r][0], _mm256_maddubs_epi16(weight, low));
-          acc[r][1] = _mm256_add_epi16(acc[r][1], _mm256_maddubs_epi16(weight, high));
-        }
-      }
-    }
-    for (int r = 0; r < Rows; ++r) {
-      if (Grid) {  // halves, one rounded down and one up
-        for (int c = 0; c < 2; ++c) acc[r][c] = _mm256_add_epi16(before[r][c], _mm256_mulhrs_epi16(acc[r][c], half));
-      }
-      add_stripe(acc[r][0], acc[r][1], w.unit[r], Grid ? 0 : w.zeros[r], out + r * row + 32 * k);
-    }
-  }
+  stripe_values<Grid, 0, Rows>(woven, w, pairs, row, out);
+  stripe_values<Grid, 1, Rows>(woven, w, pairs, row, out);
+  stripe_values<Grid, 2, Rows>(woven, w, pairs, row, out);
+  stripe_values<Grid, 3, Rows>(woven, w, pairs, row, out);
 }
 
 template <bool Grid>
