@@ -107,8 +107,8 @@ static void attend_range(const kv::AttentionCall& call, const kv::Tile& tile, co
     kv::Pages sinks{&cache.sink_page, cache.exact.heads, cache.exact.row};
     kv::Seen seen = seen_sinks(call, tile);
     if (seen.any) {
-      attend_exact(call, tile, q, sinks.keys<const E>(0, tile.head), sinks.values<const E>(0, tile.head), kSinkPage, seen,
-                   partial);
+      attend_exact(call, tile, q, sinks.keys<const E>(0, tile.head), sinks.values<const E>(0, tile.head), kSinkPage,
+                   seen, partial);
     }
   }
   int64_t end = std::min((range + 1) * kv::kRangeKeys, call.visible(tile.first + tile.count - 1));

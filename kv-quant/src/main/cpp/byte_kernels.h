@@ -84,7 +84,8 @@ static inline void byte_scores(const uint8_t* codes, int64_t n, const float* s, 
     __m256 scale = _mm256_loadu_ps(s + t), zero = _mm256_loadu_ps(z + t);
     for (int r = 0; r < Rows; ++r) {
       __m256 dot = _mm256_fnmadd_ps(zero, _mm256_set1_ps(q.total[r]), _mm256_cvtepi32_ps(eight_sums(sums[r])));
-      _mm256_storeu_ps(scores + r * kv::kPageTokens + t, _mm256_mul_ps(_mm256_mul_ps(dot, scale), _mm256_set1_ps(q.unit[r])));
+      __m256 by = _mm256_mul_ps(scale, _mm256_set1_ps(q.unit[r]));
+      _mm256_storeu_ps(scores + r * kv::kPageTokens + t, _mm256_mul_ps(dot, by));
     }
   }
 }

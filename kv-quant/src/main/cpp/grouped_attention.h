@@ -54,7 +54,8 @@ static void grouped_scores(const Chunk& chunk, int64_t first, GroupedScratch& s,
       for (int64_t i = h * per_head; i < (h + 1) * per_head; ++i) {
         kv::Tile tile = chunk.tile(i);
         if (slot >= last_seen(tile, s.seen[i])) continue;
-        strip.score(chunk.call, i, s.queries[i], tile.count, s.scores.data() + i * kv::kTileRows * kv::kPageTokens + slot);
+        float* to = s.scores.data() + i * kv::kTileRows * kv::kPageTokens + slot;
+        strip.score(chunk.call, i, s.queries[i], tile.count, to);
       }
     }
   }

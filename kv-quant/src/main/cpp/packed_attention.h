@@ -22,7 +22,9 @@ struct FloatRows {
 
   const float* of(const kv::Codec& codec, int64_t page, int64_t unit, int64_t tokens, int64_t row) {
     unpack_unit(codec, page, unit, tokens, rows, row);
-    for (int64_t t = 0; codec.unit < row && t < tokens; ++t) std::fill(rows + t * row + codec.unit, rows + (t + 1) * row, 0.0f);
+    for (int64_t t = 0; codec.unit < row && t < tokens; ++t) {
+      std::fill(rows + t * row + codec.unit, rows + (t + 1) * row, 0.0f);
+    }
     return rows;
   }
 };

@@ -53,7 +53,8 @@ static void small_numbers(const kv::Cache& cache, int64_t page, int64_t slot, in
   float scales[kv::kPageTokens], zeros[kv::kPageTokens];
   for (int64_t g = 0; g < groups; ++g) {
     kv::Group group = codec.at(page, 0, g);
-    decode_metadata(codec, {nullptr, group.scales + slot * codec.scale_bytes(), group.zeros + slot, 0}, kStrip, scales, zeros);
+    kv::Group strip{nullptr, group.scales + slot * codec.scale_bytes(), group.zeros + slot, 0};
+    decode_metadata(codec, strip, kStrip, scales, zeros);
     for (int i = 0; i < 2; ++i) {
       __m256 z = _mm256_loadu_ps(zeros + 8 * i);
       __m256 reach = _mm256_max_ps(z, _mm256_sub_ps(_mm256_set1_ps(3), z));
@@ -69,7 +70,8 @@ static void small_numbers(const kv::Cache& cache, int64_t page, int64_t slot, in
   const __m256i three = _mm256_set1_epi16(3);
   for (int64_t g = 0; g < groups; ++g) {
     kv::Group group = codec.at(page, 0, g);
-    decode_metadata(codec, {nullptr, group.scales + slot * codec.scale_bytes(), group.zeros + slot, 0}, kStrip, scales, zeros);
+    kv::Group strip{nullptr, group.scales + slot * codec.scale_bytes(), group.zeros + slot, 0};
+    decode_metadata(codec, strip, kStrip, scales, zeros);
     __m256 s[2], sz[2];
     for (int i = 0; i < 2; ++i) {
       s[i] = _mm256_mul_ps(_mm256_loadu_ps(scales + 8 * i), by[i]);

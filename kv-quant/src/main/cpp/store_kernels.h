@@ -1,7 +1,7 @@
 // Tokens into exact pages, from exact pages into packed ones, and out again.
 //
-// In: F32 rows, in the basis of the format where that is one of heads, rounded to nearest even into the page's type; NaN stays
-// NaN, what F16 cannot hold becomes infinite. Out: widened, exactly. One pass over the elements: the floor is
+// In: F32 rows, in the basis of the format where that is one of heads, rounded to nearest even into the page's type;
+// NaN stays NaN, what F16 cannot hold becomes infinite. Out: widened, exactly. One pass over the elements: the floor is
 // memory. Padding is zero from the page's birth and is never written.
 //
 // Ageing: a token that leaves the window is quantized from its exact row, or moved to the page of sinks.
@@ -116,7 +116,9 @@ static void quantize_grouped_keys(const kv::Cache& cache, int64_t page, int64_t 
   rows.resize(2 * n);
   float* rotated = rows.data();
   float* stored = rotated + n;
-  for (int64_t h = 0; h < cache.exact.heads; ++h) widen(cache.exact.keys<const E>(page, h) + at, dim, rotated + h * dim);
+  for (int64_t h = 0; h < cache.exact.heads; ++h) {
+    widen(cache.exact.keys<const E>(page, h) + at, dim, rotated + h * dim);
+  }
   float scale = hadamard_scale(cache.rotation);
   for (int64_t i = 0; i < n; i += cache.rotation) hadamard(rotated + i, rotated + i, cache.rotation, scale);
   for (int64_t i = 0; i < n; ++i) stored[i] = rotated[cache.order[i]];

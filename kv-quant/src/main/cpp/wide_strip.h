@@ -42,7 +42,9 @@ static inline void wide_stages(int32_t* x, int64_t channels, int64_t stride) {
       for (int i = 0; i < Radix; ++i) v[i] = load_bytes(x + j + i * stride * kStrip);
       butterflies<Radix>(v, add32, sub32);
 #pragma GCC unroll 8
-      for (int i = 0; i < Radix; ++i) _mm256_storeu_si256(reinterpret_cast<__m256i*>(x + j + i * stride * kStrip), v[i]);
+      for (int i = 0; i < Radix; ++i) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(x + j + i * stride * kStrip), v[i]);
+      }
     }
   }
 }
@@ -76,8 +78,8 @@ static inline void turn_head(const int32_t* x, const kv::Rope& rope, const float
 
 // Scores of Rows rows and the strip's tokens.
 template <int Rows>
-static inline void strip_scores(const float* q, const float* k, const float* unit, int64_t dim, int64_t row, float scale,
-                                float* scores) {
+static inline void strip_scores(const float* q, const float* k, const float* unit, int64_t dim, int64_t row,
+                                float scale, float* scores) {
   constexpr int kVectors = kStrip / kWidth;
   vf acc[Rows][kVectors];
   clear(acc);
@@ -136,7 +138,9 @@ struct WideStrip {
   void score(const kv::AttentionCall& call, int64_t, const TileQueries& q, int64_t rows, float* to) const {
     int64_t i = 0, dim = call.cache.head_dim, row = call.cache.exact.row;
     float scale = static_cast<float>(call.scale);
-    for (; i + 4 <= rows; i += 4) strip_scores<4>(q.rows + i * row, keys, unit, dim, row, scale, to + i * kv::kPageTokens);
+    for (; i + 4 <= rows; i += 4) {
+      strip_scores<4>(q.rows + i * row, keys, unit, dim, row, scale, to + i * kv::kPageTokens);
+    }
     for (; i < rows; ++i) strip_scores<1>(q.rows + i * row, keys, unit, dim, row, scale, to + i * kv::kPageTokens);
   }
 };
