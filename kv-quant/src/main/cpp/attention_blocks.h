@@ -69,10 +69,20 @@ static void score_page(const float* q, const E* k, int64_t rows, const kv::Seen&
   }
 }
 
+static inline float lanes_max(__m256 v) {
+  __m128 h = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  h = _mm_max_ps(h, _mm_movehl_ps(h, h));
+  return _mm_cvtss_f32(_mm_max_ss(h, _mm_movehdup_ps(h)));
+}
+
+// Folds the upper half onto the lower until one lane is left.
 static inline float largest(vf v) {
-  float m = v[0];
-  for (int i = 1; i < kWidth; ++i) m = v[i] > m ? v[i] : m;
-  return m;
+#if L4J_WIDTH == 16
+  __m256 half = _mm256_max_ps(_mm512_castps512_ps256((__m512)v), _mm512_extractf32x8_ps((__m512)v, 1));
+#else
+  __m256 half = (__m256)v;
+#endif
+  return lanes_max(half);
 }
 
 // The factor that takes sums formed under one maximum to another; where there is no score above -infinity
@@ -83,10 +93,8 @@ static inline void multiply(float* x, vf by, int64_t n) {
   for (int64_t d = 0; d < n; d += kWidth) store(x + d, load(x + d) * by);
 }
 
-// Turns the scores [from, to) of a row into weights under the running maximum, the others into zeros, and
-// rescales what was summed before.
-static inline void softmax_step(float* scores, int64_t from, int64_t to, float* max, float* sum_of, float* out,
-                                int64_t row) {
+// Masks the scores of a row but for [from, to), and gives the greatest of them and of `before`.
+static inline float mask_row(float* scores, int64_t from, int64_t to, float before) {
   std::fill(scores, scores + from, -INFINITY);
   std::fill(scores + to, scores + kv::kPageTokens, -INFINITY);
   vf m = load(scores);
@@ -94,19 +102,39 @@ static inline void softmax_step(float* scores, int64_t from, int64_t to, float* 
     vf s = load(scores + j);
     m = s > m ? s : m;
   }
-  float before = *max;
   float block = largest(m);
-  *max = block > before ? block : before;
-  vf shift = splat(*max == -INFINITY ? 0 : *max);
-  vf total{};
+  return block > before ? block : before;
+}
+
+// e^x for x <= 0 and NaN, as exp gives it, without what only greater x need.
+static inline vf exp_weight(vf x) {
+  const vf low = splat(-87.33654f), magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  vf clamped = at_least(x, -87.33654f);
+  vf shifted = clamped * splat(1.44269504f) + magic;
+  vf n = shifted - magic;
+  vf r = clamped - n * splat(0.693359375f);
+  r = r - n * splat(-2.12194440e-4f);
+  vf p = splat(1.9875691500e-4f);
+  p = p * r + splat(1.3981999507e-3f);
+  p = p * r + splat(8.3334519073e-3f);
+  p = p * r + splat(4.1665795894e-2f);
+  p = p * r + splat(1.6666665459e-1f);
+  p = p * r + splat(5.0000001201e-1f);
+  p = p * r * r + r + splat(1.0f);
+  vf power = (vf)(((vi)shifted - (vi)magic + 127) << 23);
+  return x < low ? vf{} : p * power;
+}
+
+// Turns the scores of a row into weights under a maximum; gives their sum.
+static inline float weigh_row(float* scores, float max) {
+  vf shift = splat(max == -INFINITY ? 0 : max), total{};
+#pragma GCC unroll 8
   for (int64_t j = 0; j < kv::kPageTokens; j += kWidth) {
-    vf p = exp(load(scores + j) - shift);
+    vf p = exp_weight(load(scores + j) - shift);
     store(scores + j, p);
     total += p;
   }
-  vf factor = rescale(before, *max);
-  *sum_of = *sum_of * factor[0] + sum(total);
-  if (factor[0] != 1) multiply(out, factor, row);
+  return sum(total);
 }
 
 template <class E, int Rows, int Vectors>
@@ -161,11 +189,22 @@ struct Running {
   explicit Running(float* partial) : max(partial), sum(partial + kv::kTileRows), out(partial + 2 * kv::kTileRows) {}
 };
 
-// Scores of a tile to weights.
+// Scores of a tile to weights: those that a row sees, the others to zeros; what was summed before is brought under
+// the new maxima. All maxima first: a row alone is a chain of latencies.
 static inline void softmax_page(float* scores, int64_t rows, const kv::Seen& seen, const Running& into, int64_t row) {
+  float max[kv::kTileRows];
   for (int64_t i = 0; i < rows; ++i) {
     if (seen.from[i] == seen.to[i]) continue;
-    softmax_step(scores + i * kv::kPageTokens, seen.from[i], seen.to[i], into.max + i, into.sum + i,
-                 into.out + i * row, row);
+    max[i] = mask_row(scores + i * kv::kPageTokens, seen.from[i], seen.to[i], into.max[i]);
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    if (seen.from[i] == seen.to[i]) continue;
+    if (max[i] != into.max[i]) {
+      vf factor = rescale(into.max[i], max[i]);
+      into.sum[i] *= factor[0];
+      multiply(into.out + i * row, factor, row);
+      into.max[i] = max[i];
+    }
+    into.sum[i] += weigh_row(scores + i * kv::kPageTokens, max[i]);
   }
 }

@@ -6,8 +6,9 @@
 // range the pages of 64 keys are taken in order: the sinks before all, then for each stretch of 64 positions
 // what the row reads packed and what it reads exactly. The results of the ranges are merged in order.
 //
-// Where heads are rotated, queries are rotated once instead of the keys back, and outputs back once. Keys rotated
-// over heads before the rotary embedding are restored, once for all tiles (grouped_attention.h).
+// Where heads are stored in another basis, queries are brought into it once instead of the keys back, and outputs
+// back once. Keys rotated over heads before the rotary embedding are restored, once for all tiles
+// (grouped_attention.h).
 //
 // A row's bits depend on its own query, the keys it sees and the vector width; not on the tile it is in, how
 // many queries came with it, or who computed which range. So decode, prefill and any number of threads agree.
@@ -16,129 +17,49 @@
 // of a kv head: its floor is the bytes of the cache.
 #include "attention_blocks.h"
 #include "two_bit_kernels.h"
+#include "byte_kernels.h"
 #include "mean_kernels.h"
 
 // The queries of a tile side by side, padded with zeros, in the basis of the stored keys.
 struct TileQueries {
   alignas(64) float rows[kv::kTileRows * kv::kMaxHeadDim];
   SmallRows small[kv::kTileRows / 4];
+  WordRows words[kv::kTileRows / 4];
   MeanScores mean;
 };
-
-// Whether groups are read by two_bit_kernels.h.
-static inline bool is_small_head(const kv::Codec& codec) {
-  return codec.bits == 2 && codec.group == 128 && codec.unit == 128;
-}
 
 static void gather_queries(const kv::AttentionCall& call, const kv::Tile& tile, TileQueries* q) {
   const kv::Cache& cache = call.cache;
   int64_t row = cache.exact.row;
+  if (cache.mean != nullptr) prepare_mean(cache.rope, &q->mean);
   for (int64_t i = 0; i < tile.count; ++i) {
     int64_t r = tile.first + i;
     const float* from = call.q.at(r / call.group, tile.head * call.group + r % call.group);
     std::copy(from, from + cache.head_dim, q->rows + i * row);
     std::fill(q->rows + i * row + cache.head_dim, q->rows + (i + 1) * row, 0.0f);
-    if (cache.mean != nullptr) prepare_mean(call, tile, i, q->rows + i * row, &q->mean);
-    if (cache.rotates_heads()) hadamard(q->rows + i * row, cache.head_dim);
-  }
-  if (cache.packed_end > 0 && cache.transform != kv::kGrouped && is_small_head(cache.key)) {
-    for (int64_t i = 0; i < tile.count; i += 4) {
-      small_rows(q->rows + i * row, std::min<int64_t>(4, tile.count - i), row, static_cast<float>(call.scale),
-                 cache.key.zero == kv::kLloydMax, q->small + i / 4);
+    if (cache.mean != nullptr) prepare_mean_row(call, tile, i, q->rows + i * row, &q->mean);
+    if (cache.rotates_heads()) {
+      hadamard(q->rows + i * row, q->rows + i * row, cache.head_dim, hadamard_scale(cache.head_dim));
     }
   }
-}
-
-// Scores and values over a packed page by way of floats: rows of 64 tokens.
-struct FloatRows {
-  alignas(64) float rows[kv::kPageTokens * kv::kMaxHeadDim];
-
-  const float* of(const kv::Codec& codec, int64_t page, int64_t unit, int64_t tokens, int64_t row) {
-    unpack_unit(codec, page, unit, tokens, rows, row);
-    for (int64_t t = 0; codec.unit < row && t < tokens; ++t) std::fill(rows + t * row + codec.unit, rows + (t + 1) * row, 0.0f);
-    return rows;
+  if (cache.transform == kv::kDense) {
+    alignas(64) float came[kv::kTileRows * kv::kMaxHeadDim];
+    std::copy(q->rows, q->rows + tile.count * row, came);
+    in_dense_basis(cache.matrix(kv::kQueryIn, tile.head), cache.head_dim, came, row, tile.count, q->rows, row);
   }
-};
-
-static inline int64_t last_seen(const kv::Tile& tile, const kv::Seen& seen) { return seen.to[tile.count - 1]; }
-
-static void packed_scores(const kv::AttentionCall& call, const kv::Tile& tile, const TileQueries& q, int64_t page,
-                          const kv::Seen& seen, float* scores) {
-  const kv::Codec& codec = call.cache.key;
-  int64_t tokens = last_seen(tile, seen), row = call.cache.exact.row;
-  if (!is_small_head(codec)) {
-    FloatRows rows;
-    score_page(q.rows, rows.of(codec, page, tile.head, tokens, row), tile.count, seen, row,
-               static_cast<float>(call.scale), scores);
-    return;
-  }
-  float s[kv::kPageTokens], z[kv::kPageTokens];
-  kv::Group group = codec.at(page, tile.head, 0);
-  decode_metadata(codec, group, tokens, s, z);
-  for (int64_t i = 0; i < tile.count; i += 4) {
-    int64_t rows = std::min<int64_t>(4, tile.count - i), to = seen.to[i + rows - 1];
-    float* into = scores + i * kv::kPageTokens;
-    if (codec.zero == kv::kLloydMax) {
-      small_scores<true>(group.codes, s, z, q.small[i / 4], rows, seen.from[i], to, into);
-    } else {
-      small_scores<false>(group.codes, s, z, q.small[i / 4], rows, seen.from[i], to, into);
-    }
-  }
-}
-
-alignas(32) static const float kNoWeights[kv::kPageTokens] = {};
-
-template <bool Grid>
-static inline void small_values(const kv::Tile& tile, const kv::Seen& seen, const kv::Group& group, const float* s,
-                                const float* z, const float* weights, float* out) {
+  if (cache.packed_end == 0 || cache.transform == kv::kGrouped) return;
   for (int64_t i = 0; i < tile.count; i += 4) {
     int64_t rows = std::min<int64_t>(4, tile.count - i);
-    SmallWeights small;
-    for (int64_t r = 0; r < rows; ++r) {
-      bool sees = seen.from[i + r] < seen.to[i + r];
-      small_weights<Grid>(sees ? weights + (i + r) * kv::kPageTokens : kNoWeights, s, z, r, &small);
+    float scale = static_cast<float>(call.scale);
+    if (is_small_head(cache.key)) {
+      small_rows(q->rows + i * row, rows, row, scale, cache.key.zero == kv::kLloydMax, q->small + i / 4);
+    } else if (is_byte_head(cache.key)) {
+      word_rows(q->rows + i * row, rows, row, cache.head_dim, scale, q->words + i / 4);
     }
-    small_values<Grid>(group.codes, small, rows, seen.to[i + rows - 1], 128, out + i * 128);
   }
 }
 
-static void packed_values(const kv::AttentionCall& call, const kv::Tile& tile, int64_t page, const kv::Seen& seen,
-                          const float* weights, float* out) {
-  const kv::Codec& codec = call.cache.value;
-  int64_t tokens = last_seen(tile, seen), row = call.cache.exact.row;
-  if (!is_small_head(codec)) {
-    FloatRows rows;
-    value_page(weights, rows.of(codec, page, tile.head, tokens, row), tile.count, seen, row, out);
-    return;
-  }
-  float s[kv::kPageTokens] = {}, z[kv::kPageTokens] = {};
-  kv::Group group = codec.at(page, tile.head, 0);
-  decode_metadata(codec, group, tokens, s, z);
-  if (codec.zero == kv::kLloydMax) {
-    small_values<true>(tile, seen, group, s, z, weights, out);
-  } else {
-    small_values<false>(tile, seen, group, s, z, weights, out);
-  }
-}
-
-// Sinks lie elsewhere: their slots in packed pages have no weight.
-static inline void mask_sinks(const kv::Cache& cache, int64_t first, int64_t rows, float* scores) {
-  const int64_t* end = cache.sink_positions + cache.sinks;
-  for (const int64_t* at = std::lower_bound(cache.sink_positions, end, first); at != end; ++at) {
-    if (*at >= first + kv::kPageTokens) break;
-    for (int64_t i = 0; i < rows; ++i) scores[i * kv::kPageTokens + *at - first] = -INFINITY;
-  }
-}
-
-// What is left of a packed page once there are scores.
-static void finish_packed(const kv::AttentionCall& call, const kv::Tile& tile, int64_t first, const kv::Seen& seen,
-                          const MeanScores& mean, float* scores, float* partial) {
-  Running into(partial);
-  add_mean(call, tile, mean, first, scores);
-  mask_sinks(call.cache, first, tile.count, scores);
-  softmax_page(scores, tile.count, seen, into, call.cache.exact.row);
-  packed_values(call, tile, call.cache.packed[first / kv::kPageTokens], seen, scores, into.out);
-}
+#include "packed_attention.h"
 
 // A page of exact rows; keys from `k`, which may have been turned.
 template <class K, class V>
@@ -177,12 +98,6 @@ static inline kv::Seen seen_sinks(const kv::AttentionCall& call, const kv::Tile&
       });
 }
 
-// A head's part of a page is too short for the hardware to see it coming.
-static inline void prefetch(const kv::Codec& codec, int64_t page, int64_t unit) {
-  const char* at = reinterpret_cast<const char*>(page) + codec.offset + unit * codec.unit_bytes();
-  for (int64_t i = 0; i < codec.unit_bytes(); i += 64) _mm_prefetch(at + i, _MM_HINT_T0);
-}
-
 template <class E>
 static void attend_range(const kv::AttentionCall& call, const kv::Tile& tile, const TileQueries& q, int64_t range,
                          float* partial) {
@@ -192,8 +107,8 @@ static void attend_range(const kv::AttentionCall& call, const kv::Tile& tile, co
     kv::Pages sinks{&cache.sink_page, cache.exact.heads, cache.exact.row};
     kv::Seen seen = seen_sinks(call, tile);
     if (seen.any) {
-      attend_exact(call, tile, q, sinks.keys<const E>(0, tile.head), sinks.values<const E>(0, tile.head), kSinkPage, seen,
-                   partial);
+      attend_exact(call, tile, q, sinks.keys<const E>(0, tile.head), sinks.values<const E>(0, tile.head), kSinkPage,
+                   seen, partial);
     }
   }
   int64_t end = std::min((range + 1) * kv::kRangeKeys, call.visible(tile.first + tile.count - 1));
@@ -201,11 +116,8 @@ static void attend_range(const kv::AttentionCall& call, const kv::Tile& tile, co
     kv::Seen seen = seen_packed(call, tile, first);
     if (seen.any) {
       alignas(64) float scores[kv::kTileRows * kv::kPageTokens];
-      if (first + kv::kPageTokens < cache.packed_end) {
-        prefetch(cache.key, cache.packed[first / kv::kPageTokens + 1], tile.head);
-        prefetch(cache.value, cache.packed[first / kv::kPageTokens + 1], tile.head);
-      }
-      packed_scores(call, tile, q, cache.packed[first / kv::kPageTokens], seen, scores);
+      Ahead ahead = page_behind(cache, cache.key, first, tile.head);
+      packed_scores(call, tile, q, cache.packed[first / kv::kPageTokens], seen, ahead, scores);
       finish_packed(call, tile, first, seen, q.mean, scores, partial);
     }
     seen = seen_exact(call, tile, first);

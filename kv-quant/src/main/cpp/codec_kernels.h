@@ -47,9 +47,12 @@ static inline void decode_metadata(const kv::Codec& codec, const kv::Group& grou
                                    float* zeros) {
   int64_t end = (tokens + 7) / 8 * 8;
   if (codec.scale == kv::kLog8) {
+    const __m256i eighths = _mm256_castps_si256(_mm256_loadu_ps(kv::tables.log8));
     for (int64_t t = 0; t < end; t += 8) {
       __m256i u = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(group.scales + t)));
-      _mm256_storeu_ps(scales + t, _mm256_i32gather_ps(kv::tables.log8, u, 4));
+      __m256i eighth = _mm256_permutevar8x32_epi32(eighths, u);  // takes the lower three bits
+      __m256i octaves = _mm256_slli_epi32(_mm256_srli_epi32(u, 3), 23);
+      _mm256_storeu_ps(scales + t, _mm256_castsi256_ps(_mm256_add_epi32(eighth, octaves)));
     }
   } else {
     for (int64_t t = 0; t < end; ++t) scales[t] = decode_scale(codec.scale, group.scales + t * codec.scale_bytes());

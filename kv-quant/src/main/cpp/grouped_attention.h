@@ -1,6 +1,8 @@
 // Attention where keys are stored rotated over heads, before the rotary embedding: one restoring of a page serves
 // all heads, so a piece of work is a range of keys for all tiles of a chunk, [tile_from, tile_to) of each head.
-#include "restore_kernels.h"
+#include "strip.h"
+#include "small_strip.h"
+#include "wide_strip.h"
 
 struct Chunk {
   const kv::AttentionCall& call;
@@ -15,7 +17,8 @@ struct Chunk {
 };
 
 struct GroupedScratch {
-  RestoreScratch restore;
+  SmallStrip small;
+  WideStrip wide;
   std::vector<TileQueries> queries;
   std::vector<float> scores;
   std::vector<kv::Seen> seen;
@@ -24,7 +27,7 @@ struct GroupedScratch {
 
   void reserve(const Chunk& chunk) {
     const kv::Cache& cache = chunk.call.cache;
-    restore.reserve(cache.exact.heads * cache.head_dim, cache.rope.half);
+    restores_small(cache) ? small.reserve(cache, chunk.size()) : wide.reserve(cache, chunk.size());
     if (static_cast<int64_t>(queries.size()) < chunk.size()) {
       queries.resize(chunk.size());
       scores.resize(chunk.size() * kv::kTileRows * kv::kPageTokens);
@@ -36,27 +39,23 @@ struct GroupedScratch {
 };
 
 // Scores of all tiles and the packed keys of a page.
-static void grouped_scores(const Chunk& chunk, int64_t first, GroupedScratch& s) {
+template <class Strip>
+static void grouped_scores(const Chunk& chunk, int64_t first, GroupedScratch& s, Strip& strip) {
   const kv::Cache& cache = chunk.call.cache;
-  int64_t dim = cache.head_dim, row = cache.exact.row, half = cache.rope.half, per_head = chunk.to - chunk.from;
-  int64_t end = 0;
+  int64_t per_head = chunk.to - chunk.from, end = 0;
+  float* cos = s.page.data();
+  float* sin = cos + cache.rope.half;
   for (int64_t i = 0; i < chunk.size(); ++i) end = std::max(end, last_seen(chunk.tile(i), s.seen[i]));
-  turns_at(cache.rope, first, s.page.data(), s.page.data() + half);
-  alignas(64) float keys[kv::kMaxHeadDim * kStrip];
-  alignas(64) float unit[kStrip];
+  turns_at(cache.rope, first, cos, sin);
   for (int64_t slot = 0; slot < end; slot += kStrip) {
-    unpack_strip(cache, cache.packed[first / kv::kPageTokens], slot, s.restore, unit);
-    strip_turns(cache.rope, s.page.data(), s.page.data() + half, slot, s.restore.turns.data());
-    const int32_t* rotation = nullptr;
+    strip.unpack(cache, cache.packed[first / kv::kPageTokens], slot, cos, sin);
     for (int64_t h = 0; h < cache.exact.heads; ++h) {
-      int64_t within = h * dim % cache.rotation;
-      if (within == 0) rotation = restore_rotation(cache, h * dim, s.restore);
-      turn_head(rotation + within * kStrip, cache.rope, s.restore.turns.data(), dim, keys);
+      strip.restore(cache, h);
       for (int64_t i = h * per_head; i < (h + 1) * per_head; ++i) {
         kv::Tile tile = chunk.tile(i);
         if (slot >= last_seen(tile, s.seen[i])) continue;
-        strip_scores(s.queries[i].rows, keys, unit, tile.count, dim, row, static_cast<float>(chunk.call.scale),
-                     s.scores.data() + i * kv::kTileRows * kv::kPageTokens + slot);
+        float* to = s.scores.data() + i * kv::kTileRows * kv::kPageTokens + slot;
+        strip.score(chunk.call, i, s.queries[i], tile.count, to);
       }
     }
   }
@@ -115,7 +114,7 @@ static void attend_grouped_range(const Chunk& chunk, int64_t range, GroupedScrat
   }
   for (int64_t first = range * kv::kRangeKeys; first < end; first += kv::kPageTokens) {
     if (see(chunk, s, [&](const kv::Tile& tile) { return seen_packed(call, tile, first); })) {
-      grouped_scores(chunk, first, s);
+      restores_small(cache) ? grouped_scores(chunk, first, s, s.small) : grouped_scores(chunk, first, s, s.wide);
       for (int64_t i = 0; i < chunk.size(); ++i) {
         if (!s.seen[i].any) continue;
         finish_packed(call, chunk.tile(i), first, s.seen[i], s.queries[i].mean,
@@ -136,7 +135,11 @@ static void attend_grouped(const kv::AttentionCall& call, float* partials, int64
   static thread_local GroupedScratch scratch;
   Chunk chunk{call, tile_from, tile_to, partials};
   scratch.reserve(chunk);
-  for (int64_t i = 0; i < chunk.size(); ++i) gather_queries(call, chunk.tile(i), &scratch.queries[i]);
+  for (int64_t i = 0; i < chunk.size(); ++i) {
+    kv::Tile tile = chunk.tile(i);
+    gather_queries(call, tile, &scratch.queries[i]);
+    if (restores_small(call.cache)) scratch.small.gather(i, scratch.queries[i], tile.count, call);
+  }
   for (int64_t range = from; range < to; ++range) {
     switch (call.cache.type) {
       case kF32:

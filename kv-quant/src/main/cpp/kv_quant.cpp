@@ -7,8 +7,6 @@
 #include "quant_tables.h"
 #define L4J_KERNELS "kv_kernels.h"
 #include "foreach_isa.h"
-#define L4J_KERNELS "transform_kernels.h"
-#include "foreach_isa.h"
 
 namespace l4j::kv {
 

@@ -22,15 +22,24 @@ __attribute__((noinline)) static void merge(const kv::AttentionCall& call, const
 }
 
 static void write_out(const kv::AttentionCall& call, const kv::Tile& tile, const float* partial) {
-  float values[kv::kMaxHeadDim];
-  int64_t dim = call.cache.head_dim;
+  const kv::Cache& cache = call.cache;
+  alignas(64) float values[kv::kTileRows * kv::kMaxHeadDim], came[kv::kTileRows * kv::kMaxHeadDim];
+  int64_t dim = cache.head_dim;
+  for (int64_t i = 0; i < tile.count; ++i) {
+    const float* from = partial + 2 * kv::kTileRows + i * cache.exact.row;
+    float total = partial[kv::kTileRows + i];
+    for (int64_t d = 0; d < dim; ++d) values[i * dim + d] = from[d] / total;
+  }
+  if (cache.rotates_values()) {
+    hadamard_rows(values, dim, values, dim, dim, dim, 0, tile.count);
+  } else if (cache.transform == kv::kDense) {
+    in_dense_basis(cache.matrix(kv::kOutBack, tile.head), dim, values, dim, tile.count, came, dim);
+  }
+  const float* rows = cache.transform == kv::kDense ? came : values;
   for (int64_t i = 0; i < tile.count; ++i) {
     int64_t r = tile.first + i;
-    const float* from = partial + 2 * kv::kTileRows + i * call.cache.exact.row;
-    float total = partial[kv::kTileRows + i];
-    for (int64_t d = 0; d < dim; ++d) values[d] = from[d] / total;
-    if (call.cache.transform != kv::kPlain) hadamard(values, dim);
-    std::copy(values, values + dim, call.out.at(r / call.group, tile.head * call.group + r % call.group));
+    float* to = call.out.at(r / call.group, tile.head * call.group + r % call.group);
+    std::copy(rows + i * dim, rows + (i + 1) * dim, to);
   }
 }
 

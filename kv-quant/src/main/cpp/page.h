@@ -83,10 +83,11 @@ struct Codec {
   }
 };
 
-enum Transform { kPlain, kHadamard, kGrouped, kCenteredHadamard };
+enum Transform { kPlain, kHadamard, kGrouped, kCenteredHadamard, kDense };
+enum DenseMatrix { kKeyIn, kQueryIn, kValueIn, kOutBack };
 
 // The rotary embedding: pairs (j, j + half) of the first 2 * half channels turn by position * w_j. Cosines and
-// sines: [half][64] for positions 0 to 63, then [kBits][half] for the powers of two.
+// sines: [half][64] for positions 0 to 63, then [kBits][half] for the powers of two; then the w_j.
 struct Rope {
   static constexpr int64_t kBits = 31;
   const float* table;
@@ -96,6 +97,7 @@ struct Rope {
   const float* sin_at(int64_t j) const { return table + (half + j) * kPageTokens; }
   const float* cos_bit(int64_t bit) const { return table + 2 * half * kPageTokens + 2 * bit * half; }
   const float* sin_bit(int64_t bit) const { return cos_bit(bit) + half; }
+  const float* frequencies() const { return cos_bit(kBits); }
 };
 
 // The tokens of one sequence in one layer. Each position is read from one of three places, which depends on the
@@ -120,6 +122,7 @@ struct Cache {
   const int32_t* order;  // channel i of a stored row is channel order[i] of the rotated one
   Rope rope;
   const float* mean;   // [heads][head_dim] of keys before the rotary embedding, where it is taken off
+  const float* dense;  // [4][heads][head_dim][head_dim] of a dense basis, column by column, as DenseMatrix counts
   Codec key;
   Codec value;
 
@@ -129,6 +132,10 @@ struct Cache {
     return std::min(t + 1, std::max(exact_start, std::min(packed_end, aged)));
   }
   bool rotates_heads() const { return transform == kHadamard || transform == kCenteredHadamard; }
+  bool rotates_values() const { return transform != kPlain && transform != kDense; }
+  const float* matrix(DenseMatrix which, int64_t head) const {
+    return dense + (which * exact.heads + head) * head_dim * head_dim;
+  }
 };
 
 }  // namespace l4j::kv

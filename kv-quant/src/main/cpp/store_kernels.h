@@ -1,11 +1,11 @@
 // Tokens into exact pages, from exact pages into packed ones, and out again.
 //
-// In: F32 rows, rotated where the format rotates heads, rounded to nearest even into the page's type; NaN stays
-// NaN, what F16 cannot hold becomes infinite. Out: widened, exactly. One pass over the elements: the floor is
+// In: F32 rows, in the basis of the format where that is one of heads, rounded to nearest even into the page's type;
+// NaN stays NaN, what F16 cannot hold becomes infinite. Out: widened, exactly. One pass over the elements: the floor is
 // memory. Padding is zero from the page's birth and is never written.
 //
 // Ageing: a token that leaves the window is quantized from its exact row, or moved to the page of sinks.
-#include "hadamard.h"
+#include "dense_basis.h"
 #include "rope.h"
 #include "codec_kernels.h"
 #include "quantize_kernels.h"
@@ -20,16 +20,42 @@ static inline void append_row(const float* x, int64_t dim, bool rotate, const fl
   alignas(64) float rotated[kv::kMaxHeadDim];
   if (rotate) {
     for (int64_t i = 0; i < dim; ++i) rotated[i] = less == nullptr ? x[i] : x[i] - less[i];
-    hadamard(rotated, dim);
+    hadamard(rotated, rotated, dim, hadamard_scale(dim));
     x = rotated;
   }
   for (int64_t i = 0; i < dim; ++i) narrow(x[i], to + i);
+}
+
+// Head by head, so that a matrix stays near while it is used.
+template <class E>
+static void append_dense(const kv::Cache& cache, kv::DenseMatrix which, const kv::Tokens& x, int64_t first,
+                         int64_t from, int64_t to) {
+  constexpr int64_t kRows = 4;
+  alignas(64) float rows[kRows * kv::kMaxHeadDim];
+  const kv::Pages& pages = cache.exact;
+  int64_t dim = cache.head_dim;
+  for (int64_t h = 0; h < pages.heads; ++h) {
+    for (int64_t t = from; t < to; t += kRows) {
+      int64_t count = std::min(kRows, to - t);
+      in_dense_basis(cache.matrix(which, h), dim, x.at(t, h), x.token, count, rows, dim);
+      for (int64_t i = 0; i < count; ++i) {
+        int64_t at = first + t + i - cache.exact_first, page = at / kv::kPageTokens;
+        E* row = which == kv::kKeyIn ? pages.keys<E>(page, h) : pages.values<E>(page, h);
+        append_row(rows + i * dim, dim, false, nullptr, row + at % kv::kPageTokens * pages.row);
+      }
+    }
+  }
 }
 
 template <class E>
 static void append_typed(const kv::Cache& cache, const kv::Tokens& k, const kv::Tokens& v, int64_t first,
                          int64_t from, int64_t to) {
   const kv::Pages& pages = cache.exact;
+  if (cache.transform == kv::kDense) {
+    append_dense<E>(cache, kv::kKeyIn, k, first, from, to);
+    append_dense<E>(cache, kv::kValueIn, v, first, from, to);
+    return;
+  }
   alignas(64) float turns[2 * kv::kMaxHeadDim], mean[kv::kMaxHeadDim];
   for (int64_t t = from; t < to; ++t) {
     if (cache.mean != nullptr) turns_at(cache.rope, first + t, turns, turns + cache.rope.half);
@@ -42,7 +68,7 @@ static void append_typed(const kv::Cache& cache, const kv::Tokens& k, const kv::
       }
       append_row(k.at(t, h), cache.head_dim, cache.rotates_heads(), cache.mean == nullptr ? nullptr : mean,
                  pages.keys<E>(page, h) + at);
-      append_row(v.at(t, h), cache.head_dim, cache.transform != kv::kPlain, nullptr, pages.values<E>(page, h) + at);
+      append_row(v.at(t, h), cache.head_dim, cache.rotates_values(), nullptr, pages.values<E>(page, h) + at);
     }
   }
 }
@@ -90,8 +116,11 @@ static void quantize_grouped_keys(const kv::Cache& cache, int64_t page, int64_t 
   rows.resize(2 * n);
   float* rotated = rows.data();
   float* stored = rotated + n;
-  for (int64_t h = 0; h < cache.exact.heads; ++h) widen(cache.exact.keys<const E>(page, h) + at, dim, rotated + h * dim);
-  for (int64_t i = 0; i < n; i += cache.rotation) hadamard(rotated + i, cache.rotation);
+  for (int64_t h = 0; h < cache.exact.heads; ++h) {
+    widen(cache.exact.keys<const E>(page, h) + at, dim, rotated + h * dim);
+  }
+  float scale = hadamard_scale(cache.rotation);
+  for (int64_t i = 0; i < n; i += cache.rotation) hadamard(rotated + i, rotated + i, cache.rotation, scale);
   for (int64_t i = 0; i < n; ++i) stored[i] = rotated[cache.order[i]];
   quantize(cache.key, packed, 0, slot, stored);
 }

@@ -15,8 +15,12 @@
 // Cost for 4 rows and 64 tokens: unpacking once, then 4 multiply-adds of 32 for each row and token of keys, and
 // as many for values.
 
-constexpr int64_t kBytes = 32;           // of a token's codes
+constexpr int64_t kBytes = 32;              // of a token's codes
 constexpr float kGridUnit = 0.1510417608f;  // of the levels +-3, +-10
+
+static inline bool is_small_head(const kv::Codec& codec) {
+  return codec.bits == 2 && codec.group == 128 && codec.unit == 128;
+}
 
 struct SmallRows {
   alignas(32) int8_t q[4][128];
@@ -25,9 +29,17 @@ struct SmallRows {
 };
 
 static inline __m256i load_bytes(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-static inline __m256i two_bits(__m256i packed, int k) {
-  return _mm256_and_si256(_mm256_srli_epi16(packed, 2 * k), _mm256_set1_epi8(3));
-}
+
+// The levels of codes by half bytes: of the code in the lower two bits, and of that in the upper two.
+struct Levels {
+  __m256i low, high, mask;
+
+  static Levels of(char a, char b, char c, char d) {
+    return {_mm256_broadcastsi128_si256(_mm_setr_epi8(a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d)),
+            _mm256_broadcastsi128_si256(_mm_setr_epi8(a, a, a, a, b, b, b, b, c, c, c, c, d, d, d, d)),
+            _mm256_set1_epi8(15)};
+  }
+};
 
 // Rounds rows of 128 to 8 bits; a row with NaN or an infinity gets the unit NaN.
 static inline void small_rows(const float* q, int64_t rows, int64_t stride, float scale, bool grid, SmallRows* to) {
@@ -63,19 +75,22 @@ static inline __m256i eight_sums(const __m256i* a) {
                           _mm256_permute2x128_si256(half[0], half[1], 0x31));
 }
 
-// Scores of up to four rows and tokens [from, to), widened to whole eights.
-template <bool Grid>
+// Scores of up to four rows and tokens [0, to), widened to whole eights; a little is fetched ahead with each eight.
+template <bool Grid, class Fetch>
 static inline void small_scores(const uint8_t* codes, const float* s, const float* z, const SmallRows& q, int64_t rows,
-                                int64_t from, int64_t to, float* scores) {
-  alignas(32) uint8_t levels[8][128];
-  const __m256i ones = _mm256_set1_epi16(1), grid = _mm256_set1_epi32(0x140d0700);
-  for (int64_t t = from / 8 * 8; t < to; t += 8) {
+                                int64_t to, Fetch& ahead, float* scores) {
+  alignas(32) uint8_t unpacked[8][128];
+  const __m256i ones = _mm256_set1_epi16(1);
+  const Levels levels = Grid ? Levels::of(0, 7, 13, 20) : Levels::of(0, 1, 2, 3);
+  for (int64_t t = 0; t < to; t += 8) {
+    ahead.fetch(5);
     for (int64_t i = 0; i < 8; ++i) {
       __m256i packed = load_bytes(codes + (t + i) * kBytes);
-      for (int k = 0; k < 4; ++k) {
-        __m256i c = two_bits(packed, k);
-        if (Grid) c = _mm256_shuffle_epi8(grid, c);
-        _mm256_store_si256(reinterpret_cast<__m256i*>(levels[i] + 32 * k), c);
+      __m256i* to_stripe = reinterpret_cast<__m256i*>(unpacked[i]);
+      for (int nibble = 0; nibble < 2; ++nibble) {
+        __m256i x = _mm256_and_si256(_mm256_srli_epi16(packed, 4 * nibble), levels.mask);
+        _mm256_store_si256(to_stripe + 2 * nibble, _mm256_shuffle_epi8(levels.low, x));
+        _mm256_store_si256(to_stripe + 2 * nibble + 1, _mm256_shuffle_epi8(levels.high, x));
       }
     }
     __m256 scale = _mm256_loadu_ps(s + t), zero = Grid ? _mm256_set1_ps(10.0f) : _mm256_loadu_ps(z + t);
@@ -85,13 +100,14 @@ static inline void small_scores(const uint8_t* codes, const float* s, const floa
       __m256i a[8];
 #pragma GCC unroll 8
       for (int i = 0; i < 8; ++i) {
-        const uint8_t* c = levels[i];
-        __m256i low = _mm256_add_epi16(_mm256_maddubs_epi16(load_bytes(c), q0), _mm256_maddubs_epi16(load_bytes(c + 32), q1));
-        __m256i high = _mm256_add_epi16(_mm256_maddubs_epi16(load_bytes(c + 64), q2), _mm256_maddubs_epi16(load_bytes(c + 96), q3));
-        a[i] = _mm256_madd_epi16(_mm256_add_epi16(low, high), ones);
+        const uint8_t* c = unpacked[i];
+        __m256i p0 = _mm256_maddubs_epi16(load_bytes(c), q0), p1 = _mm256_maddubs_epi16(load_bytes(c + 32), q1);
+        __m256i p2 = _mm256_maddubs_epi16(load_bytes(c + 64), q2), p3 = _mm256_maddubs_epi16(load_bytes(c + 96), q3);
+        a[i] = _mm256_madd_epi16(_mm256_add_epi16(_mm256_add_epi16(p0, p1), _mm256_add_epi16(p2, p3)), ones);
       }
       __m256 dot = _mm256_fnmadd_ps(zero, _mm256_set1_ps(q.total[r]), _mm256_cvtepi32_ps(eight_sums(a)));
-      _mm256_storeu_ps(scores + r * kv::kPageTokens + t, _mm256_mul_ps(_mm256_mul_ps(dot, scale), _mm256_set1_ps(q.unit[r])));
+      __m256 by = _mm256_mul_ps(scale, _mm256_set1_ps(q.unit[r]));
+      _mm256_storeu_ps(scores + r * kv::kPageTokens + t, _mm256_mul_ps(dot, by));
     }
   }
 }
@@ -102,12 +118,6 @@ struct SmallWeights {
   float unit[4];
   float zeros[4];  // sum of weight x zero point
 };
-
-static inline float lanes_max(__m256 v) {
-  __m128 h = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-  h = _mm_max_ps(h, _mm_movehl_ps(h, h));
-  return _mm_cvtss_f32(_mm_max_ss(h, _mm_movehdup_ps(h)));
-}
 
 static inline float lanes_sum(__m256 v) {
   __m128 h = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -135,8 +145,8 @@ static inline void small_weights(const float* p, const float* s, const float* z,
   __m256 by = _mm256_set1_ps(most > 0 ? kTop / most : 0), carry = _mm256_setzero_ps(), zeros = carry;
   __m256i q[8], last = _mm256_setzero_si256();
   for (int i = 0; i < 8; ++i) {
-    __m256 sums = _mm256_add_ps(running_sums(_mm256_mul_ps(w[i], by)), carry);
-    carry = _mm256_permutevar8x32_ps(sums, _mm256_set1_epi32(7));
+    __m256 within = running_sums(_mm256_mul_ps(w[i], by)), sums = _mm256_add_ps(within, carry);
+    carry = _mm256_add_ps(carry, _mm256_permutevar8x32_ps(within, _mm256_set1_epi32(7)));
     __m256i whole = _mm256_cvtps_epi32(sums);
     __m256i turned = _mm256_permutevar8x32_epi32(whole, _mm256_setr_epi32(7, 0, 1, 2, 3, 4, 5, 6));
     __m256i before = _mm256_blend_epi32(turned, last, 1);
@@ -148,7 +158,8 @@ static inline void small_weights(const float* p, const float* s, const float* z,
     __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(q[2 * i], q[2 * i + 1]), 0xd8);
     __m256i pair = _mm256_or_si256(_mm256_and_si256(words, _mm256_set1_epi32(0xff)),
                                    _mm256_slli_epi32(_mm256_srli_epi32(words, 16), 8));
-    _mm256_store_si256(reinterpret_cast<__m256i*>(to->pairs[r] + 8 * i), _mm256_or_si256(pair, _mm256_slli_epi32(pair, 16)));
+    __m256i* at = reinterpret_cast<__m256i*>(to->pairs[r] + 8 * i);
+    _mm256_store_si256(at, _mm256_or_si256(pair, _mm256_slli_epi32(pair, 16)));
   }
   to->unit[r] = most / kTop * (Grid ? 2 * kGridUnit : 1);
   to->zeros[r] = lanes_sum(zeros);
@@ -164,49 +175,70 @@ static inline void add_stripe(__m256i low, __m256i high, float unit, float less,
   }
 }
 
+// Sums of weights x values over the pairs of tokens [from, to), for the two stripes in the lower or upper half of each
+// byte, and of them the 16 channels each that were woven into one vector.
+template <int Rows>
+static inline void nibble_sums(const uint8_t* woven, const Levels& levels, int nibble, const SmallWeights& w,
+                               int64_t from, int64_t to, __m256i (&acc)[Rows][2]) {
+  __m256i sums[Rows][2];
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) sums[r][0] = sums[r][1] = _mm256_setzero_si256();
+  const __m128i shift = _mm_cvtsi32_si128(4 * nibble);
+  for (int64_t t = from; t < to; ++t) {
+    __m256i x = _mm256_and_si256(_mm256_srl_epi16(load_bytes(woven + t * 2 * kBytes), shift), levels.mask);
+    __m256i low = _mm256_shuffle_epi8(levels.low, x), high = _mm256_shuffle_epi8(levels.high, x);
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+      __m256i weight = _mm256_set1_epi32(static_cast<int>(w.pairs[r][t]));
+      sums[r][0] = _mm256_add_epi16(sums[r][0], _mm256_maddubs_epi16(weight, low));
+      sums[r][1] = _mm256_add_epi16(sums[r][1], _mm256_maddubs_epi16(weight, high));
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) {
+    acc[r][0] = sums[r][0];
+    acc[r][1] = sums[r][1];
+  }
+}
+
+// The same over all pairs; of the grid's levels halves, one rounded down and one up, even of few tokens.
+template <bool Grid, int Rows>
+static inline void nibble_values(const uint8_t* woven, const Levels& levels, int nibble, const SmallWeights& w,
+                                 int64_t pairs, __m256i (&acc)[Rows][2]) {
+  constexpr int64_t kHalf = kv::kPageTokens / 4;
+  nibble_sums<Rows>(woven, levels, nibble, w, 0, Grid ? std::min(pairs, kHalf) : pairs, acc);
+  if (!Grid) return;
+  __m256i second[Rows][2];
+  nibble_sums<Rows>(woven, levels, nibble, w, kHalf, pairs, second);
+  const __m256i half = _mm256_set1_epi16(1 << 14);
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) {
+    for (int c = 0; c < 2; ++c) {
+      acc[r][c] = _mm256_add_epi16(_mm256_srai_epi16(acc[r][c], 1), _mm256_mulhrs_epi16(second[r][c], half));
+    }
+  }
+}
+
 // out[r] += sum of weights x values over the first `tokens` tokens.
 template <bool Grid, int Rows>
 static inline void small_values(const uint8_t* codes, const SmallWeights& w, int64_t tokens, int64_t row, float* out) {
-  alignas(32) uint8_t woven[kv::kPageTokens / 2][2 * kBytes];
+  alignas(32) uint8_t woven[kv::kPageTokens / 2 * 2 * kBytes];
   int64_t pairs = (tokens + 1) / 2;
   for (int64_t t = 0; t < pairs; ++t) {
     __m256i a = load_bytes(codes + t * 2 * kBytes), b = load_bytes(codes + t * 2 * kBytes + kBytes);
-    _mm256_store_si256(reinterpret_cast<__m256i*>(woven[t]), _mm256_unpacklo_epi8(a, b));
-    _mm256_store_si256(reinterpret_cast<__m256i*>(woven[t] + kBytes), _mm256_unpackhi_epi8(a, b));
+    __m256i* to = reinterpret_cast<__m256i*>(woven + t * 2 * kBytes);
+    _mm256_store_si256(to, _mm256_unpacklo_epi8(a, b));
+    _mm256_store_si256(to + 1, _mm256_unpackhi_epi8(a, b));
   }
-  const __m256i grid = _mm256_set1_epi32(0x0a03fdf6), half = _mm256_set1_epi16(1 << 14);
-#pragma GCC unroll 4
-  for (int k = 0; k < 4; ++k) {
-    __m256i acc[Rows][2], before[Rows][2];
-    for (int r = 0; r < Rows; ++r) acc[r][0] = acc[r][1] = before[r][0] = before[r][1] = _mm256_setzero_si256();
-    for (int64_t from = 0; from < kv::kPageTokens / 2; from += Grid ? 16 : 32) {  // both halves, even of few tokens
-      if (Grid && from > 0) {
-        for (int r = 0; r < Rows; ++r) {
-          for (int c = 0; c < 2; ++c) {
-            before[r][c] = _mm256_srai_epi16(acc[r][c], 1);
-            acc[r][c] = _mm256_setzero_si256();
-          }
-        }
-      }
-      for (int64_t t = from, to = std::min<int64_t>(pairs, from + (Grid ? 16 : 32)); t < to; ++t) {
-        __m256i low = two_bits(load_bytes(woven[t]), k), high = two_bits(load_bytes(woven[t] + kBytes), k);
-        if (Grid) {
-          low = _mm256_shuffle_epi8(grid, low);
-          high = _mm256_shuffle_epi8(grid, high);
-        }
-#pragma GCC unroll 4
-        for (int r = 0; r < Rows; ++r) {
-          __m256i weight = _mm256_set1_epi32(static_cast<int>(w.pairs[r][t]));
-          acc[r][0] = _mm256_add_epi16(acc[r][0], _mm256_maddubs_epi16(weight, low));
-          acc[r][1] = _mm256_add_epi16(acc[r][1], _mm256_maddubs_epi16(weight, high));
-        }
-      }
-    }
+  const Levels levels = Grid ? Levels::of(-10, -3, 3, 10) : Levels::of(0, 1, 2, 3);
+  for (int nibble = 0; nibble < 2; ++nibble) {
+    __m256i lower[Rows][2], upper[Rows][2];
+    nibble_values<Grid, Rows>(woven, levels, nibble, w, pairs, lower);
+    nibble_values<Grid, Rows>(woven + kBytes, levels, nibble, w, pairs, upper);
     for (int r = 0; r < Rows; ++r) {
-      if (Grid) {  // halves, one rounded down and one up
-        for (int c = 0; c < 2; ++c) acc[r][c] = _mm256_add_epi16(before[r][c], _mm256_mulhrs_epi16(acc[r][c], half));
+      for (int c = 0; c < 2; ++c) {
+        add_stripe(lower[r][c], upper[r][c], w.unit[r], Grid ? 0 : w.zeros[r], out + r * row + 64 * nibble + 32 * c);
       }
-      add_stripe(acc[r][0], acc[r][1], w.unit[r], Grid ? 0 : w.zeros[r], out + r * row + 32 * k);
     }
   }
 }

@@ -70,11 +70,12 @@ void split(int threads, int64_t n, Work work) {
 
 void measure(const Format& format, int threads) {
   std::mt19937 random(1);
-  std::vector<float> q(kHeads * kGroup * kDim), out(q.size()), rope(64 * 128 + 2 * 31 * 64);
+  std::vector<float> q(kHeads * kGroup * kDim), out(q.size()), rope(64 * 128 + 2 * 31 * 64 + 64);
   std::normal_distribution<float> normal;
   for (auto& x : q) x = normal(random);
   for (int j = 0; j < 64; ++j) {
     double w = std::pow(1e4, -j / 64.0);
+    rope[64 * 128 + 2 * 31 * 64 + j] = w;
     for (int t = 0; t < 64; ++t) {
       rope[j * 64 + t] = std::cos(t * w);
       rope[(64 + j) * 64 + t] = std::sin(t * w);

@@ -1,12 +1,11 @@
 // The Hadamard transform of 128 MiB of rows against memcpy of the same memory, best of seven:
-//   g++ -std=c++17 -O3 -fno-math-errno -fno-trapping-math -I core/src/main/cpp -I kv-quant/src/main/cpp
-//     kv-quant/src/test/cpp/hadamard_speed.cpp -o /tmp/hadamard_speed && /tmp/hadamard_speed
+//
+//   g++ -std=c++17 -O3 -fno-math-errno -fno-trapping-math -Icore/src/main/cpp -Ikv-quant/src/main/cpp
+//       kv-quant/src/test/cpp/hadamard_speed.cpp -o hadamard_speed && ./hadamard_speed
 #include <chrono>
 #include <cstdio>
 
-#include "isa.h"
-#define L4J_KERNELS "transform_kernels.h"
-#include "foreach_isa.h"
+#include "kv_quant.cpp"
 
 template <class F>
 static double best_seconds(F run) {
@@ -25,9 +24,8 @@ int main() {
   auto* y = static_cast<float*>(std::aligned_alloc(64, kBytes));
   for (int64_t i = 0; i < kBytes / 4; ++i) x[i] = static_cast<float>(i % 7);
   std::memset(y, 0, kBytes);
-  bool wide = l4j::best_isa() >= l4j::kAvx512;
-  auto* transform = wide ? l4j::avx512::hadamard_rows : l4j::avx2::hadamard_rows;
-  std::printf("%s\n", wide ? "avx512" : "avx2");
+  std::printf("instruction set %d\n", l4j_kv_init(0));
+  auto* transform = l4j::kv::kernels->hadamard_rows;
   for (int64_t n : {64, 96, 128, 512, 4096}) {
     int64_t rows = kBytes / 4 / n;
     double copy = best_seconds([&] { std::memcpy(y, x, rows * n * 4); });

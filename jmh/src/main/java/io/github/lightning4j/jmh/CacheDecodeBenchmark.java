@@ -1,5 +1,7 @@
 package io.github.lightning4j.jmh;
 
+import static java.util.Collections.nCopies;
+
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.CacheAttention;
@@ -7,11 +9,13 @@ import io.github.lightning4j.kvquant.KvCache;
 import io.github.lightning4j.kvquant.KvCacheConfig;
 import io.github.lightning4j.kvquant.KvCacheConfig.KeyBasis;
 import io.github.lightning4j.kvquant.policy.KvFormat;
+import io.github.lightning4j.kvquant.policy.KvPolicy;
 import io.github.lightning4j.kvquant.policy.KvPresets;
 import io.github.lightning4j.kvquant.quantizer.Clip;
 import io.github.lightning4j.kvquant.quantizer.KvQuantizer;
 import io.github.lightning4j.kvquant.quantizer.ScaleFormat;
 import io.github.lightning4j.kvquant.quantizer.ZeroFormat;
+import io.github.lightning4j.kvquant.transform.DensePair;
 import io.github.lightning4j.kvquant.transform.GroupedBasis;
 import io.github.lightning4j.kvquant.transform.KvTransform;
 import java.util.Random;
@@ -36,7 +40,7 @@ public class CacheDecodeBenchmark extends OperatorBenchmark {
   @Param({"32768"})
   int tokens;
 
-  @Param({"bf16", "int8", "rotatekv-2", "kv2"})
+  @Param({"bf16", "int8", "rotatekv-2", "lloyd-max-2", "kv2-centered", "kv2-wush"})
   String format;
 
   private final CacheAttention attention = CacheAttention.best();
@@ -51,20 +55,32 @@ public class CacheDecodeBenchmark extends OperatorBenchmark {
     return switch (format) {
       case "bf16" -> KvCacheConfig.exact(KV_HEADS, DIM, DType.BF16);
       case "int8" -> KvCacheConfig.quantized(KV_HEADS, DIM, KvFormat.both(int8));
-      case "kv2" ->
+      case "lloyd-max-2" ->
           KvCacheConfig.quantized(KV_HEADS, DIM, KvFormat.both(lloydMax))
               .withTransform(new KvTransform.HeadHadamard(), null);
-      default -> KvCacheConfig.of(KvPresets.of(format), 1, 3, KV_HEADS, DIM, shuffled());
+      default ->
+          KvCacheConfig.of(KvPresets.of(format), 1, 3, KV_HEADS, DIM, basis(KvPresets.of(format)));
     };
   }
 
-  private static KeyBasis shuffled() {
+  private static KeyBasis basis(KvPolicy policy) {
     double[] means = new Random(1).doubles(KV_HEADS * DIM).toArray();
-    GroupedBasis basis =
-        GroupedBasis.of(KV_HEADS, DIM, 4).orderedBy(means, KvTransform.PermutationScope.LAYER);
     float[] frequencies = new float[DIM / 2];
     IntStream.range(0, DIM / 2)
         .forEach(j -> frequencies[j] = (float) Math.pow(10_000, -2.0 * j / DIM));
+    if (policy.transform() instanceof KvTransform.DensePair) {
+      double[] unit = new double[DIM * DIM];
+      IntStream.range(0, DIM).forEach(i -> unit[i * DIM + i] = 1);
+      DensePair pair = DensePair.wush(unit, unit, DIM, DensePair.DAMPING);
+      return KeyBasis.dense(nCopies(KV_HEADS, pair), nCopies(KV_HEADS, pair));
+    }
+    if (policy.transform() instanceof KvTransform.CenteredHadamard) {
+      float[] mean = new float[means.length];
+      IntStream.range(0, mean.length).forEach(i -> mean[i] = (float) means[i]);
+      return KeyBasis.centered(mean, frequencies);
+    }
+    GroupedBasis basis =
+        GroupedBasis.of(KV_HEADS, DIM, 4).orderedBy(means, KvTransform.PermutationScope.LAYER);
     return KeyBasis.grouped(basis, frequencies);
   }
 

@@ -6,9 +6,12 @@ import io.github.lightning4j.core.DType;
 import io.github.lightning4j.kvquant.policy.KvFormat;
 import io.github.lightning4j.kvquant.policy.KvPolicy;
 import io.github.lightning4j.kvquant.policy.TokenPolicy;
+import io.github.lightning4j.kvquant.transform.DensePair;
 import io.github.lightning4j.kvquant.transform.GroupedBasis;
+import io.github.lightning4j.kvquant.transform.Hadamard;
 import io.github.lightning4j.kvquant.transform.KvTransform;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -21,7 +24,8 @@ import org.jspecify.annotations.Nullable;
  * @param format how the others are quantized, null for none
  * @param transform the basis in which they are
  * @param tokens which tokens stay in {@code dtype}
- * @param keyBasis for keys stored before the rotary embedding or centred, else null
+ * @param keyBasis for keys stored before the rotary embedding, centred, or in a dense basis; else
+ *     null
  * @param layer the layer, named in errors; {@code -1} if it has no number
  */
 public record KvCacheConfig(
@@ -35,7 +39,8 @@ public record KvCacheConfig(
     int layer) {
 
   /**
-   * What calibration found of a layer's keys, and the rotary embedding.
+   * What calibration found of a layer's keys, and the rotary embedding; for a dense basis also of
+   * its values.
    *
    * @param rotation for keys stored before the rotary embedding: over which heads, and the order of
    *     channels; else null
@@ -43,9 +48,28 @@ public record KvCacheConfig(
    *     headDim]}; else null
    * @param inverseFrequencies of the rotary embedding: channels j and j + R/2 of a head turn by
    *     {@code position * inverseFrequencies[j]}, {@code j < R/2}; R is {@code headDim} at most
+   * @param keyPairs for a dense basis: the matrices of the keys after the rotary embedding, one a
+   *     kv head; else empty
+   * @param valuePairs those of the values
    */
   public record KeyBasis(
-      @Nullable GroupedBasis rotation, float @Nullable [] mean, float[] inverseFrequencies) {
+      @Nullable GroupedBasis rotation,
+      float @Nullable [] mean,
+      float[] inverseFrequencies,
+      List<DensePair> keyPairs,
+      List<DensePair> valuePairs) {
+    /** Keeps copies of the lists. */
+    public KeyBasis {
+      keyPairs = List.copyOf(keyPairs);
+      valuePairs = List.copyOf(valuePairs);
+    }
+
+    /** A basis without dense pairs. */
+    public KeyBasis(
+        @Nullable GroupedBasis rotation, float @Nullable [] mean, float[] inverseFrequencies) {
+      this(rotation, mean, inverseFrequencies, List.of(), List.of());
+    }
+
     /** For {@link KvTransform.PreRopeGrouped}. */
     public static KeyBasis grouped(GroupedBasis rotation, float[] inverseFrequencies) {
       return new KeyBasis(rotation, null, inverseFrequencies);
@@ -56,19 +80,28 @@ public record KvCacheConfig(
       return new KeyBasis(null, mean, inverseFrequencies);
     }
 
+    /** For {@link KvTransform.DensePair}. */
+    public static KeyBasis dense(List<DensePair> keyPairs, List<DensePair> valuePairs) {
+      return new KeyBasis(null, null, new float[0], keyPairs, valuePairs);
+    }
+
     /** Two bases are equal if their contents are. */
     @Override
     public boolean equals(@Nullable Object other) {
       return other instanceof KeyBasis that
           && Objects.equals(rotation, that.rotation)
           && Arrays.equals(mean, that.mean)
-          && Arrays.equals(inverseFrequencies, that.inverseFrequencies);
+          && Arrays.equals(inverseFrequencies, that.inverseFrequencies)
+          && keyPairs.equals(that.keyPairs)
+          && valuePairs.equals(that.valuePairs);
     }
 
     @Override
     public int hashCode() {
       return 31 * (31 * Objects.hashCode(rotation) + Arrays.hashCode(mean))
-          + Arrays.hashCode(inverseFrequencies);
+          + Arrays.hashCode(inverseFrequencies)
+          + 17 * keyPairs.hashCode()
+          + 13 * valuePairs.hashCode();
     }
   }
 
@@ -93,13 +126,11 @@ public record KvCacheConfig(
         "headDim: expected a multiple of 8 for a quantized cache, got %s",
         headDim);
     checkArgument(
-        !(transform instanceof KvTransform.DensePair),
-        "transform: expected one that the cache applies (apply a dense pair to k, v, q and out around"
-            + " it), got %s",
-        transform);
-    checkArgument(
-        transform instanceof KvTransform.Plain || headDim >= 8 && Integer.bitCount(headDim) == 1,
-        "headDim: expected a power of two from 8 for %s, got %s",
+        transform instanceof KvTransform.Plain
+            || headDim % 8 == 0
+                && (transform instanceof KvTransform.DensePair || Hadamard.fits(headDim)),
+        "headDim: expected 2^k from 8 or 12 2^k from 24 (any multiple of 8 for a dense pair) for %s,"
+            + " got %s",
         transform,
         headDim);
     checkBasis(transform, keyBasis, kvHeads, headDim);
@@ -116,6 +147,10 @@ public record KvCacheConfig(
             + " got %s with %s",
         basis,
         transform);
+    boolean dense = transform instanceof KvTransform.DensePair;
+    checkPairs("keyPairs", basis == null ? List.of() : basis.keyPairs(), dense, kvHeads, headDim);
+    checkPairs(
+        "valuePairs", basis == null ? List.of() : basis.valuePairs(), dense, kvHeads, headDim);
     if (rotation != null) {
       checkArgument(
           rotation.kvHeads() == kvHeads && rotation.headDim() == headDim,
@@ -124,10 +159,6 @@ public record KvCacheConfig(
           headDim,
           rotation.kvHeads(),
           rotation.headDim());
-      checkArgument(
-          Integer.bitCount(rotation.heads()) == 1,
-          "keyBasis: expected rotations over a power of two of heads, got %s",
-          rotation.heads());
     }
     checkArgument(
         mean == null || mean.length == kvHeads * headDim,
@@ -139,6 +170,24 @@ public record KvCacheConfig(
         "inverseFrequencies: expected at most %s, got %s",
         headDim / 2,
         basis == null ? 0 : basis.inverseFrequencies().length);
+  }
+
+  private static void checkPairs(
+      String name, List<DensePair> pairs, boolean dense, int kvHeads, int headDim) {
+    checkArgument(
+        pairs.size() == (dense ? kvHeads : 0),
+        "%s: expected one for each of %s kv heads for DensePair, else none; got %s",
+        name,
+        kvHeads,
+        pairs.size());
+    for (DensePair pair : pairs) {
+      checkArgument(
+          pair.dim() == headDim,
+          "%s: expected heads of %s channels, got %s",
+          name,
+          headDim,
+          pair.dim());
+    }
   }
 
   /** A cache that quantizes nothing. */
@@ -163,7 +212,8 @@ public record KvCacheConfig(
   /**
    * The cache of a layer under a policy.
    *
-   * @param keyBasis what the layer's calibration found, for keys stored before the rotary embedding
+   * @param keyBasis what the layer's calibration found, for keys stored before the rotary
+   *     embedding, centred, or in a dense basis
    * @throws IllegalArgumentException if the policy groups keys by channel, or does not fit
    */
   public static KvCacheConfig of(

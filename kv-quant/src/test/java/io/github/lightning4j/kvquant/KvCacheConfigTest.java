@@ -8,8 +8,11 @@ import io.github.lightning4j.kvquant.KvCacheConfig.KeyBasis;
 import io.github.lightning4j.kvquant.policy.KvPresets;
 import io.github.lightning4j.kvquant.policy.TokenPolicy;
 import io.github.lightning4j.kvquant.quantizer.KvQuantizer;
+import io.github.lightning4j.kvquant.transform.DensePair;
 import io.github.lightning4j.kvquant.transform.GroupedBasis;
 import io.github.lightning4j.kvquant.transform.KvTransform;
+import io.github.lightning4j.kvquant.transform.RandomPairs;
+import java.util.List;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
 
@@ -33,16 +36,31 @@ final class KvCacheConfigTest {
   @Test
   void headsThatNoTransformFits() {
     assertRefused(
-        () -> QuantizedScene.rotated(1, 96, TWO_BITS),
-        "headDim: expected a power of two from 8 for HeadHadamard[], got 96");
+        () -> QuantizedScene.rotated(1, 72, TWO_BITS),
+        "headDim: expected 2^k from 8 or 12 2^k from 24 (any multiple of 8 for a dense pair) for"
+            + " HeadHadamard[], got 72");
   }
 
   @Test
-  void aTransformThatTheCacheDoesNotApply() {
+  void densePairsOfOtherHeads() {
+    KvCacheConfig two = QuantizedScene.plain(2, 64, TWO_BITS);
+    KvTransform transform = new KvTransform.DensePair();
+    List<DensePair> pairs = List.of(RandomPairs.of(1, 64), RandomPairs.of(2, 64));
+    assertRefused(
+        () -> two.withTransform(transform, null),
+        "keyPairs: expected one for each of 2 kv heads for DensePair, else none; got 0");
+    assertRefused(
+        () -> two.withTransform(transform, KeyBasis.dense(pairs, pairs.subList(0, 1))),
+        "valuePairs: expected one for each of 2 kv heads for DensePair, else none; got 1");
+    assertRefused(
+        () -> two.withTransform(new KvTransform.Plain(), KeyBasis.dense(pairs, pairs)), "got 2");
     assertRefused(
         () ->
-            QuantizedScene.plain(1, 64, TWO_BITS).withTransform(new KvTransform.DensePair(), null),
-        "apply a dense pair to k, v, q and out around it");
+            QuantizedScene.plain(2, 32, TWO_BITS)
+                .withTransform(transform, KeyBasis.dense(pairs, pairs)),
+        "keyPairs: expected heads of 32 channels, got 64");
+    assertThat(two.withTransform(transform, KeyBasis.dense(pairs, pairs)))
+        .isEqualTo(two.withTransform(transform, KeyBasis.dense(List.copyOf(pairs), pairs)));
   }
 
   @Test

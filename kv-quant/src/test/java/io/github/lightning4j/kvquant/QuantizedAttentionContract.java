@@ -4,15 +4,19 @@ import static io.github.lightning4j.kvquant.QuantizedScene.AT_ONCE;
 import static io.github.lightning4j.kvquant.QuantizedScene.LLOYD_MAX;
 import static io.github.lightning4j.kvquant.QuantizedScene.affine;
 import static io.github.lightning4j.kvquant.QuantizedScene.centered;
+import static io.github.lightning4j.kvquant.QuantizedScene.dense;
 import static io.github.lightning4j.kvquant.QuantizedScene.grouped;
 import static io.github.lightning4j.kvquant.QuantizedScene.isSmall;
 import static io.github.lightning4j.kvquant.QuantizedScene.rotated;
+import static io.github.lightning4j.kvquant.QuantizedScene.wide;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.lightning4j.core.Backend;
+import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.kvquant.policy.TokenPolicy;
+import io.github.lightning4j.kvquant.quantizer.KvQuantizer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -35,6 +39,7 @@ abstract class QuantizedAttentionContract {
     // Here a code may differ from the reference's: its mean is turned in double.
     formats.add(centered(2, 128, LLOYD_MAX));
     formats.add(centered(2, 64, affine(4, 64)));
+    formats.add(centered(1, 96, affine(3, 128)));
     return formats;
   }
 
@@ -42,9 +47,11 @@ abstract class QuantizedAttentionContract {
     return IntStream.range(0, values.length).mapToDouble(i -> values[i]).toArray();
   }
 
-  /** 12 bits where keys are restored in integers; single codes where they are centred. */
+  /**
+   * Queries and weights in 16 bits; in 12 where keys are restored; codes where they are centred.
+   */
   private static double bound(KvCacheConfig config) {
-    return isSmall(config) ? SMALL : config.keyBasis() == null ? 1e-9 : 1e-5;
+    return isSmall(config) ? SMALL : config.keyBasis() == null ? 1e-8 : 1e-5;
   }
 
   @ParameterizedTest
@@ -68,12 +75,52 @@ abstract class QuantizedAttentionContract {
     }
   }
 
+  /** Whatever the basis, with codes fine enough it is attention over what came. */
+  @Test
+  void theBasisCancels() {
+    KvQuantizer fine = wide(8, 128);
+    for (KvCacheConfig config :
+        List.of(
+            rotated(2, 96, fine),
+            rotated(1, 128, fine),
+            centered(2, 96, fine),
+            dense(2, 128, fine),
+            dense(3, 48, fine))) {
+      for (KvCacheConfig with : List.of(config, config.withTokens(WINDOW))) {
+        try (QuantizedScene scene = new QuantizedScene(with, 150, 2)) {
+          double[] expected =
+              DenseAttention.of(scene.q.narrow(0, 130, 20), scene.k, scene.v, scene.scale);
+          double[] out = widened(scene.attend(backend(), scene.filled(backend()), 130));
+          Closeness.assertNmse("with " + with.transform(), out, expected, 1e-3);
+        }
+      }
+    }
+  }
+
+  /** One channel that outweighs all others fills a whole rotation with its magnitude. */
+  @Test
+  void aLoneChannelSurvivesTheWidestRotation() {
+    KvCacheConfig config = grouped(16, 256, 16, wide(8, 128));
+    try (QuantizedScene scene = new QuantizedScene(config, 20, 1)) {
+      Elements keys = scene.k.accessor();
+      for (int t = 0; t < 20; t++) {
+        keys.set(t * 4096L + 2063, 300 + t);
+      }
+      Closeness.assertNmse(
+          "a lone channel",
+          widened(scene.attend(backend(), scene.filled(backend()), 15)),
+          widened(scene.attend(Backend.REFERENCE, scene.filled(Backend.REFERENCE), 15)),
+          1e-5);
+    }
+  }
+
   @Test
   void doesNotCareHowTheSequenceWasCutIntoCalls() {
     for (KvCacheConfig config :
         List.of(
             rotated(2, 128, LLOYD_MAX),
             centered(1, 128, LLOYD_MAX),
+            dense(1, 64, affine(2, 64)),
             grouped(4, 128, 4, affine(2, 128)),
             rotated(1, 64, affine(4, 64)))) {
       try (QuantizedScene scene = new QuantizedScene(config.withTokens(WINDOW), 600, 3)) {

@@ -124,6 +124,47 @@ abstract class QuantizedCacheContract {
     }
   }
 
+  /** T10: sinks are found in the prompt alone; a decoded token is quantized at once. */
+  @Test
+  void decodingAddsNoSinks() {
+    KvCacheConfig config =
+        QuantizedScene.plain(1, 64, affine(2, 64))
+            .withDtype(DType.F32)
+            .withTokens(AT_ONCE.withMassiveActivations(20));
+    try (QuantizedScene scene = new QuantizedScene(config, 100, 1)) {
+      KvCache cache = scene.cache(backend());
+      cache.beginPrompt();
+      scene.append(cache, 0, 30);
+      cache.endPrompt(4);
+      float[] exact = scene.k.toFloats();
+      for (int t = 30; t < 100; t++) {
+        scene.append(cache, t, 1);
+        float[] keys = contents(cache);
+        for (int s = 0; s <= t; s++) {
+          float[] row = Arrays.copyOfRange(keys, s * 64, (s + 1) * 64);
+          float[] came = Arrays.copyOfRange(exact, s * 64, (s + 1) * 64);
+          assertThat(Arrays.equals(row, came)).as("token %s of %s", s, t).isEqualTo(s == 4);
+        }
+      }
+    }
+  }
+
+  @Test
+  void cachesOfOneBasisShareItsMatrices() {
+    KvCacheConfig config = QuantizedScene.dense(2, 128, affine(2, 128));
+    KvCache first = KvCache.create(config, PageBudget.unlimited(), backend());
+    long one = Memory.liveBytes();
+    KvCache second = KvCache.create(config, PageBudget.unlimited(), backend());
+    assertThat(Memory.liveBytes() - one).isLessThan(4 * 2 * 128 * 128 * 4);
+    first.close();
+    try (QuantizedScene scene = new QuantizedScene(config, 70, 1)) {
+      float[] expected = contents(scene.filled(backend()));
+      second.append(scene.k, scene.v);
+      assertThat(contents(second)).isEqualTo(expected);
+    }
+    second.close();
+  }
+
   @Test
   void forksTruncatesAndGoesOn() {
     KvCacheConfig config = rotated(1, 64, affine(2, 64)).withTokens(WINDOW);

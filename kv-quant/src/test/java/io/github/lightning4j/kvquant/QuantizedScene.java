@@ -12,9 +12,11 @@ import io.github.lightning4j.kvquant.quantizer.Clip;
 import io.github.lightning4j.kvquant.quantizer.KvQuantizer;
 import io.github.lightning4j.kvquant.quantizer.ScaleFormat;
 import io.github.lightning4j.kvquant.quantizer.ZeroFormat;
+import io.github.lightning4j.kvquant.transform.DensePair;
 import io.github.lightning4j.kvquant.transform.GroupedBasis;
 import io.github.lightning4j.kvquant.transform.KvTransform;
 import io.github.lightning4j.kvquant.transform.KvTransform.PermutationScope;
+import io.github.lightning4j.kvquant.transform.RandomPairs;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -78,6 +80,18 @@ final class QuantizedScene implements AutoCloseable {
     return plain(kvHeads, dim, quantizer).withTransform(new KvTransform.CenteredHadamard(), basis);
   }
 
+  /** Heads in dense bases of their own. */
+  static KvCacheConfig dense(int kvHeads, int dim, KvQuantizer quantizer) {
+    List<DensePair> keys = new ArrayList<>();
+    List<DensePair> values = new ArrayList<>();
+    for (int h = 0; h < kvHeads; h++) {
+      keys.add(RandomPairs.of(2 * h, dim));
+      values.add(RandomPairs.of(2 * h + 1, dim));
+    }
+    return plain(kvHeads, dim, quantizer)
+        .withTransform(new KvTransform.DensePair(), KeyBasis.dense(keys, values));
+  }
+
   static KeyBasis basis(int kvHeads, int dim, int rotated, int half) {
     List<Integer> order = new ArrayList<>();
     for (int i = 0; i < kvHeads * dim; i++) {
@@ -105,7 +119,13 @@ final class QuantizedScene implements AutoCloseable {
         rotated(1, 128, affine(2, 128)),
         rotated(2, 64, KvQuantizer.lloydMax(3, 64, ScaleFormat.E4M3)),
         rotated(1, 64, KvQuantizer.lloydMax(4, 32, ScaleFormat.FP16)),
+        rotated(2, 96, affine(2, 128)),
+        rotated(1, 24, affine(4, 32)),
+        dense(2, 128, affine(2, 128)),
+        dense(3, 48, wide(4, 64)),
         grouped(4, 128, 4, affine(2, 128)),
+        grouped(4, 96, 4, affine(2, 128)),
+        grouped(2, 24, 1, affine(4, 32)),
         grouped(2, 128, 2, affine(3, 128)),
         grouped(2, 64, 2, affine(2, 128)),
         grouped(4, 32, 2, affine(4, 32)),

@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
  * step of decode allocates nothing.
  */
 final class CacheCall implements AutoCloseable {
-  private static final int CACHE_FIELDS = 37;
+  private static final int CACHE_FIELDS = 38;
   private static final int CALL_FIELDS = 9;
 
   /** Pieces of attention, as the kernels are called. */
@@ -117,6 +117,7 @@ final class CacheCall implements AutoCloseable {
     fields.put(constants == null ? 0 : constants.rope());
     fields.put(constants == null ? 0 : constants.half());
     fields.put(constants == null ? 0 : constants.mean());
+    fields.put(constants == null ? 0 : constants.dense());
     if (format.key() != null && format.value() != null) {
       format.key().describe(fields);
       format.value().describe(fields);

@@ -52,14 +52,19 @@ record CacheFormat(
     return config.transform() instanceof KvTransform.CenteredHadamard;
   }
 
-  /** The transform as {@code page.h} numbers it. */
-  int transformCode() {
-    return grouped() ? 2 : centers() ? 3 : rotatesHeads() ? 1 : 0;
+  /** Whether heads are stored in a dense basis. */
+  boolean dense() {
+    return config.transform() instanceof KvTransform.DensePair;
   }
 
-  /** Whether values are. */
+  /** The transform as {@code page.h} numbers it. */
+  int transformCode() {
+    return dense() ? 4 : centers() ? 3 : grouped() ? 2 : rotatesHeads() ? 1 : 0;
+  }
+
+  /** Whether values are rotated head by head. */
   boolean rotatesValues() {
-    return !(config.transform() instanceof KvTransform.Plain);
+    return grouped() || rotatesHeads();
   }
 
   /** Bytes of a packed page. */
@@ -78,7 +83,7 @@ record CacheFormat(
 
   /** Up to where tokens have left the window once there are {@code length}. */
   long left(long length) {
-    return Math.max(0, length - window()) / flush() * flush();
+    return quantizes() ? config.tokens().left(length) : 0;
   }
 
   /** Channels that a rotation of keys over heads mixes. */

@@ -1,5 +1,7 @@
 package io.github.lightning4j.kvquant.internal;
 
+import java.util.Arrays;
+
 /**
  * Products with Had(n) in double.
  *
@@ -49,6 +51,65 @@ public final class HadamardMatrix {
     }
   }
 
+  /** {@code x = Had(n) x} for each n neighbours. */
+  static double[] applyToBlocks(double[] x, int n) {
+    for (int first = 0; first < x.length; first += n) {
+      double[] block = Arrays.copyOfRange(x, first, first + n);
+      apply(block);
+      System.arraycopy(block, 0, x, first, n);
+    }
+    return x;
+  }
+
+  /**
+   * {@code x = Had(x.length) x} in fp32, to the bit as {@code hadamard.h} does it: strides 1, 2, 4,
+   * ..., then twelve across, then one multiplication.
+   */
+  static void apply(float[] x) {
+    int twos = x.length % TWELVE == 0 ? x.length / TWELVE : x.length;
+    for (int step = 1; step < twos; step *= 2) {
+      for (int i = 0; i < x.length; i++) {
+        if ((i & step) == 0) {
+          float a = x[i];
+          float b = x[i + step];
+          x[i] = a + b;
+          x[i + step] = a - b;
+        }
+      }
+    }
+    for (int i = 0; twos < x.length && i < twos; i++) {
+      acrossTwelve(x, i, twos);
+    }
+    float scale = (float) (1 / Math.sqrt(x.length));
+    for (int i = 0; i < x.length; i++) {
+      x[i] *= scale;
+    }
+  }
+
+  /** As one of H(12) over sums s and differences d of pairs: {@code C s + d, C d - s}. */
+  private static void acrossTwelve(float[] x, int at, int apart) {
+    float[] s = new float[TWELVE / 2];
+    float[] d = new float[TWELVE / 2];
+    for (int j = 0; j < s.length; j++) {
+      float a = x[at + 2 * j * apart];
+      float b = x[at + (2 * j + 1) * apart];
+      s[j] = a + b;
+      d[j] = a - b;
+    }
+    for (int i = 0; i < s.length; i++) {
+      float even = d[i];
+      float odd = -s[i];
+      for (int j = 0; j < s.length; j++) {
+        if (j != i) {
+          even = conference(i, j) > 0 ? even + s[j] : even - s[j];
+          odd = conference(i, j) > 0 ? odd + d[j] : odd - d[j];
+        }
+      }
+      x[at + 2 * i * apart] = even;
+      x[at + (2 * i + 1) * apart] = odd;
+    }
+  }
+
   private static void acrossTwelve(double[] x, int apart) {
     double[] column = new double[TWELVE];
     for (int i = 0; i < apart; i++) {
@@ -74,7 +135,11 @@ public final class HadamardMatrix {
     if (r == c) {
       return odd || oddColumn ? -1 : 1;
     }
-    int conference = r == 0 || c == 0 || (r - c) * (r - c) % 5 == 1 ? 1 : -1;
-    return odd && oddColumn ? -conference : conference;
+    return odd && oddColumn ? -conference(r, c) : conference(r, c);
+  }
+
+  /** An element of C off its diagonal. */
+  private static int conference(int r, int c) {
+    return r == 0 || c == 0 || (r - c) * (r - c) % 5 == 1 ? 1 : -1;
   }
 }

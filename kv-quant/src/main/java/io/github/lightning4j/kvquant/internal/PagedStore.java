@@ -54,7 +54,7 @@ public final class PagedStore implements AutoCloseable {
     this.exact = new PageTable(ledger);
     this.packed = new PageTable(ledger);
     this.sinks = new Sinks(format.exact().pageBytes(), ledger);
-    this.constants = config.keyBasis() == null ? null : new KeyConstants(config.keyBasis());
+    this.constants = config.keyBasis() == null ? null : KeyConstants.of(config.keyBasis());
     this.call = new CacheCall(this);
   }
 

@@ -19,6 +19,7 @@ final class ReferenceStore implements StoreKernels {
     PageLayout layout = format.exact();
     Elements[] pages = store.exactPages().elements(layout.dtype());
     KeyBasis basis = format.config().keyBasis();
+    HeadBasis heads = new HeadBasis(format);
     for (long t = from; t < to; t++) {
       long token = first + t - store.exactFirst();
       double[] mean =
@@ -33,11 +34,8 @@ final class ReferenceStore implements StoreKernels {
           key[i] -= (float) mean[h * key.length + i];
         }
         float[] value = row(values, t * v.stride(0) + h * v.stride(1), layout.headDim());
-        put(page, layout.key(h, slot), format.rotatesHeads() ? rotated(key, key.length) : key);
-        put(
-            page,
-            layout.value(h, slot),
-            format.rotatesValues() ? rotated(value, value.length) : value);
+        put(page, layout.key(h, slot), heads.keyIn(key, h));
+        put(page, layout.value(h, slot), heads.valueIn(value, h));
       }
     }
   }
@@ -54,25 +52,6 @@ final class ReferenceStore implements StoreKernels {
     for (int i = 0; i < row.length; i++) {
       to.set(at + i, row[i]);
     }
-  }
-
-  /** Had(n) over each n neighbours, in fp32 as the kernels do it, so that codes agree. */
-  private static float[] rotated(float[] row, int n) {
-    for (int stride = 1; stride < n; stride *= 2) {
-      for (int i = 0; i < row.length; i++) {
-        if ((i & stride) == 0) {
-          float a = row[i];
-          float b = row[i + stride];
-          row[i] = a + b;
-          row[i + stride] = a - b;
-        }
-      }
-    }
-    float by = (float) (1 / Math.sqrt(n));
-    for (int i = 0; i < row.length; i++) {
-      row[i] *= by;
-    }
-    return row;
   }
 
   @Override
@@ -114,7 +93,12 @@ final class ReferenceStore implements StoreKernels {
     if (basis == null || basis.rotation() == null) {
       return key;
     }
-    float[] rotated = rotated(key, format.rotation());
+    float[] rotated = new float[key.length];
+    for (int i = 0; i < key.length; i += format.rotation()) {
+      float[] block = Arrays.copyOfRange(key, i, i + format.rotation());
+      HadamardMatrix.apply(block);
+      System.arraycopy(block, 0, rotated, i, block.length);
+    }
     int[] permutation = basis.rotation().permutation();
     float[] stored = new float[rotated.length];
     for (int i = 0; i < stored.length; i++) {

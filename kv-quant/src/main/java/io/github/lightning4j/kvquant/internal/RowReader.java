@@ -13,12 +13,14 @@ import io.github.lightning4j.kvquant.quantizer.QuantizedRow;
 final class RowReader {
   private final PagedStore store;
   private final CacheFormat format;
+  private final HeadBasis heads;
   private final Elements[] exact;
   private final Elements[] packed;
 
   RowReader(PagedStore store) {
     this.store = store;
     this.format = store.format();
+    this.heads = new HeadBasis(format);
     this.exact = store.exactPages().elements(format.exact().dtype());
     this.packed = store.packedPages().elements(DType.U8);
   }
@@ -60,15 +62,13 @@ final class RowReader {
       for (int i = 0; i < row.length; i++) {
         row[permutation[i]] = stored[i];
       }
-      return rotated(row, format.rotation());
+      return HadamardMatrix.applyToBlocks(row, format.rotation());
     }
     double[] row =
         keys == null || exactly || store.sinks().indexOf(token) >= 0
             ? exactRow(token, exactly, false)
             : packedRow(keys, token);
-    if (format.rotatesHeads()) {
-      rotated(row, format.exact().headDim());
-    }
+    row = heads.keysOut(row);
     if (basis != null && basis.mean() != null) {
       double[] mean = RotaryRows.mean(basis, format.exact().headDim(), token);
       for (int i = 0; i < row.length; i++) {
@@ -85,7 +85,7 @@ final class RowReader {
         values == null || exactly || store.sinks().indexOf(token) >= 0
             ? exactRow(token, exactly, true)
             : packedRow(values, token);
-    return format.rotatesValues() ? rotated(row, format.exact().headDim()) : row;
+    return heads.valuesOut(row);
   }
 
   private double[] exactRow(long token, boolean exactly, boolean values) {
@@ -136,23 +136,5 @@ final class RowReader {
       bytes[i] = (byte) from.getLong(at + i);
     }
     return bytes;
-  }
-
-  /** Had(n) over each n neighbours. */
-  private static double[] rotated(double[] row, int n) {
-    for (int stride = 1; stride < n; stride *= 2) {
-      for (int i = 0; i < row.length; i++) {
-        if ((i & stride) == 0) {
-          double a = row[i];
-          double b = row[i + stride];
-          row[i] = a + b;
-          row[i + stride] = a - b;
-        }
-      }
-    }
-    for (int i = 0; i < row.length; i++) {
-      row[i] /= Math.sqrt(n);
-    }
-    return row;
   }
 }

@@ -24,6 +24,8 @@ import java.util.Map;
  * <tr><td>quarot-4, -3, -2<td>b + 0.25<td>Hadamard per head<td>clip 0.95<td>none
  * <tr><td>kv2-centered<td>2.0625<td>centred, Hadamard per head<td>Lloyd-Max<td>top-20, first 4, 128
  *     recent
+ * <tr><td>kv2-affine<td>2.125<td>centred, Hadamard per head<td>clip 0.6, zero in eighths<td>top-20,
+ *     first 4, 128 recent
  * <tr><td>kv2-wush<td>2.1875<td>dense pair<td>clip at quantiles<td>top-20, first 4, 128 recent
  * </table>
  *
@@ -47,6 +49,7 @@ public final class KvPresets {
     add(kivi(4));
     add(kivi(2));
     add(centered());
+    add(centeredAffine());
     add(wush());
     add(centered().withName("kv2"));
   }
@@ -119,6 +122,18 @@ public final class KvPresets {
         "kv2-centered",
         new KvTransform.CenteredHadamard(),
         KvQuantizer.lloydMax(2, LONGEST, ScaleFormat.LOG8),
+        KV2_TOKENS);
+  }
+
+  /**
+   * Candidate A with an affine grid: on normal values within 2 % of Lloyd-Max, and a group that is
+   * not centred costs it nothing.
+   */
+  private static KvPolicy centeredAffine() {
+    return policy(
+        "kv2-affine",
+        new KvTransform.CenteredHadamard(),
+        KvQuantizer.affine(2, LONGEST, Clip.paper(0.6), ScaleFormat.LOG8, ZeroFormat.FRACTIONAL),
         KV2_TOKENS);
   }
 

@@ -55,4 +55,16 @@ public record TokenPolicy(
   public TokenPolicy withQuantizedPrefill(boolean quantized) {
     return new TokenPolicy(massiveActivations, firstTokens, recentWindow, flush, quantized);
   }
+
+  /**
+   * Up to where tokens have left the window of recent ones.
+   *
+   * <pre>left(T) = flush floor(max(0, T - recentWindow) / flush)      after T tokens</pre>
+   *
+   * <p>Age counts from the end of the sequence, not of a call, so a token leaves the window once,
+   * and with the same neighbours, however the sequence was cut.
+   */
+  public long left(long length) {
+    return Math.max(0, length - recentWindow) / flush * flush;
+  }
 }

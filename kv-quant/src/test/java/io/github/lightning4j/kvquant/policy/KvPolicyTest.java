@@ -26,7 +26,8 @@ final class KvPolicyTest {
     "naive-2, 2.125, 1",
     "quarot-2, 2.25, 0.95",
     "kivi-2, 3, 1",
-    "kivi-4, 5, 1"
+    "kivi-4, 5, 1",
+    "kv2-affine, 2.125, 0.6"
   })
   void presetsHaveTheBitsAndClipsOfTheirPapers(String name, double bits, double clip) {
     KvPolicy policy = KvPresets.of(name);
@@ -52,7 +53,9 @@ final class KvPolicyTest {
         assertThat(KvPresets.of(name).bitsPerElement()).isLessThanOrEqualTo(2.25);
       }
     }
-    assertThat(KvPresets.names()).contains("kv2-centered", "kv2-wush", "kv2").hasSize(14);
+    assertThat(KvPresets.names())
+        .contains("kv2-centered", "kv2-affine", "kv2-wush", "kv2")
+        .hasSize(15);
   }
 
   @Test

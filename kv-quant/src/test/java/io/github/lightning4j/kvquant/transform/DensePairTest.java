@@ -1,36 +1,13 @@
 package io.github.lightning4j.kvquant.transform;
 
+import static io.github.lightning4j.kvquant.transform.RandomPairs.gram;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
-import java.util.Random;
 import org.junit.jupiter.api.Test;
 
 final class DensePairTest {
-  /** A Gram matrix whose channels differ by orders of magnitude. */
-  private static double[] gram(long seed, int dim) {
-    Random random = new Random(seed);
-    double[] gram = new double[dim * dim];
-    double[] x = new double[dim];
-    for (int t = 0; t < 4 * dim; t++) {
-      double shared = random.nextGaussian();
-      for (int i = 0; i < dim; i++) {
-        x[i] = (random.nextGaussian() + shared) * (i % 5 == 0 ? 10 : 0.3);
-      }
-      for (int i = 0; i < dim; i++) {
-        for (int j = 0; j < dim; j++) {
-          gram[i * dim + j] += x[i] * x[j];
-        }
-      }
-    }
-    return gram;
-  }
-
-  static DensePair random(long seed, int dim) {
-    return DensePair.wush(gram(seed, dim), gram(seed + 100, dim), dim, DensePair.DAMPING);
-  }
-
   private static double[] product(double[] a, double[] b, int n) {
     double[] c = new double[n * n];
     for (int i = 0; i < n; i++) {
@@ -68,7 +45,7 @@ final class DensePairTest {
   @Test
   void theInverseIsOne() {
     for (int dim : new int[] {1, 2, 16, 96, 128}) {
-      DensePair pair = random(dim, dim);
+      DensePair pair = RandomPairs.of(dim, dim);
       double[] identity = product(pair.forward(), pair.inverse(), dim);
       for (int i = 0; i < dim * dim; i++) {
         assertThat(identity[i]).isCloseTo(i % (dim + 1) == 0 ? 1 : 0, within(1e-9));

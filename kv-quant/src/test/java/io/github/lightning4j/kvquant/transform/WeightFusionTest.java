@@ -104,7 +104,7 @@ final class WeightFusionTest {
     assertSameLayer(x, wv, wo, fusedV, fusedO, dim, 1e-24);
     List<DensePair> pairs = new ArrayList<>();
     for (int h = 0; h < 2; h++) {
-      pairs.add(DensePairTest.random(10 + h, dim));
+      pairs.add(RandomPairs.of(10 + h, dim));
     }
     WeightFusion.value(wv, pairs, fusedV);
     WeightFusion.output(wo, pairs, fusedO);
