@@ -5,9 +5,9 @@
 //
 // Blocks of 4 rows of a times 3 rows of w: 12 sums in registers, 7 loads for 12 multiply-adds; the last 1 to 3
 // rows of a take 8 rows of w at a time, so that enough sums are under way to hide the latency of the
-// multiply-add. Weights are read once for each tile of kTileRows activations. Against one row of a the
-// eight rows of w behind those at hand are fetched line after line, as they lie in memory: hardware does not look from
-// one short row to the next, and is led astray by several at once.
+// multiply-add. Weights are read once for each tile of kTileRows activations. The rows of w behind those at hand
+// are fetched line after line, as they lie in memory: hardware does not look from one short row to the next, and is led
+// astray by several at once.
 
 constexpr int64_t kTileRows = 32;
 
@@ -16,8 +16,11 @@ static inline void gemm_block(const float* a, int64_t lda, const W* w, int64_t l
                               int64_t K) {
   vf acc[MB][NB];
   clear(acc);
+  auto next = reinterpret_cast<const char*>(w + NB * ldw);
   int64_t k = 0;
   for (; k + kWidth <= K; k += kWidth) {
+    _mm_prefetch(next, _MM_HINT_T0);
+    next += NB * kWidth * sizeof(W);
     vf wv[NB];
     for (int j = 0; j < NB; ++j) wv[j] = load(w + j * ldw + k);
     for (int i = 0; i < MB; ++i) {

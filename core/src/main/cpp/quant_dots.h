@@ -140,11 +140,15 @@ static inline __attribute__((always_inline)) void block_factors(const uint16_t* 
   }
 }
 
-// out[m][j] = <row[j] of matrix[j], token[m] of x>; the matrices have one layout, with blocks of BLOCK. Rows that many
-// ahead are fetched into the cache, a line for each one read: hardware does not look from one short row to the next.
+// Near enough to stay in the first cache, far enough to be there in time.
+constexpr int64_t kAhead = 2048;
+
+// out[m][j] = <row[j] of matrix[j], token[m] of x>; the matrices have one layout, with blocks of BLOCK. What lies
+// kAhead bytes on is fetched into the cache, a line for each one read and in the order it lies in: hardware does not look
+// from one short row to the next. Rows of one matrix are neighbours.
 template <int BITS, int BLOCK, int MB, int NB>
 static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int64_t (&row)[NB], const QuantRows& x,
-                              const int64_t (&token)[MB], int64_t ahead, float (&out)[MB][NB]) {
+                              const int64_t (&token)[MB], float (&out)[MB][NB]) {
   constexpr int kBytes = BLOCK * BITS / 8, kLine = 64;
   const int64_t kp = matrix[0]->kp, blocks = matrix[0]->blocks, whole = kp / BLOCK, row_bytes = kp * BITS / 8;
   const uint8_t *w[NB], *zeros[NB];
@@ -153,6 +157,12 @@ static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int6
     w[j] = matrix[j]->codes + row[j] * row_bytes;
     scales[j] = matrix[j]->scales + row[j] * blocks;
     zeros[j] = BITS == 4 ? matrix[j]->zeros + row[j] * blocks : nullptr;
+  }
+  const bool neighbours = matrix[0] == matrix[NB - 1];
+  const int64_t step = neighbours ? NB * kLine : kLine;
+  const char* next[NB];
+  for (int j = 0; j < NB; ++j) {
+    next[j] = reinterpret_cast<const char*>(neighbours ? w[0] + j * kLine : w[j]) + kAhead;
   }
   const int16_t* q[MB];
   const float *x_scales[MB], *x_offsets[MB];
@@ -177,8 +187,10 @@ static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int6
     for (int64_t b = b0; b < std::min<int64_t>(whole, b0 + kWidth); ++b) {
       if (kBytes >= kLine || b % (kLine / kBytes) == 0) {
         for (int j = 0; j < NB; ++j) {
-          const char* next = reinterpret_cast<const char*>(w[j] + ahead * row_bytes);
-          for (int i = 0; i < kBytes; i += kLine) _mm_prefetch(next + i, _MM_HINT_T0);
+          for (int i = 0; i < kBytes; i += kLine) {
+            _mm_prefetch(next[j], _MM_HINT_T0);
+            next[j] += step;
+          }
         }
       }
       block_sums<BITS, MB, NB>(w, q, BLOCK, sums);
@@ -196,39 +208,29 @@ static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int6
   }
 }
 
-constexpr int kQuantStreams = 4;
 constexpr int kQuantTokens = 4;
 
-// n <= kQuantTokens tokens against kQuantStreams rows, two at a time; `ahead` is how far each of the rows is from the
-// one it will be followed by.
+// n <= kQuantTokens tokens against two rows.
 template <int BITS, int BLOCK>
-static inline void quant_stream(const QuantMatrix* const (&matrix)[kQuantStreams], const int64_t (&row)[kQuantStreams],
-                                const QuantRows& x, const int64_t* token, int64_t n, int64_t ahead,
-                                float (&out)[kQuantTokens][kQuantStreams]) {
-  auto pairs = [&](auto tokens) {
-    constexpr int MB = decltype(tokens)::value, NB = 2;
+static inline void quant_pair(const QuantMatrix* const (&matrix)[2], const int64_t (&row)[2], const QuantRows& x,
+                              const int64_t* token, int64_t n, float (&out)[kQuantTokens][2]) {
+  auto dots = [&](auto tokens) {
+    constexpr int MB = decltype(tokens)::value;
     int64_t t[MB];
     for (int m = 0; m < MB; ++m) t[m] = token[m];
-    for (int j = 0; j < kQuantStreams; j += NB) {
-      const QuantMatrix* some[NB];
-      int64_t rows[NB];
-      for (int i = 0; i < NB; ++i) some[i] = matrix[j + i], rows[i] = row[j + i];
-      float d[MB][NB];
-      quant_dots<BITS, BLOCK, MB, NB>(some, rows, x, t, ahead, d);
-      for (int m = 0; m < MB; ++m) {
-        for (int i = 0; i < NB; ++i) out[m][j + i] = d[m][i];
-      }
-    }
+    float d[MB][2];
+    quant_dots<BITS, BLOCK, MB, 2>(matrix, row, x, t, d);
+    for (int m = 0; m < MB; ++m) out[m][0] = d[m][0], out[m][1] = d[m][1];
   };
   switch (n) {
     case 1:
-      return pairs(std::integral_constant<int, 1>{});
+      return dots(std::integral_constant<int, 1>{});
     case 2:
-      return pairs(std::integral_constant<int, 2>{});
+      return dots(std::integral_constant<int, 2>{});
     case 3:
-      return pairs(std::integral_constant<int, 3>{});
+      return dots(std::integral_constant<int, 3>{});
     case 4:
-      return pairs(std::integral_constant<int, 4>{});
+      return dots(std::integral_constant<int, 4>{});
   }
 }
 

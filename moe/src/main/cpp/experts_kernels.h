@@ -3,93 +3,95 @@
 //   h = silu(W1 x) * (W3 x)      W1, W3 [I, H]         y = W2 h      W2 [H, I]
 //
 // Decode runs at the speed of memory: the floor is one read of the weights of the active experts, 3 H I
-// elements each. So every weight row is fetched once and used for all tokens of its expert. Rows go in groups
-// of eight streams: four rows of W1 with the same four of W3, or eight rows of W2; one token against eight
-// streams, or up to four tokens against fewer streams at a time (the other reads hit the cache), so that the
-// sums, at most eight, stay in registers. 16-bit weights are widened in registers.
+// elements each. So every weight row is fetched once and used for all tokens of its expert, up to four at a time, two
+// rows at a time: one of W1 with the same one of W3, or two of W2. Few streams of neighbouring rows are what hardware
+// fetches well. 16-bit weights are widened in registers.
 //
 // Work is numbered by (active expert, output row) and cut anywhere along that line. Every sum has one order,
-// whatever the group or block: lane l adds k = l, l + W, ..., the tail is padded with zeros, then the lanes
-// are folded. Results depend on the vector width alone.
+// whatever the group or block: lane l of sum s adds k = l + s W, l + (s + 2) W, ..., the tail is padded with zeros, then
+// the two sums are added and their lanes folded. Results depend on the vector width alone.
 //
 // Token-expert pairs stand sorted by expert: pairs[position] = token * slots + slot, and its inverse
 // positions[token * slots + slot], -1 for a dropped pair. Buffers of one row a pair kept (hidden, y) are in
 // sorted order.
 
-constexpr int kStreams = 8;
+constexpr int kStreams = 2;
 constexpr int kTokens = 4;
 
-// out[i][to + j] = <x[i], w[j]>
+// How far ahead of each row weights are fetched into the cache, in bytes: hardware does not look from one short row to
+// the next. One token leaves little time until then, more leave much.
+template <int MB>
+constexpr int64_t kAheadOf = MB == 1 ? 1024 : 4096;
+
+// out[i][j] = <x[i], w[j]>, kSums sums under way for each, which are added at the end.
+constexpr int kSums = 2;
 template <class W, int MB, int NB>
 static inline void dots(const float* const* x, const W* const* w, int64_t K, float (*out)[kStreams], int to) {
-  vf acc[MB][NB];
+  constexpr int64_t kStep = kSums * kWidth, kLine = std::max<int64_t>(64 / sizeof(W), kStep);
+  vf acc[MB][NB * kSums];
   clear(acc);
-  vf xv[MB];
   int64_t k = 0;
-  for (; k + kWidth <= K; k += kWidth) {
-    for (int i = 0; i < MB; ++i) xv[i] = load(x[i] + k);
+  auto add = [&](int sum, auto loaded) {
+    vf xv[MB];
+    for (int i = 0; i < MB; ++i) xv[i] = loaded(x[i]);
     for (int j = 0; j < NB; ++j) {
-      vf wv = load(w[j] + k);
-      for (int i = 0; i < MB; ++i) acc[i][j] += xv[i] * wv;
+      vf wv = loaded(w[j]);
+      for (int i = 0; i < MB; ++i) acc[i][j * kSums + sum] += xv[i] * wv;
     }
-  }
-  if (k < K) {
-    for (int i = 0; i < MB; ++i) xv[i] = load_part(x[i] + k, K - k);
+    k += kWidth;
+  };
+  auto whole = [&](auto* p) { return load(p + k); };
+  auto part = [&](auto* p) { return load_next(p + k, K - k); };
+  while (k + kLine <= K) {
     for (int j = 0; j < NB; ++j) {
-      vf wv = load_part(w[j] + k, K - k);
-      for (int i = 0; i < MB; ++i) acc[i][j] += xv[i] * wv;
+      auto next = reinterpret_cast<const char*>(w[j] + k) + kAheadOf<MB>;
+      for (int64_t i = 0; i < kLine * sizeof(W); i += 64) _mm_prefetch(next + i, _MM_HINT_T0);
     }
+    for (int64_t i = 0; i < kLine / kWidth; ++i) add(i % kSums, whole);
   }
+  for (int i = 0; k < K; ++i) add(i % kSums, part);
   for (int i = 0; i < MB; ++i) {
-    for (int j = 0; j < NB; ++j) out[i][to + j] = sum(acc[i][j]);
+    for (int j = 0; j < NB; ++j) out[i][to + j] = sum(acc[i][j * kSums] + acc[i][j * kSums + 1]);
   }
 }
 
-// MB tokens against kStreams weight rows, NB rows at a time.
-template <class W, int MB, int NB>
-static inline void dots_in_groups(const float* const* x, const W* const* w, int64_t K, float (*out)[kStreams]) {
-  for (int j = 0; j < kStreams; j += NB) dots<W, MB, NB>(x, w + j, K, out, j);
-}
-
-// n <= kTokens tokens against kStreams weight rows.
+// n <= kTokens tokens against kStreams weight rows: as many sums at a time as stay in registers.
 template <class W>
 static inline void stream_rows(const float* const* x, int64_t n, const W* const* w, int64_t K,
                                float (*out)[kStreams]) {
   switch (n) {
     case 1:
-      return dots_in_groups<W, 1, 8>(x, w, K, out);
+      return dots<W, 1, 2>(x, w, K, out, 0);
     case 2:
-      return dots_in_groups<W, 2, 4>(x, w, K, out);
+      return dots<W, 2, 2>(x, w, K, out, 0);
     case 3:
-      return dots_in_groups<W, 3, 2>(x, w, K, out);
+      return dots<W, 3, 2>(x, w, K, out, 0);
     case 4:
-      return dots_in_groups<W, 4, 2>(x, w, K, out);
+      dots<W, 4, 1>(x, w, K, out, 0);
+      return dots<W, 4, 1>(x, w + 1, K, out, 1);
   }
 }
 
-// hidden[pair, i0:i1) of one expert.
+// hidden[pair, i0:i1) of one expert: kWidth values of g and u for each SiLU.
 template <class W>
 static void gate_up_rows(const Expert& e, const float* x, int64_t ldx, const int32_t* pairs, int64_t slots,
                          int64_t H, int64_t I, float* hidden, int64_t i0, int64_t i1) {
-  constexpr int64_t kRows = kStreams / 2;
-  for (int64_t i = i0; i < i1; i += kRows) {
-    int64_t rows = std::min(kRows, i1 - i);
-    const W* w[kStreams];
-    for (int64_t r = 0; r < kRows; ++r) {
-      int64_t row = i + std::min(r, rows - 1);
-      w[2 * r] = static_cast<const W*>(e.gate) + row * e.gate_ld;
-      w[2 * r + 1] = static_cast<const W*>(e.up) + row * e.up_ld;
-    }
+  for (int64_t i = i0; i < i1; i += kWidth) {
+    int64_t rows = std::min<int64_t>(kWidth, i1 - i);
     for (int64_t p = 0; p < e.count; p += kTokens) {
       int64_t n = std::min<int64_t>(kTokens, e.count - p);
       const float* token[kTokens];
       for (int64_t j = 0; j < n; ++j) token[j] = x + pairs[e.first + p + j] / slots * ldx;
-      float d[kTokens][kStreams];
-      stream_rows(token, n, w, H, d);
+      float g[kTokens][kWidth] = {}, u[kTokens][kWidth] = {};
+      for (int64_t r = 0; r < rows; ++r) {
+        const W* w[kStreams] = {static_cast<const W*>(e.gate) + (i + r) * e.gate_ld,
+                                static_cast<const W*>(e.up) + (i + r) * e.up_ld};
+        float d[kTokens][kStreams];
+        stream_rows(token, n, w, H, d);
+        for (int64_t j = 0; j < n; ++j) g[j][r] = d[j][0], u[j][r] = d[j][1];
+      }
       for (int64_t j = 0; j < n; ++j) {
-        vf g{}, u{};
-        for (int64_t r = 0; r < kRows; ++r) g[r] = d[j][2 * r], u[r] = d[j][2 * r + 1];
-        store_part(hidden + (e.first + p + j) * I + i, silu(g) * u, rows);
+        store_next(hidden + (e.first + p + j) * I + i, silu(load(g[j])) * load(u[j]), rows);
       }
     }
   }

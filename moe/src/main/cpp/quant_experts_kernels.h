@@ -1,49 +1,47 @@
 // SwiGLU experts over few tokens each, as in experts_kernels.h, with weights of 8 or 4 bits (core's quant_layout.h).
 //
 // Tokens and hidden rows are 16-bit integers, quantized once each. The floor is one read of codes and scales: each row
-// of weights is fetched once and used for all tokens of its expert. Rows go four at a time, two of W1 with the same two
-// of W3, or four of W2. Every product has one order of summation, see quant_dots.h.
+// of weights is fetched once and used for all tokens of its expert. Rows go two at a time, one of W1 with the same one
+// of W3, or two of W2. Every product has one order of summation, see quant_dots.h.
 //
 // The pointers of an Expert lead to QuantMatrix records here; its strides are not used.
 
 static inline const QuantMatrix* quant_matrix(const void* p) { return static_cast<const QuantMatrix*>(p); }
 
-// hidden[pair, i0:i1) of one expert.
+// hidden[pair, i0:i1) of one expert: kWidth values of g and u for each SiLU.
 template <int BITS, int BLOCK>
 static void quant_gate_up_rows(const Expert& e, const QuantRows& x, const int32_t* pairs, int64_t slots, int64_t I,
                                float* hidden, int64_t i0, int64_t i1) {
-  constexpr int64_t kRows = kQuantStreams / 2;
   const QuantMatrix *gate = quant_matrix(e.gate), *up = quant_matrix(e.up);
-  const QuantMatrix* matrix[kQuantStreams] = {gate, up, gate, up};
-  for (int64_t i = i0; i < i1; i += kRows) {
-    int64_t rows = std::min(kRows, i1 - i), last = i + rows - 1, row[kQuantStreams] = {i, i, last, last};
+  for (int64_t i = i0; i < i1; i += kWidth) {
+    int64_t rows = std::min<int64_t>(kWidth, i1 - i);
     for (int64_t p = 0; p < e.count; p += kQuantTokens) {
       int64_t n = std::min<int64_t>(kQuantTokens, e.count - p), token[kQuantTokens];
       for (int64_t j = 0; j < n; ++j) token[j] = pairs[e.first + p + j] / slots;
-      float d[kQuantTokens][kQuantStreams];
-      quant_stream<BITS, BLOCK>(matrix, row, x, token, n, kRows, d);
+      float g[kQuantTokens][kWidth] = {}, u[kQuantTokens][kWidth] = {};
+      for (int64_t r = 0; r < rows; ++r) {
+        float d[kQuantTokens][2];
+        quant_pair<BITS, BLOCK>({gate, up}, {i + r, i + r}, x, token, n, d);
+        for (int64_t j = 0; j < n; ++j) g[j][r] = d[j][0], u[j][r] = d[j][1];
+      }
       for (int64_t j = 0; j < n; ++j) {
-        vf g{}, u{};
-        for (int64_t r = 0; r < kRows; ++r) g[r] = d[j][2 * r], u[r] = d[j][2 * r + 1];
-        store_part(hidden + (e.first + p + j) * I + i, silu(g) * u, rows);
+        store_next(hidden + (e.first + p + j) * I + i, silu(load(g[j])) * load(u[j]), rows);
       }
     }
   }
 }
 
-// y[pair, h0:h1) of one expert.
+// y[pair, h0:h1) of one expert, two rows of W2 at a time.
 template <int BITS, int BLOCK>
 static void quant_down_rows(const Expert& e, const QuantRows& hidden, int64_t H, float* y, int64_t h0, int64_t h1) {
   const QuantMatrix* down = quant_matrix(e.down);
-  const QuantMatrix* matrix[kQuantStreams] = {down, down, down, down};
-  for (int64_t h = h0; h < h1; h += kQuantStreams) {
-    int64_t rows = std::min<int64_t>(kQuantStreams, h1 - h), row[kQuantStreams];
-    for (int64_t r = 0; r < kQuantStreams; ++r) row[r] = h + std::min(r, rows - 1);
+  for (int64_t h = h0; h < h1; h += 2) {
+    int64_t rows = std::min<int64_t>(2, h1 - h);
     for (int64_t p = 0; p < e.count; p += kQuantTokens) {
       int64_t n = std::min<int64_t>(kQuantTokens, e.count - p), at = e.first + p;
       int64_t token[kQuantTokens] = {at, at + 1, at + 2, at + 3};
-      float d[kQuantTokens][kQuantStreams];
-      quant_stream<BITS, BLOCK>(matrix, row, hidden, token, n, kQuantStreams, d);
+      float d[kQuantTokens][2];
+      quant_pair<BITS, BLOCK>({down, down}, {h, h + rows - 1}, hidden, token, n, d);
       for (int64_t j = 0; j < n; ++j) std::memcpy(y + (at + j) * H + h, d[j], rows * sizeof(float));
     }
   }

@@ -1,9 +1,11 @@
 // How far the decode kernels are from the floor, one read of the weights of the active experts, in bf16, int8 (groups
 // of 128) and int4 (groups of 32 and 128). One or two threads, 8 experts of H = 3072, I = 4608 (bf16: 85 MB each, int4
-// in groups of 128: 22 MB, together beyond the last-level cache); the best of seven rounds, in which kernel and plain
-// read take turns. From the folder moe:
+// in groups of 128: 22 MB, together beyond the last-level cache), or other sizes with -DSIZES="kH = 1024, kI = 1792,
+// kExperts = 48"; the best of seven rounds, in which kernel and plain read take turns. From the folder moe:
 //   g++ -std=c++17 -O3 -fno-math-errno -fno-trapping-math -w -Isrc/main/cpp -I../core/src/main/cpp
 //       src/test/cpp/decode_speed.cpp -o /tmp/decode_speed -lpthread && /tmp/decode_speed THREADS
+#include <sys/mman.h>
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -24,7 +26,10 @@ static void parallel(int64_t n, Part part) {
   other.join();
 }
 
-constexpr int64_t kH = 3072, kI = 4608, kExperts = 8, kWeights = 3 * kH * kI, kMost = 16;
+#ifndef SIZES
+#define SIZES kH = 3072, kI = 4608, kExperts = 8
+#endif
+constexpr int64_t SIZES, kWeights = 3 * kH * kI, kMost = 16;
 
 template <class Work>
 static double seconds_of(Work work) {
@@ -42,6 +47,14 @@ __attribute__((target("avx2"))) static int64_t read_all(const void* p, int64_t b
   }
   v4 sum = sums[0] + sums[1] + sums[2] + sums[3];
   return sum[0] + sum[1] + sum[2] + sum[3];
+}
+
+// Memory in large pages.
+static void* large(int64_t bytes) {
+  constexpr int64_t kPage = 2 << 20;
+  void* p = aligned_alloc(kPage, (bytes + kPage - 1) / kPage * kPage);
+  madvise(p, bytes, MADV_HUGEPAGE);
+  return p;
 }
 
 static int64_t address(const void* p) { return reinterpret_cast<int64_t>(p); }
@@ -80,7 +93,7 @@ static void report(const char* name, int count, const void* weights, int64_t byt
 
 static void measure_bf16(Batch& batch) {
   int64_t bytes = kExperts * kWeights * 2;
-  auto* weights = static_cast<uint16_t*>(aligned_alloc(64, bytes));
+  auto* weights = static_cast<uint16_t*>(large(bytes));
   for (int64_t i = 0; i < bytes / 2; ++i) weights[i] = 0x3c00 + i % 97;
   std::vector<l4j::Expert> experts;
   for (int64_t e = 0; e < kExperts; ++e) {
@@ -116,7 +129,7 @@ static l4j::QuantMatrix matrix_at(uint8_t*& p, int64_t bits, int64_t block, int6
 
 static void measure_quantized(const char* name, Batch& batch, int64_t bits, int64_t block) {
   int64_t room = kExperts * (kWeights * bits / 8 + kWeights / block * 3 + 1024) / 64 * 64;
-  auto* memory = static_cast<uint8_t*>(aligned_alloc(64, room));
+  auto* memory = static_cast<uint8_t*>(large(room));
   std::memset(memory, 0, room);
   uint8_t* p = memory;
   std::vector<l4j::QuantMatrix> matrices;
