@@ -197,6 +197,16 @@ public final class KvCache implements AutoCloseable {
   }
 
   /**
+   * Lets go of the pages of quantized tokens as they came, which only queries before the last token
+   * read; otherwise the next {@link #append} does. Worth a call at the end of a prompt that has
+   * attended: until then it lies in memory twice. Of the tokens here only the last attends from
+   * here on. Nothing happens within a prompt, or where nothing is quantized.
+   */
+  public void trim() {
+    open().trim();
+  }
+
+  /**
    * Writes the cache to a file, with all its pages as they are; the file appears whole or not at
    * all.
    *

@@ -277,6 +277,7 @@ abstract class KvCacheContract {
             () -> cache.append(k, k),
             () -> cache.read(k, k),
             () -> cache.truncate(0),
+            cache::trim,
             cache::fork,
             cache::length,
             cache::bytes,

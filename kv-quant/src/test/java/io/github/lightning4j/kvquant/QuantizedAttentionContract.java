@@ -156,6 +156,34 @@ abstract class QuantizedAttentionContract {
   }
 
   @Test
+  void aPromptThatHasAttendedNeedNotLieInMemoryTwice() {
+    for (KvCacheConfig config :
+        List.of(rotated(2, 128, LLOYD_MAX), grouped(4, 64, 4, affine(2, 128)))) {
+      try (QuantizedScene scene = new QuantizedScene(config.withTokens(WINDOW), 600, 2)) {
+        KvCache kept = scene.cache(backend());
+        KvCache trimmed = scene.cache(backend());
+        for (KvCache cache : List.of(kept, trimmed)) {
+          cache.beginPrompt();
+          scene.append(cache, 0, 598);
+          cache.trim(); // nothing yet
+          cache.endPrompt(7);
+        }
+        trimmed.trim();
+        long page = 64L * 2 * config.kvHeads() * config.headDim() * 2;
+        assertThat(kept.bytes() - trimmed.bytes()).isEqualTo(8 * page); // 558 have left
+        assertThat(scene.attend(backend(), trimmed, 597))
+            .isEqualTo(scene.attend(backend(), kept, 597));
+        for (KvCache cache : List.of(kept, trimmed)) {
+          scene.append(cache, 598, 2);
+        }
+        assertThat(trimmed.bytes()).isEqualTo(kept.bytes());
+        assertThat(scene.attend(backend(), trimmed, 598))
+            .isEqualTo(scene.attend(backend(), kept, 598));
+      }
+    }
+  }
+
+  @Test
   void givesTheSameBitsForAnyNumberOfThreads() {
     int before = Threads.count();
     try {

@@ -6,6 +6,7 @@ import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.calibration.Calibration;
 import io.github.lightning4j.kvquant.calibration.Calibrator;
+import io.github.lightning4j.kvquant.transform.GroupedBasis;
 import io.github.lightning4j.kvquant.transform.KvTransform.PermutationScope;
 import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
 import io.github.lightning4j.minimax.internal.CachePlan;
@@ -19,6 +20,9 @@ import java.util.Arrays;
  * ({@link io.github.lightning4j.kvquant.calibration.CalibrationFile}) serves these weights alone.
  */
 public final class KvCalibration {
+  /** Heads that a rotation of RotateKV mixes, at most. */
+  private static final int ROTATED_HEADS = 4;
+
   private KvCalibration() {}
 
   /**
@@ -39,7 +43,7 @@ public final class KvCalibration {
     checkArgument(ids.length > 0, "ids: expected at least one token");
     checkArgument(window >= 1, "window: expected >= 1, got %s", window);
     Calibrator calibrator =
-        new Calibrator(caches, CachePlan.basis(config.attention()), PermutationScope.LAYER);
+        new Calibrator(caches, basis(config.attention()), PermutationScope.LAYER);
     Feeder feeder = new Feeder(config, calibrator);
     feeder.tellProjections(model.weights());
     long rows = Math.min(window, ids.length);
@@ -53,6 +57,10 @@ public final class KvCalibration {
       }
     }
     return calibrator.finish(model.fingerprint(), corpus, "train");
+  }
+
+  private static GroupedBasis basis(MiniMaxConfig.AttentionConfig sizes) {
+    return GroupedBasis.of(sizes.kvHeads(), sizes.headDim(), ROTATED_HEADS);
   }
 
   /** Hands what a pass shows to the calibrator. */

@@ -274,7 +274,6 @@ public final class MiniMaxModel implements AutoCloseable {
       closed = true;
       workspaces.forEach(Workspace::close);
       workspaces.clear();
-      plans.values().forEach(CachePlan::close);
       pass.close();
       checkpoint.close();
     } finally {

@@ -15,9 +15,13 @@ import io.github.lightning4j.kvquant.calibration.CalibrationFile;
 import io.github.lightning4j.kvquant.policy.KvPolicy;
 import io.github.lightning4j.kvquant.policy.KvPresets;
 import io.github.lightning4j.kvquant.policy.TokenPolicy;
+import io.github.lightning4j.kvquant.transform.KvTransform;
+import io.github.lightning4j.kvquant.transform.KvTransform.PermutationScope;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -101,6 +105,27 @@ final class QuantizedSessionTest {
             fine.tokens());
     double[] got = forward(KvCacheFormat.of(policy).withCalibration(calibration), IDS);
     Closeness.assertNmse("dense pairs", got, forward(KvCacheFormat.F32, IDS), 1e-4);
+  }
+
+  @Test
+  void aPolicyMayRotateOtherHeadsThanTheCalibrationDid() {
+    KvPolicy fine = KvCacheFormat.of("int8").policy().orElseThrow();
+    double[] exact = forward(KvCacheFormat.F32, IDS);
+    List<double[]> all = new ArrayList<>();
+    for (int heads : new int[] {4, 2}) {
+      for (PermutationScope scope : PermutationScope.values()) {
+        var rotation = new KvTransform.PreRopeGrouped(heads, scope);
+        KvPolicy policy =
+            new KvPolicy("r-8", rotation, fine.keyAxis(), fine.layers(), fine.tokens());
+        KvCacheFormat format = KvCacheFormat.of(policy);
+        for (var with : List.of(format, format.withCalibration(calibration))) {
+          all.add(forward(with, IDS));
+          Closeness.assertNmse("over " + rotation, all.get(all.size() - 1), exact, 1e-4);
+        }
+      }
+    }
+    // All 4 heads, in order and not; 2, in order and not. An order within 2 is one within a group.
+    assertThat(all.stream().map(Arrays::hashCode).distinct()).hasSize(4);
   }
 
   @ParameterizedTest
@@ -198,15 +223,19 @@ final class QuantizedSessionTest {
   void memoryShrinksWithTheBits() {
     int[] prompt = new Random(5).ints(2048, 0, 2048).toArray();
     try (Session wide = model.newSession(KvCacheFormat.exact(DType.BF16));
-        Session narrow = model.newSession(format("rotatekv-2"))) {
+        Session narrow = model.newSession(format("rotatekv-2"));
+        Session windowed = model.newSession(format("kv2"))) {
       wide.prefill(prompt);
       narrow.prefill(prompt);
+      windowed.prefill(prompt);
       // 2 bits, a byte each for scale and zero point: of 128 channels of keys, 64 of values.
       assertThat(narrow.packedBitsPerElement()).isEqualTo(2 + (0.125 + 0.25) / 2);
       assertThat(wide.packedBitsPerElement()).isZero();
       assertThat(wide.cacheBytes()).isEqualTo(2048L * 2 * 256 * 2);
-      narrow.decode(1); // lets go of the prompt's exact pages
       assertThat(narrow.cacheBytes()).isLessThan(wide.cacheBytes() / 4);
+      // Packed pages, three of the window at most, and one of sinks.
+      long page = 64L * 2 * 256 * 2;
+      assertThat(windowed.cacheBytes()).isLessThan(2048 * 2 * 256 * 9 / 32 + 4 * page);
     }
   }
 

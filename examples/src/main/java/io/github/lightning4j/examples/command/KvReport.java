@@ -64,11 +64,12 @@ record KvReport(int context, List<Row> rows) {
     for (String name : List.of("naive-2", "rotatekv-2")) {
       all.add(keeping(KvPresets.of("kv2").tokens(), name, " + window"));
     }
-    for (String name : List.of("kv2-centered", "kv2-wush")) {
+    for (String name : List.of("kv2-centered", "kv2-affine", "kv2-wush")) {
       all.add(keeping(KvPresets.of("rotatekv-2").tokens(), name, " - window"));
     }
-    all.add(KvCacheFormat.of("kv2-wush"));
-    all.add(KvCacheFormat.of("kv2"));
+    for (String name : List.of("kv2-affine", "kv2-wush", "kv2")) {
+      all.add(KvCacheFormat.of(name));
+    }
     all.replaceAll(
         format -> format.usesCalibration() ? format.withCalibration(calibration) : format);
     return all;
@@ -92,7 +93,6 @@ record KvReport(int context, List<Row> rows) {
     try (Session session = model.newSession(format)) {
       session.prefill(prompt);
       bits = session.packedBitsPerElement();
-      session.decode(prompt[0]); // pages that the prompt's end held back are let go
       bytes = session.cacheBytes();
     }
     if (!format.isPacked()) {

@@ -6,7 +6,6 @@ import static com.google.common.base.Preconditions.checkState;
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
-import io.github.lightning4j.kvquant.internal.HadamardMatrix;
 import io.github.lightning4j.kvquant.internal.LayerSums;
 import io.github.lightning4j.kvquant.transform.DensePair;
 import io.github.lightning4j.kvquant.transform.GroupedBasis;
@@ -152,14 +151,8 @@ public final class Calibrator {
     for (int i = 0; i < mean.length; i++) {
       keyMean[i] = (float) mean[i];
     }
-    double[] block = new double[basis.size()];
-    for (int first = 0; first < mean.length; first += block.length) {
-      System.arraycopy(mean, first, block, 0, block.length);
-      HadamardMatrix.apply(block);
-      System.arraycopy(block, 0, mean, first, block.length);
-    }
     return new LayerCalibration(
-        basis.orderedBy(mean, scope),
+        basis.orderedByKeys(mean, scope),
         keyMean,
         pairs(sums.queryGrams(), sums.keyGrams()),
         pairs(sums.outputGrams(), sums.valueGrams()));

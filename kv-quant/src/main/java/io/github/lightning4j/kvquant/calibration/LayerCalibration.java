@@ -4,8 +4,11 @@ import static com.google.common.base.Preconditions.checkArgument;
 
 import io.github.lightning4j.kvquant.transform.DensePair;
 import io.github.lightning4j.kvquant.transform.GroupedBasis;
+import io.github.lightning4j.kvquant.transform.KvTransform;
+import io.github.lightning4j.kvquant.transform.KvTransform.PermutationScope;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -53,6 +56,19 @@ public record LayerCalibration(
           basis.headDim(),
           pair.dim());
     }
+  }
+
+  /**
+   * The rotation of a policy: the one calibrated, or where the policy rotates other heads or orders
+   * channels within a rotation only, one made of the mean of the keys.
+   */
+  public GroupedBasis basis(KvTransform.PreRopeGrouped transform) {
+    GroupedBasis wanted = GroupedBasis.of(basis.kvHeads(), basis.headDim(), transform.heads());
+    if (wanted.heads() == basis.heads() && transform.scope() == PermutationScope.LAYER) {
+      return basis;
+    }
+    double[] mean = IntStream.range(0, keyMean.length).mapToDouble(i -> keyMean[i]).toArray();
+    return wanted.orderedByKeys(mean, transform.scope());
   }
 
   /** A copy of the mean. */

@@ -13,9 +13,9 @@ import org.jspecify.annotations.Nullable;
  * The keys and values of one sequence in one layer. Arguments are checked by the facade.
  *
  * <p>Tokens come into exact pages. Those that leave the window go, once, to packed pages or to the
- * page of {@link Sinks}; exact pages that no query reads any more are let go by the next append.
- * Full pages are never written again, so forks share them for good. A partly filled one is shared
- * too, until a holder appends to it: that holder writes to a copy.
+ * page of {@link Sinks}; exact pages that no query reads any more are let go by the next append, or
+ * sooner by {@link #trim}. Full pages are never written again, so forks share them for good. A
+ * partly filled one is shared too, until a holder appends to it: that holder writes to a copy.
  */
 public final class PagedStore implements AutoCloseable {
   /** Elements below which one thread is faster than two. */
@@ -101,6 +101,11 @@ public final class PagedStore implements AutoCloseable {
     if (format.window() == 0) { // else the prompt's queries may be still to come
       letGo(length);
     }
+  }
+
+  /** Lets go of exact pages that only queries of tokens before the last read. */
+  public void trim() {
+    letGo(length);
   }
 
   /** Adds tokens {@code [T, kvHeads, headDim]}; if that fails, the store stays as it was. */

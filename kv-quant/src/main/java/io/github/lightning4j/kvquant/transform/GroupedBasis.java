@@ -2,6 +2,7 @@ package io.github.lightning4j.kvquant.transform;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import io.github.lightning4j.kvquant.internal.HadamardMatrix;
 import io.github.lightning4j.kvquant.transform.KvTransform.PermutationScope;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -110,6 +111,30 @@ public record GroupedBasis(int kvHeads, int headDim, int heads, int[] permutatio
             .mapToInt(Integer::intValue)
             .toArray();
     return new GroupedBasis(kvHeads, headDim, heads, order);
+  }
+
+  /**
+   * As {@link #orderedBy}, from the keys as they come: the mean of rotated keys is the rotated
+   * mean.
+   *
+   * @param keyMean of each channel of the keys before the rotary embedding
+   * @throws IllegalArgumentException if there are more or fewer, or one is not finite
+   */
+  public GroupedBasis orderedByKeys(double[] keyMean, PermutationScope scope) {
+    int channels = kvHeads * headDim;
+    checkArgument(
+        keyMean.length == channels,
+        "keyMean: expected %s channels, got %s",
+        channels,
+        keyMean.length);
+    double[] rotated = keyMean.clone();
+    double[] block = new double[size()];
+    for (int first = 0; first < channels; first += block.length) {
+      System.arraycopy(rotated, first, block, 0, block.length);
+      HadamardMatrix.apply(block);
+      System.arraycopy(block, 0, rotated, first, block.length);
+    }
+    return orderedBy(rotated, scope);
   }
 
   /** Channels that one rotation mixes. */

@@ -12,6 +12,7 @@ import io.github.lightning4j.core.testkit.GoldenCase;
 import io.github.lightning4j.kvquant.quantizer.NonFiniteInputException;
 import io.github.lightning4j.kvquant.transform.DensePair;
 import io.github.lightning4j.kvquant.transform.GroupedBasis;
+import io.github.lightning4j.kvquant.transform.KvTransform;
 import io.github.lightning4j.kvquant.transform.KvTransform.PermutationScope;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -44,6 +45,14 @@ final class CalibratorTest {
         LayerCalibration layer = calibration.layers().get(0);
         assertThat(layer.basis().permutation()).isEqualTo(ints(golden.tensor(name)));
         assertThat(calibration.source().tokens()).isEqualTo(k.size(0));
+        if (wanted == PermutationScope.LAYER) {
+          var other = new KvTransform.PreRopeGrouped(basis.heads(), PermutationScope.GROUP);
+          assertThat(layer.basis(other).permutation())
+              .isEqualTo(ints(golden.tensor("permutation_group")));
+          assertThat(layer.basis(new KvTransform.PreRopeGrouped(basis.heads(), wanted)))
+              .isEqualTo(layer.basis());
+          assertThat(layer.basis(new KvTransform.PreRopeGrouped(1, wanted)).heads()).isEqualTo(1);
+        }
         double sum = 0;
         for (int t = 0; t < k.size(0); t++) {
           sum += k.accessor().get(t * k.size(1) + 5);

@@ -20,29 +20,21 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** What the caches of a model hold of each softmax layer in one format; shared by sessions. */
-public final class CachePlan implements AutoCloseable {
-  /** Heads of a rotation in RotateKV, at most. */
-  private static final int GROUP_HEADS = 4;
-
+public final class CachePlan {
   /**
    * One softmax layer.
    *
    * @param config what its caches hold
-   * @param bases where dense pairs are applied around them
    * @param rounding where keys are rounded by channel
    * @param pages they take
    */
-  record Layer(
-      KvCacheConfig config,
-      @Nullable DenseBases bases,
-      @Nullable ChannelRounding rounding,
-      LayerPages pages) {
-    static Layer of(KvCacheConfig config, @Nullable DenseBases bases) {
-      return new Layer(config, bases, null, LayerPages.of(config, config.tokens()));
+  record Layer(KvCacheConfig config, @Nullable ChannelRounding rounding, LayerPages pages) {
+    static Layer of(KvCacheConfig config) {
+      return new Layer(config, null, LayerPages.of(config, config.tokens()));
     }
 
     static Layer rounding(KvCacheConfig exact, ChannelRounding rounding) {
-      return new Layer(exact, null, rounding, LayerPages.of(exact, rounding.tokens()));
+      return new Layer(exact, rounding, LayerPages.of(exact, rounding.tokens()));
     }
 
     /** As {@link LayerPages#lasting}. */
@@ -103,15 +95,6 @@ public final class CachePlan implements AutoCloseable {
         config.layers().stream().filter(kind -> kind != LayerKind.LIGHTNING).count());
   }
 
-  /** The rotation of keys over heads, without an order of channels: as many heads as fit. */
-  public static GroupedBasis basis(MiniMaxConfig.AttentionConfig sizes) {
-    int heads = GROUP_HEADS;
-    while (sizes.kvHeads() % heads != 0) {
-      heads /= 2;
-    }
-    return GroupedBasis.of(sizes.kvHeads(), sizes.headDim(), heads);
-  }
-
   private Layer layer(
       MiniMaxConfig.AttentionConfig sizes,
       int index,
@@ -120,47 +103,48 @@ public final class CachePlan implements AutoCloseable {
       @Nullable LayerCalibration known) {
     KvCacheConfig exact = KvCacheConfig.exact(sizes.kvHeads(), sizes.headDim(), format.exact());
     if (format.policy().isEmpty()) {
-      return Layer.of(exact, null);
+      return Layer.of(exact);
     }
     KvPolicy policy = format.policy().get();
     if (!format.isPacked()) {
       return Layer.rounding(
           exact, new ChannelRounding(policy.format(cache, caches), policy.tokens()));
     }
-    boolean dense = policy.transform() instanceof KvTransform.DensePair;
     KvCacheConfig config =
         new KvCacheConfig(
             sizes.kvHeads(),
             sizes.headDim(),
             format.exact(),
             policy.format(cache, caches),
-            dense ? new KvTransform.Plain() : policy.transform(),
+            policy.transform(),
             policy.tokens(),
-            keyBasis(policy.transform(), sizes, known),
+            keyBasis(policy, sizes, known),
             index);
-    return Layer.of(config, dense ? denseBases(policy, known) : null);
+    return Layer.of(config);
   }
 
   private static @Nullable KeyBasis keyBasis(
-      KvTransform transform,
-      MiniMaxConfig.AttentionConfig sizes,
-      @Nullable LayerCalibration known) {
-    if (transform instanceof KvTransform.PreRopeGrouped) {
-      return KeyBasis.grouped(known == null ? basis(sizes) : known.basis(), frequencies(sizes));
+      KvPolicy policy, MiniMaxConfig.AttentionConfig sizes, @Nullable LayerCalibration known) {
+    KvTransform transform = policy.transform();
+    if (transform instanceof KvTransform.PreRopeGrouped grouped) {
+      GroupedBasis basis =
+          known == null
+              ? GroupedBasis.of(sizes.kvHeads(), sizes.headDim(), grouped.heads())
+              : known.basis(grouped);
+      return KeyBasis.grouped(basis, frequencies(sizes));
     }
     if (transform instanceof KvTransform.CenteredHadamard) {
       float[] mean = known == null ? new float[sizes.kvWidth()] : known.keyMean();
       return KeyBasis.centered(mean, frequencies(sizes));
     }
+    if (transform instanceof KvTransform.DensePair) {
+      checkArgument(
+          known != null && !known.keyPairs().isEmpty() && !known.valuePairs().isEmpty(),
+          "calibration: %s cannot do without; minimax calibrate makes one",
+          policy.name());
+      return KeyBasis.dense(known.keyPairs(), known.valuePairs());
+    }
     return null;
-  }
-
-  private static DenseBases denseBases(KvPolicy policy, @Nullable LayerCalibration known) {
-    checkArgument(
-        known != null && !known.keyPairs().isEmpty() && !known.valuePairs().isEmpty(),
-        "calibration: %s cannot do without; minimax calibrate makes one",
-        policy.name());
-    return new DenseBases(known);
   }
 
   private static float[] frequencies(MiniMaxConfig.AttentionConfig sizes) {
@@ -182,14 +166,5 @@ public final class CachePlan implements AutoCloseable {
   /** What the cache of a layer holds; null for a layer that has none. */
   @Nullable Layer layer(int index) {
     return layers.get(index);
-  }
-
-  @Override
-  public void close() {
-    for (Layer layer : layers) {
-      if (layer != null && layer.bases() != null) {
-        layer.bases().close();
-      }
-    }
   }
 }

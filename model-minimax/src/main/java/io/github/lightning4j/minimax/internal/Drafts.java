@@ -23,7 +23,6 @@ public final class Drafts implements AutoCloseable {
   private final MemoryScope scope = new MemoryScope();
   private final List<List<Tensor>> rows = new ArrayList<>();
   private final Tensor state;
-  private final Tensor basis;
   private final Tensor output;
   private final float[][] logits;
 
@@ -42,7 +41,6 @@ public final class Drafts implements AutoCloseable {
       }
       state = scope.allocate(DType.F32, 1, sizes.heads(), sizes.headDim(), sizes.headDim());
       output = scope.allocate(DType.F32, 1, sizes.heads(), sizes.headDim());
-      basis = scope.allocate(DType.F32, (long) MAX_TOKENS * sizes.kvWidth());
     } catch (RuntimeException e) {
       scope.close();
       throw e;
@@ -66,11 +64,6 @@ public final class Drafts implements AutoCloseable {
   /** A state {@code [1, heads, d, d]} to run over; each layer fills it for itself. */
   Tensor state() {
     return state;
-  }
-
-  /** Room for keys or values on their way into another basis, {@code [T kvW]}. */
-  Tensor basis() {
-    return basis;
   }
 
   /** An output {@code [1, heads, d]} nobody reads. */

@@ -1,7 +1,7 @@
 package io.github.lightning4j.minimax.internal;
 
-import io.github.lightning4j.core.Gemm;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.kvquant.CacheAttention;
 import io.github.lightning4j.kvquant.KvCache;
 import io.github.lightning4j.kvquant.policy.MassiveActivations;
 import io.github.lightning4j.kvquant.policy.TokenPolicy;
@@ -10,23 +10,13 @@ import io.github.lightning4j.kvquant.transform.KvTransform;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The cache of one softmax layer in one sequence: which tokens of a prompt stay in 16 bits, and the
- * basis in which the cache has keys and values.
+ * The cache of one softmax layer in one sequence, and which tokens of a prompt stay in 16 bits.
  *
  * <p>During a prompt nothing is quantized until its sinks are known. They are known once its rows
  * have been {@linkplain #see seen}: at the end of the prompt where its tokens read one another
  * exactly, else before the first of them reads.
  */
 final class LayerCache implements AutoCloseable {
-  /**
-   * What a call works with.
-   *
-   * @param scratch F32, flat, as large as the queries; null unless the cache {@linkplain
-   *     #changesBasis changes the basis}
-   * @param scale factor of the scores
-   */
-  record Call(Operators operators, @Nullable Tensor scratch, float scale) {}
-
   private final KvCache cache;
   private final CachePlan.Layer plan;
   private long promptStart;
@@ -60,11 +50,6 @@ final class LayerCache implements AutoCloseable {
   /** Whether keys are stored before the rotary embedding. */
   boolean storesKeysBeforeRotation() {
     return cache.config().transform() instanceof KvTransform.PreRopeGrouped;
-  }
-
-  /** Whether rows go through dense pairs on their way. */
-  boolean changesBasis() {
-    return plan.bases() != null;
   }
 
   /**
@@ -115,6 +100,9 @@ final class LayerCache implements AutoCloseable {
     if (staged) {
       cache.endPrompt(greatest == null ? new long[0] : greatest.tokens());
       staged = false;
+      if (exactPrompt) { // its tokens have attended
+        cache.trim();
+      }
     }
     if (plan.rounding() != null && exactPrompt) {
       plan.rounding().age(cache, promptStart);
@@ -125,46 +113,38 @@ final class LayerCache implements AutoCloseable {
 
   /**
    * Appends tokens and attends from them. Keys are as the cache {@linkplain
-   * #storesKeysBeforeRotation wants} them; all rows may be changed.
+   * #storesKeysBeforeRotation wants} them.
+   *
+   * @param scale factor of the scores
    */
-  void attend(Call call, Tensor q, Tensor k, Tensor v, Tensor out) {
-    attend(cache, call, q, k, v, out);
+  void attend(CacheAttention attention, Tensor q, Tensor k, Tensor v, float scale, Tensor out) {
+    attend(cache, attention, q, k, v, scale, out);
   }
 
   /** As {@link #attend}, but the cache stays as it is. Not while a prompt is read. */
-  void attendGuess(Call call, Tensor q, Tensor k, Tensor v, Tensor out) {
+  void attendGuess(
+      CacheAttention attention, Tensor q, Tensor k, Tensor v, float scale, Tensor out) {
     try (KvCache guessed = cache.fork()) {
-      attend(guessed, call, q, k, v, out);
+      attend(guessed, attention, q, k, v, scale, out);
     }
   }
 
-  private void attend(KvCache to, Call call, Tensor q, Tensor k, Tensor v, Tensor out) {
-    Operators operators = call.operators();
-    DenseBases bases = plan.bases();
-    if (bases != null) {
-      bases.keyAndValue(operators.gemm(), k, v, call.scratch());
-      bases.query(operators.gemm(), q, call.scratch());
-    }
+  private void attend(
+      KvCache to, CacheAttention attention, Tensor q, Tensor k, Tensor v, float scale, Tensor out) {
     ChannelRounding rounding = plan.rounding();
     if (rounding != null && !exactPrompt) {
-      rounding.attend(to, operators.softmax(), q, k, v, call.scale(), out);
+      rounding.attend(to, attention, q, k, v, scale, out);
     } else {
       to.append(k, v);
       if (staged && !exactPrompt) {
         endPrompt();
       }
-      operators.softmax().attend(q, to, call.scale(), out);
-    }
-    if (bases != null) {
-      bases.out(operators.gemm(), out, call.scratch());
+      attention.attend(q, to, scale, out);
     }
   }
 
   /** Appends tokens that have attended as a guess; as {@link #attend}. */
-  void append(Gemm gemm, Tensor scratch, Tensor k, Tensor v) {
-    if (plan.bases() != null) {
-      plan.bases().keyAndValue(gemm, k, v, scratch);
-    }
+  void append(Tensor k, Tensor v) {
     long before = cache.length();
     cache.append(k, v);
     if (plan.rounding() != null) {

@@ -6,7 +6,6 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.minimax.ForwardObserver;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.internal.Workspace.Slot;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Causal softmax attention with grouped key-value heads and rotary embedding over part of a head.
@@ -61,7 +60,6 @@ final class SoftmaxLayer implements AttentionLayer {
     Tensor heads = workspace.floats(Slot.HEADS, rows, sizes.width());
     projections.multiply(operators, normed, query, key, value);
     observer.projected(index, key, value);
-    Tensor basis = basis(batch, workspace);
     batch.forEachSegment(
         segment -> {
           Tensor q = heads(query, segment, sizes.heads());
@@ -74,7 +72,6 @@ final class SoftmaxLayer implements AttentionLayer {
           }
           attend(
               segment,
-              new LayerCache.Call(operators, scratch(basis, segment), scale),
               q,
               k,
               heads(value, segment, sizes.kvHeads()),
@@ -83,46 +80,23 @@ final class SoftmaxLayer implements AttentionLayer {
     weights.out().multiply(operators, heads, out);
   }
 
-  private void attend(
-      TokenBatch.Segment segment, LayerCache.Call call, Tensor q, Tensor k, Tensor v, Tensor out) {
+  private void attend(TokenBatch.Segment segment, Tensor q, Tensor k, Tensor v, Tensor out) {
     LayerCache cache = segment.state().layerCache(index);
     Drafts drafts = segment.drafts();
     if (drafts == null) {
-      cache.attend(call, q, k, v, out);
+      cache.attend(operators.softmax(), q, k, v, scale, out);
       return;
     }
     heads(drafts.rows(index, 0, segment.rows())).copyFrom(k);
     heads(drafts.rows(index, 1, segment.rows())).copyFrom(v);
-    cache.attendGuess(call, q, k, v, out);
-  }
-
-  /** Room for a row of queries beside each row, where a cache changes the basis of rows. */
-  private @Nullable Tensor basis(TokenBatch batch, Workspace workspace) {
-    for (TokenBatch.Segment segment : batch.segments()) {
-      if (segment.state().layerCache(index).changesBasis()) {
-        return workspace.floats(Slot.BASIS, batch.rows() * sizes.width());
-      }
-    }
-    return null;
-  }
-
-  /** The part of it that is a segment's own: segments may run at once. */
-  private @Nullable Tensor scratch(@Nullable Tensor basis, TokenBatch.Segment segment) {
-    long width = sizes.width();
-    return basis == null
-        ? null
-        : basis.narrow(0, segment.firstRow() * width, segment.rows() * width);
+    cache.attendGuess(operators.softmax(), q, k, v, scale, out);
   }
 
   @Override
   public void commit(SequenceState state, Drafts drafts, int accepted) {
     state
         .layerCache(index)
-        .append(
-            operators.gemm(),
-            drafts.basis(),
-            heads(drafts.rows(index, 0, accepted)),
-            heads(drafts.rows(index, 1, accepted)));
+        .append(heads(drafts.rows(index, 0, accepted)), heads(drafts.rows(index, 1, accepted)));
   }
 
   /** Rows of keys or values, {@code [T, kvHeads, d]}. */

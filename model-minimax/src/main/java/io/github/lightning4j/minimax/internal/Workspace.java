@@ -31,8 +31,6 @@ public final class Workspace implements AutoCloseable {
     VALUE,
     /** Attention output before the projection. */
     HEADS,
-    /** Rows on their way into another basis. */
-    BASIS,
     /** The output gate of a lightning layer. */
     GATE,
     /** Router logits {@code [R, E]}. */
