@@ -168,20 +168,9 @@ final class BatchTest {
   void cancellingOneAloneLeavesItsSessionUsable() {
     int[] prompt = prompt(3, 1200);
     List<Long> read = new ArrayList<>();
-    GenerationListener cancelling =
-        new GenerationListener() {
-          @Override
-          public void onPrefill(long done, long total) {
-            read.add(done);
-          }
-
-          @Override
-          public boolean isCancelled() {
-            return !read.isEmpty();
-          }
-        };
     try (Session session = model.newSession()) {
-      GenerationResult result = new Generator(model).generate(session, prompt, OPTIONS, cancelling);
+      GenerationResult result =
+          new Generator(model).generate(session, prompt, OPTIONS, Listeners.cancelling(read, 1));
       assertThat(result.finishReason()).isEqualTo(GenerationResult.FinishReason.CANCELLED);
       assertThat(read).containsExactly(512L);
       assertThat(session.position()).isEqualTo(512);

@@ -1,6 +1,9 @@
 package io.github.lightning4j.minimax;
 
 import static com.google.common.util.concurrent.Uninterruptibles.awaitUninterruptibly;
+import static io.github.lightning4j.minimax.Listeners.atToken;
+import static io.github.lightning4j.minimax.Listeners.cancelling;
+import static io.github.lightning4j.minimax.Listeners.into;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowable;
@@ -10,7 +13,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
@@ -41,29 +43,6 @@ final class GenerationQueueTest {
 
   private static List<Integer> alone(int[] prompt) {
     return generator.generate(prompt, OPTIONS, GenerationListener.NONE).ids();
-  }
-
-  /** Calls {@code action} when a certain token comes, counted from one. */
-  private static GenerationListener atToken(int number, Runnable action) {
-    AtomicInteger tokens = new AtomicInteger();
-    return new GenerationListener() {
-      @Override
-      public void onToken(int id) {
-        if (tokens.incrementAndGet() == number) {
-          action.run();
-        }
-      }
-    };
-  }
-
-  /** Writes down which answer got a token. */
-  private static GenerationListener into(List<Integer> heard, int answer) {
-    return new GenerationListener() {
-      @Override
-      public void onToken(int id) {
-        heard.add(answer);
-      }
-    };
   }
 
   @Test
@@ -200,20 +179,9 @@ final class GenerationQueueTest {
   @Test
   void aPromptCancelledWhileItIsReadGivesNothing() throws Exception {
     List<Long> read = new ArrayList<>();
-    GenerationListener cancelling =
-        new GenerationListener() {
-          @Override
-          public void onPrefill(long done, long total) {
-            read.add(done);
-          }
-
-          @Override
-          public boolean isCancelled() {
-            return read.size() == 2;
-          }
-        };
     try (GenerationQueue queue = generator.queue(new BatchLimits(4, 128))) {
-      GenerationResult result = queue.submit(prompt(1, 1000), OPTIONS, cancelling).result();
+      GenerationResult result =
+          queue.submit(prompt(1, 1000), OPTIONS, cancelling(read, 2)).result();
       assertThat(result.ids()).isEmpty();
       assertThat(result.finishReason()).isEqualTo(FinishReason.CANCELLED);
       assertThat(read).containsExactly(128L, 256L);

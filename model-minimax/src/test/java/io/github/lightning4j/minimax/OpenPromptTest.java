@@ -62,24 +62,12 @@ final class OpenPromptTest {
   void aPromptLeftHalfwayEndsThere() {
     int[] prompt = nano.passage(0, 700);
     List<Long> read = new ArrayList<>();
-    GenerationListener cancelling =
-        new GenerationListener() {
-          @Override
-          public void onPrefill(long done, long total) {
-            read.add(done);
-          }
-
-          @Override
-          public boolean isCancelled() {
-            return !read.isEmpty();
-          }
-        };
     int[] half = Arrays.copyOf(prompt, 512);
     try (MiniMaxModel model = nano.load("kv2");
         Session cancelled = model.newSession();
         Session left = model.newSession();
         Session expected = model.newSession()) {
-      new Generator(model).generate(cancelled, prompt, OPTIONS, cancelling);
+      new Generator(model).generate(cancelled, prompt, OPTIONS, Listeners.cancelling(read, 1));
       assertThatThrownBy(
               () ->
                   left.prefill(
