@@ -12,17 +12,27 @@ constexpr int64_t kRangeKeys = 512; // keys whose softmax is formed apart, then 
 
 struct AttentionCall {
   Cache cache;
-  int64_t queries;  // the last of the cache's positions
+  int64_t queries;  // the last of the cache's positions, unless told otherwise by `to`
   int64_t group;    // query heads for each kv head
   Tokens q;
   Tokens out;
   double scale;
+  // A part of a greater attention: query t sees [from[t], to[t]), both rising with t, and its result is merged
+  // into out and log_sums, where the result of the parts before lies. Else null.
+  const int64_t* from;
+  const int64_t* to;
+  float* log_sums;  // [queries][heads] with this stride; -infinity where no part was seen
+  int64_t log_sum_query;
 
   // The query rows of a kv head: row = query * group + head within the group.
   int64_t rows() const { return queries * group; }
   int64_t tiles() const { return (rows() + kTileRows - 1) / kTileRows; }
   int64_t ranges() const { return (cache.length + kRangeKeys - 1) / kRangeKeys; }
-  int64_t position(int64_t row) const { return cache.length - queries + row / group; }
+  int64_t position(int64_t row) const {
+    return to != nullptr ? to[row / group] - 1 : cache.length - queries + row / group;
+  }
+  // The first position that a row sees.
+  int64_t first_seen(int64_t row) const { return from != nullptr ? from[row / group] : 0; }
   // How many keys a row sees.
   int64_t visible(int64_t row) const { return position(row) + 1; }
   // Floats of a partial result: maximum and sum of each row, then the outputs.

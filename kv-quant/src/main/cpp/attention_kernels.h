@@ -82,20 +82,21 @@ static inline void clear_partial(const kv::AttentionCall& call, float* partial) 
 // What a tile reads of the 64 positions from `first` on: packed, exactly; and how many sinks.
 static inline kv::Seen seen_packed(const kv::AttentionCall& call, const kv::Tile& tile, int64_t first) {
   return kv::Seen::of(
-      tile, [](int64_t) { return 0; }, [&](int64_t row) { return call.cache.border(call.position(row)) - first; });
+      tile, [&](int64_t row) { return call.first_seen(row) - first; },
+      [&](int64_t row) { return call.cache.border(call.position(row)) - first; });
 }
 static inline kv::Seen seen_exact(const kv::AttentionCall& call, const kv::Tile& tile, int64_t first) {
   return kv::Seen::of(
-      tile, [&](int64_t row) { return call.cache.border(call.position(row)) - first; },
+      tile,
+      [&](int64_t row) { return std::max(call.first_seen(row), call.cache.border(call.position(row))) - first; },
       [&](int64_t row) { return call.visible(row) - first; });
 }
 static inline kv::Seen seen_sinks(const kv::AttentionCall& call, const kv::Tile& tile) {
-  const int64_t* from = call.cache.sink_positions;
+  const int64_t* first = call.cache.sink_positions;
+  auto before = [&](int64_t position) { return std::lower_bound(first, first + call.cache.sinks, position) - first; };
   return kv::Seen::of(
-      tile, [](int64_t) { return 0; },
-      [&](int64_t row) {
-        return std::lower_bound(from, from + call.cache.sinks, call.cache.border(call.position(row))) - from;
-      });
+      tile, [&](int64_t row) { return before(call.first_seen(row)); },
+      [&](int64_t row) { return before(call.cache.border(call.position(row))); });
 }
 
 template <class E>

@@ -21,6 +21,21 @@ __attribute__((noinline)) static void merge(const kv::AttentionCall& call, const
   }
 }
 
+// Adds the result of a row over this part to that of the parts before it, as they lie in out and log_sum.
+static void merge_part(float max, float total, const float* values, int64_t dim, float* log_sum, float* out) {
+  if (max == -INFINITY) return;  // saw nothing
+  float part = max + std::log(total), before = *log_sum;
+  if (before == -INFINITY) {
+    std::copy(values, values + dim, out);
+    *log_sum = part;
+    return;
+  }
+  float most = before > part ? before : part;
+  float old_weight = std::exp(before - most), new_weight = std::exp(part - most), sum = old_weight + new_weight;
+  for (int64_t d = 0; d < dim; ++d) out[d] = (out[d] * old_weight + values[d] * new_weight) / sum;
+  *log_sum = most + std::log(sum);
+}
+
 static void write_out(const kv::AttentionCall& call, const kv::Tile& tile, const float* partial) {
   const kv::Cache& cache = call.cache;
   alignas(64) float values[kv::kTileRows * kv::kMaxHeadDim], came[kv::kTileRows * kv::kMaxHeadDim];
@@ -38,8 +53,14 @@ static void write_out(const kv::AttentionCall& call, const kv::Tile& tile, const
   const float* rows = cache.transform == kv::kDense ? came : values;
   for (int64_t i = 0; i < tile.count; ++i) {
     int64_t r = tile.first + i;
-    float* to = call.out.at(r / call.group, tile.head * call.group + r % call.group);
-    std::copy(rows + i * dim, rows + (i + 1) * dim, to);
+    const float* from = rows + i * dim;
+    int64_t query = r / call.group, head = tile.head * call.group + r % call.group;
+    if (call.log_sums != nullptr) {
+      float* log_sum = call.log_sums + query * call.log_sum_query + head;
+      merge_part(partial[i], partial[kv::kTileRows + i], from, dim, log_sum, call.out.at(query, head));
+    } else {
+      std::copy(from, from + dim, call.out.at(query, head));
+    }
   }
 }
 

@@ -6,6 +6,7 @@ import io.github.lightning4j.core.Availability;
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.internal.AttentionKernels;
 import io.github.lightning4j.kvquant.internal.KvQuantKernels;
@@ -77,6 +78,78 @@ public final class CacheAttention {
    * @throws IllegalStateException if the cache or a tensor is closed
    */
   public void attend(Tensor q, KvCache cache, float scale, Tensor out) {
+    PagedStore store = checkQueries(q, cache, cache.length(), scale, out);
+    if (q.size(0) > 0) {
+      kernels.attend(q, store, scale, out);
+    }
+  }
+
+  /**
+   * Attends to a part of the tokens that queries see, and merges what comes out into the result of
+   * the parts before. Several calls over several caches give the attention over all their tokens:
+   *
+   * <pre>
+   * l = log sum_s exp(scale * (q . k[s]))      o = attention over this part, from &lt;= s &lt; to
+   *
+   * out = (exp(logSum) out + exp(l) o) / (exp(logSum) + exp(l))      then  logSum = log of the divisor
+   * </pre>
+   *
+   * <p>Before the first part {@code logSums} holds minus infinity, and {@code out} anything: it is
+   * not read. A row that sees nothing of a part stays as it is. Which token has which position is
+   * no matter here, so keys that the cache turns or centres itself are refused. Over a cache with a
+   * window, a query reads as one at the position {@code to - 1} does.
+   *
+   * @param q queries {@code [T, heads, headDim]}, as {@link #attend} takes them
+   * @param cache the part; T may be more than it holds
+   * @param from the first token that each query sees, {@code [T]}, I64, dense; no less than that of
+   *     the query before
+   * @param to one past the last, likewise; {@code to <= from} sees none
+   * @param scale factor of the scores
+   * @param out {@code [T, heads, headDim]}, F32; read and written
+   * @param logSums {@code [T, heads]}, F32, dense last dimension; read and written
+   * @throws IllegalArgumentException if types, shapes, strides or numbers do not fit
+   * @throws IllegalStateException if the cache or a tensor is closed
+   */
+  public void attendPart(
+      Tensor q, KvCache cache, Tensor from, Tensor to, float scale, Tensor out, Tensor logSums) {
+    PagedStore store = checkQueries(q, cache, Long.MAX_VALUE, scale, out);
+    checkArgument(
+        cache.config().keyBasis() == null,
+        "cache: expected keys that do not depend on their position, got %s",
+        cache.config().transform());
+    checkBounds("from", from, q.size(0), store.length());
+    checkBounds("to", to, q.size(0), store.length());
+    Checks.matrix("logSums", logSums, DType.F32);
+    Checks.shape("logSums", logSums, q.size(0), q.size(1));
+    Checks.writable("logSums", logSums);
+    checkArgument(!Checks.overlap(logSums, out), "logSums: must not overlap out");
+    if (q.size(0) > 0) {
+      kernels.attendPart(q, store, from, to, scale, out, logSums);
+    }
+  }
+
+  private static void checkBounds(String name, Tensor bounds, long queries, long length) {
+    Checks.dtype(name, bounds, DType.I64);
+    Checks.shape(name, bounds, queries);
+    Checks.denseLast(name, bounds);
+    Elements at = bounds.accessor();
+    long least = 0;
+    for (long t = 0; t < queries; t++) {
+      long bound = at.getLong(t);
+      checkArgument(
+          bound >= least && bound <= length,
+          "%s[%s]: expected %s to %s (they rise, up to the length of the cache), got %s",
+          name,
+          t,
+          least,
+          length,
+          bound);
+      least = bound;
+    }
+  }
+
+  private static PagedStore checkQueries(
+      Tensor q, KvCache cache, long most, float scale, Tensor out) {
     PagedStore store = cache.open();
     Checks.dtype("q", q, DType.F32);
     Checks.rank("q", q, 3);
@@ -90,9 +163,9 @@ public final class CacheAttention {
         cache.kvHeads(),
         q.size(1));
     checkArgument(
-        q.size(0) <= store.length(),
+        q.size(0) <= most,
         "q: expected at most %s queries, the tokens of the cache, got %s",
-        store.length(),
+        most,
         q.size(0));
     if (!Float.isFinite(scale)) {
       checkArgument(false, "scale: expected a finite factor, got %s", scale);
@@ -108,8 +181,6 @@ public final class CacheAttention {
     Checks.writable("out", out);
     Checks.sameDevice("out", out, "q", q);
     checkArgument(!Checks.overlap(out, q), "out: must not overlap q");
-    if (q.size(0) > 0) {
-      kernels.attend(q, store, scale, out);
-    }
+    return store;
   }
 }

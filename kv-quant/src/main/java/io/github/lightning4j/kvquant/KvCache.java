@@ -106,8 +106,8 @@ public final class KvCache implements AutoCloseable {
   public void append(Tensor k, Tensor v) {
     open();
     Checks.rank("k", k, 3);
-    checkRows("k", k, k.size(0));
-    checkRows("v", v, k.size(0));
+    RowChecks.rows("k", k, k.size(0), config());
+    RowChecks.rows("v", v, k.size(0), config());
     store.append(k, v);
   }
 
@@ -150,11 +150,42 @@ public final class KvCache implements AutoCloseable {
    */
   public void read(Tensor outK, Tensor outV) {
     open();
-    checkRows("outK", outK, store.length());
-    checkRows("outV", outV, store.length());
-    Checks.writable("outK", outK);
-    Checks.writable("outV", outV);
-    store.read(outK, outV);
+    RowChecks.rows("outK", outK, store.length(), config());
+    read(0, outK, outV);
+  }
+
+  /**
+   * Copies tokens out as {@link #read(Tensor, Tensor)} does, as many as the tensors have rows.
+   *
+   * @param first the first of them
+   * @param outK keys {@code [T, kvHeads, headDim]}, F32; a dense last dimension
+   * @param outV values, as {@code outK}
+   * @throws IllegalArgumentException if types, shapes or strides do not fit, or there are not so
+   *     many tokens
+   */
+  public void read(long first, Tensor outK, Tensor outV) {
+    open();
+    RowChecks.range(first, outK, outV, store.length(), config());
+    store.read(first, outK, outV);
+  }
+
+  /**
+   * Lets go of the oldest tokens, as many whole pages of 64 as there are among the first {@code
+   * tokens}. Those that are left move up: what was token {@code n} is token 0, n being the result.
+   *
+   * @return how many tokens are gone
+   * @throws IllegalArgumentException unless {@code 0 <= tokens <= length()}
+   * @throws IllegalStateException if the cache quantizes: it lets go of exact pages by itself
+   */
+  public long dropFirst(long tokens) {
+    open();
+    checkState(config().format() == null, "a cache that quantizes cannot drop its first tokens");
+    checkArgument(
+        tokens >= 0 && tokens <= store.length(),
+        "tokens: expected 0 to %s, got %s",
+        store.length(),
+        tokens);
+    return store.dropFirst(tokens);
   }
 
   /**
@@ -227,12 +258,20 @@ public final class KvCache implements AutoCloseable {
    */
   public static KvCache load(Path file, KvCacheConfig config, PageBudget budget) {
     StoreKernels kernels = StoreKernels.of(KvQuantKernels.library().preferred());
-    return new KvCache(PagedStore.load(config, budget.ledger(), kernels, file));
+    return new KvCache(CacheSnapshot.load(config, budget.ledger(), kernels, file));
   }
 
   /** What the cache holds in which formats. */
   public KvCacheConfig config() {
     return store.config();
+  }
+
+  /**
+   * Lets go of what waits for its page to fill, once all tokens are quantized. The next {@link
+   * #append} takes a page again: for caches that are many, or rarely added to.
+   */
+  public void dropStaged() {
+    open().dropStaged();
   }
 
   /** Heads of keys and values. */
@@ -266,16 +305,5 @@ public final class KvCache implements AutoCloseable {
   PagedStore open() {
     checkState(!closed, "cache is closed");
     return store;
-  }
-
-  private void checkRows(String name, Tensor tensor, long tokens) {
-    Checks.dtype(name, tensor, DType.F32);
-    if (tensor.rank() != 3
-        || tensor.size(0) != tokens
-        || tensor.size(1) != kvHeads()
-        || tensor.size(2) != headDim()) { // spelled out: a decode step allocates nothing
-      Checks.shape(name, tensor, tokens, kvHeads(), headDim());
-    }
-    Checks.denseLast(name, tensor);
   }
 }

@@ -2,26 +2,66 @@ package io.github.lightning4j.vlmquant;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.MemoryScope;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.testkit.Cases;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Map;
+import java.util.Arrays;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 /** The snippet of README.md, run; and the check that it still is the one shown there. */
 final class ReadmeExampleTest {
+  private final MemoryScope scope = new MemoryScope();
+
+  private Tensor tokens(int count, int heads) {
+    return scope.add(Cases.normal(count + heads, DType.F32, count, heads, 128));
+  }
+
+  @AfterEach
+  void close() {
+    scope.close();
+  }
+
   @Test
   void runs() {
+    int kvHeads = 2;
+    int headDim = 128;
+    int layer = 0;
+    float scale = (float) Math.pow(headDim, -0.5);
+    Tensor hidden = scope.add(Cases.normal(1, DType.F32, 499, 64));
+    Tensor k = tokens(499, kvHeads);
+    Tensor v = tokens(499, kvHeads);
+    Tensor q = tokens(499, 4);
+    Tensor out = tokens(499, 4);
+    Tensor nextK = tokens(1, kvHeads);
+    Tensor nextV = tokens(1, kvHeads);
+    Tensor nextQ = tokens(1, 4);
+    Tensor nextOut = tokens(1, 4);
+    TokenClass[] classes = new TokenClass[499];
+    Arrays.fill(classes, TokenClass.VISUAL);
     // snippet
-    var tokens = // of one layer's cache: 4,096 in all, each in one class
-        Map.of(TokenClass.RECENT, 128L, TokenClass.TEXT, 968L, TokenClass.VISUAL, 3000L);
-    double textSalient = BitBudget.preset("akvq-2-text4").averageBits(tokens); // 2.91015625
-    double allTwoBits = BitBudget.preset("akvq-2").averageBits(tokens); // 2.4375
-    double smaller = 16 / textSalient; // than 16 bits: 5.5 times, before metadata
+    VlmPolicy policy = VlmPolicy.preset("akvq-2");
+    VlmCacheConfig config =
+        VlmCacheConfig.of(kvHeads, headDim, policy, LayerPattern.PIVOT_SALIENT, layer);
+    PivotDetector detector = new PivotDetector(config.pivots());
+    detector.add(hidden, 0); // the layer's input, before its norm
+    try (VlmCache cache = VlmCache.create(config)) {
+      cache.beginPrompt();
+      cache.append(k, v, classes); // TEXT or VISUAL for each token; keys after the rotary embedding
+      VlmAttention.best().attend(q, cache, scale, out); // a prompt reads itself exactly
+      cache.endPrompt(
+          detector.pivots()); // now all but 128 recent tokens and 15 pivots are quantized
+
+      cache.append(nextK, nextV); // a token of text
+      VlmAttention.best().attend(nextQ, cache, scale, nextOut);
+      double bits = cache.account().averageBits(); // an element, scales and zero points included
+    }
     // end of snippet
-    assertThat(textSalient).isEqualTo(2.91015625);
-    assertThat(allTwoBits).isEqualTo(2.4375);
-    assertThat(smaller).isBetween(5.45, 5.55);
+    assertThat(nextOut.toDoubles()).doesNotContain(Double.NaN);
   }
 
   @Test

@@ -16,6 +16,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
 
 /**
  * Calibrations as safetensors files, version {@value #VERSION}.
@@ -27,12 +28,14 @@ import java.util.Map;
  *   layers.I.key.mean             F32 [kvHeads headDim]
  *   layers.I.key.forward          F32 [kvHeads, headDim, headDim], with key.inverse, value.forward and
  *                                 value.inverse where there are dense pairs
+ *   layers.I.attention.text_salience  F64 [1] where it was measured
  * </pre>
  */
 public final class CalibrationFile {
   /** The version that is written, and the only one that is read. */
   public static final String VERSION = "1";
 
+  private static final String TEXT_SALIENCE = ".attention.text_salience";
   private static final String FORMAT = "lightning4j-kv-calibration";
 
   private CalibrationFile() {}
@@ -77,6 +80,10 @@ public final class CalibrationFile {
     tensors.put(name + ".key.mean", scope.add(Tensor.of(layer.keyMean(), order.length)));
     putPairs(tensors, scope, name + ".key", layer.keyPairs());
     putPairs(tensors, scope, name + ".value", layer.valuePairs());
+    if (layer.textSalience().isPresent()) {
+      double[] salience = {layer.textSalience().getAsDouble()};
+      tensors.put(name + TEXT_SALIENCE, scope.add(Tensor.of(salience, 1)));
+    }
   }
 
   private static void putPairs(
@@ -176,7 +183,10 @@ public final class CalibrationFile {
             Arrays.stream(order).mapToInt(i -> (int) i).toArray()),
         keyMean,
         pairs(stored, name + ".key", kvHeads, headDim),
-        pairs(stored, name + ".value", kvHeads, headDim));
+        pairs(stored, name + ".value", kvHeads, headDim),
+        stored.names().contains(name + TEXT_SALIENCE)
+            ? OptionalDouble.of(values(stored, name + TEXT_SALIENCE, DType.F64, 1)[0])
+            : OptionalDouble.empty());
   }
 
   private static List<DensePair> pairs(

@@ -8,6 +8,7 @@ import io.github.lightning4j.kvquant.transform.KvTransform;
 import io.github.lightning4j.kvquant.transform.KvTransform.PermutationScope;
 import java.util.Arrays;
 import java.util.List;
+import java.util.OptionalDouble;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -19,9 +20,21 @@ import org.jspecify.annotations.Nullable;
  *     headDim]}
  * @param keyPairs transforms of the keys, one a kv head; empty where no queries were read
  * @param valuePairs transforms of the values, one a kv head; empty where no values were read
+ * @param textSalience of a model that sees: attention on a text token over that on a visual one;
+ *     empty where it was not measured
  */
 public record LayerCalibration(
-    GroupedBasis basis, float[] keyMean, List<DensePair> keyPairs, List<DensePair> valuePairs) {
+    GroupedBasis basis,
+    float[] keyMean,
+    List<DensePair> keyPairs,
+    List<DensePair> valuePairs,
+    OptionalDouble textSalience) {
+  /** Without a salience. */
+  public LayerCalibration(
+      GroupedBasis basis, float[] keyMean, List<DensePair> keyPairs, List<DensePair> valuePairs) {
+    this(basis, keyMean, keyPairs, valuePairs, OptionalDouble.empty());
+  }
+
   /**
    * Checks the sizes and keeps copies.
    *
@@ -39,6 +52,10 @@ public record LayerCalibration(
     valuePairs = List.copyOf(valuePairs);
     checkPairs("keyPairs", keyPairs, basis);
     checkPairs("valuePairs", valuePairs, basis);
+    checkArgument(
+        textSalience.isEmpty() || textSalience.getAsDouble() >= 0,
+        "textSalience: expected >= 0, got %s",
+        textSalience);
   }
 
   private static void checkPairs(String name, List<DensePair> pairs, GroupedBasis basis) {
@@ -71,6 +88,11 @@ public record LayerCalibration(
     return wanted.orderedByKeys(mean, transform.scope());
   }
 
+  /** The same with a salience. */
+  public LayerCalibration withTextSalience(OptionalDouble salience) {
+    return new LayerCalibration(basis, keyMean, keyPairs, valuePairs, salience);
+  }
+
   /** A copy of the mean. */
   @Override
   public float[] keyMean() {
@@ -83,7 +105,8 @@ public record LayerCalibration(
         && basis.equals(that.basis)
         && Arrays.equals(keyMean, that.keyMean)
         && keyPairs.equals(that.keyPairs)
-        && valuePairs.equals(that.valuePairs);
+        && valuePairs.equals(that.valuePairs)
+        && textSalience.equals(that.textSalience);
   }
 
   @Override

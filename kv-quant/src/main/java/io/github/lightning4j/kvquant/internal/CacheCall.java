@@ -13,7 +13,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class CacheCall implements AutoCloseable {
   private static final int CACHE_FIELDS = 38;
-  private static final int CALL_FIELDS = 9;
+  private static final int CALL_FIELDS = 13;
 
   /** Pieces of attention, as the kernels are called. */
   enum Work {
@@ -34,6 +34,7 @@ final class CacheCall implements AutoCloseable {
   private @Nullable Tensor v;
   private Memory scratch = Memory.allocate(0);
   private Work work = Work.TILES;
+  private long readFirst;
   private long tileFrom;
   private long tileTo;
 
@@ -57,9 +58,10 @@ final class CacheCall implements AutoCloseable {
     Threads.forRanges(leaving - store.left(), store.grain(), age);
   }
 
-  /** All tokens. */
-  void read(Tensor outK, Tensor outV) {
-    run(outK, outV, store.length(), read);
+  /** As many tokens as the tensors have rows, from {@code first} on. */
+  void read(long first, Tensor outK, Tensor outV) {
+    readFirst = first;
+    run(outK, outV, outK.size(0), read);
   }
 
   private void run(Tensor keys, Tensor values, long tokens, RangeTask task) {
@@ -86,7 +88,7 @@ final class CacheCall implements AutoCloseable {
 
   private void readRange(long from, long to) {
     if (k != null && v != null) {
-      store.kernels().read(store, k, v, from, to);
+      store.kernels().read(store, readFirst, k, v, from, to);
     }
   }
 
@@ -137,6 +139,20 @@ final class CacheCall implements AutoCloseable {
     fields.put(out.stride(0));
     fields.put(out.stride(1));
     fields.put((double) scale);
+    fields.put(0);
+    fields.put(0);
+    fields.put(0);
+    fields.put(0);
+  }
+
+  /** The same of a part; see {@link AttentionKernels#attendPart}. */
+  void describe(Tensor q, Tensor from, Tensor to, float scale, Tensor out, Tensor logSums) {
+    describe(q, scale, out);
+    fields.from(CACHE_FIELDS + CALL_FIELDS - 4);
+    fields.put(from.address());
+    fields.put(to.address());
+    fields.put(logSums.address());
+    fields.put(logSums.stride(0));
   }
 
   /** Sees to scratch memory of at least so many floats; what it held is lost. */

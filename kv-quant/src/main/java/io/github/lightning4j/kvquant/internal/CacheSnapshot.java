@@ -113,7 +113,7 @@ public final class CacheSnapshot {
    * @throws CheckpointException if the file is no snapshot, is truncated or damaged, or was made
    *     with another configuration; the store is to be closed then
    */
-  public static void read(PagedStore store, Path file) {
+  private static void read(PagedStore store, Path file) {
     try (FileChannel from = FileChannel.open(file, StandardOpenOption.READ)) {
       read(store, file, from);
     } catch (IOException e) {
@@ -161,6 +161,19 @@ public final class CacheSnapshot {
           file, "damaged: expected checksum " + wanted + ", got " + stored);
     }
     store.restore(n[0], n[1], n[2], n[3], n[4] == 1);
+  }
+
+  /** The store of a snapshot. */
+  public static PagedStore load(
+      KvCacheConfig config, PageLedger ledger, StoreKernels kernels, Path file) {
+    PagedStore store = new PagedStore(config, ledger, kernels);
+    try {
+      read(store, file);
+      return store;
+    } catch (RuntimeException e) {
+      store.close();
+      throw e;
+    }
   }
 
   /** Nothing is allocated before the file is seen to be as long as its numbers say. */

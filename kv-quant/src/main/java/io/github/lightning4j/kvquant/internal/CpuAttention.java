@@ -23,8 +23,19 @@ final class CpuAttention implements AttentionKernels {
 
   @Override
   public void attend(Tensor q, PagedStore store, float scale, Tensor out) {
+    store.call().describe(q, scale, out);
+    attend(q, store);
+  }
+
+  @Override
+  public void attendPart(
+      Tensor q, PagedStore store, Tensor from, Tensor to, float scale, Tensor out, Tensor logSums) {
+    store.call().describe(q, from, to, scale, out, logSums);
+    attend(q, store);
+  }
+
+  private static void attend(Tensor q, PagedStore store) {
     CacheCall call = store.call();
-    call.describe(q, scale, out);
     long heads = store.layout().kvHeads();
     long tiles = ceilDiv(q.size(0) * (q.size(1) / heads), TILE_ROWS);
     long ranges = ceilDiv(store.length(), RANGE_KEYS);

@@ -28,21 +28,21 @@ final class CpuStore implements StoreKernels {
 
   /** Exact caches in native code; quantized ones, where it is for inspection, as the reference. */
   @Override
-  public void read(PagedStore store, Tensor outK, Tensor outV, long from, long to) {
+  public void read(PagedStore store, long first, Tensor outK, Tensor outV, long from, long to) {
     if (store.format().quantizes()) {
-      quantized.read(store, outK, outV, from, to);
+      quantized.read(store, first, outK, outV, from, to);
       return;
     }
     KvQuantKernels.read(
         store.call().address(),
-        outK.address(),
+        outK.address() - 4 * first * outK.stride(0), // kernels count rows by position
         outK.stride(0),
         outK.stride(1),
-        outV.address(),
+        outV.address() - 4 * first * outV.stride(0),
         outV.stride(0),
         outV.stride(1),
-        from,
-        to);
+        first + from,
+        first + to);
   }
 
   @Override

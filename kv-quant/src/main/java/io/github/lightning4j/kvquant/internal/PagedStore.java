@@ -5,7 +5,6 @@ import static com.google.common.base.Preconditions.checkState;
 
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.KvCacheConfig;
-import java.nio.file.Path;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
@@ -33,19 +32,6 @@ public final class PagedStore implements AutoCloseable {
   private long exactStart; // tokens from here on are in exact pages
   private long left; // tokens before this have left the window
   private boolean prompt; // nothing leaves
-
-  /** The store of a snapshot; see {@link CacheSnapshot#read}. */
-  public static PagedStore load(
-      KvCacheConfig config, PageLedger ledger, StoreKernels kernels, Path file) {
-    PagedStore store = new PagedStore(config, ledger, kernels);
-    try {
-      CacheSnapshot.read(store, file);
-      return store;
-    } catch (RuntimeException e) {
-      store.close();
-      throw e;
-    }
-  }
 
   /** An empty store. */
   public PagedStore(KvCacheConfig config, PageLedger ledger, StoreKernels kernels) {
@@ -185,9 +171,17 @@ public final class PagedStore implements AutoCloseable {
     exactFirst += pages * PageLayout.TOKENS;
   }
 
-  /** Writes all tokens, widened to F32, to {@code [length, kvHeads, headDim]}. */
-  public void read(Tensor outK, Tensor outV) {
-    call.read(outK, outV);
+  /** Writes the tokens from {@code first} on, widened to F32, to {@code [T, kvHeads, headDim]}. */
+  public void read(long first, Tensor outK, Tensor outV) {
+    call.read(first, outK, outV);
+  }
+
+  /** Lets go of the whole pages among the first tokens; the others move up. Exact stores only. */
+  public long dropFirst(long tokens) {
+    int pages = Math.toIntExact(tokens / PageLayout.TOKENS);
+    exact.drop(pages);
+    length -= (long) pages * PageLayout.TOKENS;
+    return (long) pages * PageLayout.TOKENS;
   }
 
   /** Forgets the tokens from {@code newLength} on. */
@@ -197,12 +191,9 @@ public final class PagedStore implements AutoCloseable {
     exactStart = Math.min(exactStart, newLength);
     sinks.truncate(newLength);
     packed.shrink(PageLayout.pages(left));
-    if (newLength < exactFirst) {
-      exact.shrink(0);
-      exactFirst = newLength / PageLayout.TOKENS * PageLayout.TOKENS;
-    } else {
-      exact.shrink((int) (PageLayout.pages(newLength) - exactFirst / PageLayout.TOKENS));
-    }
+    long pages = PageLayout.pages(newLength) - exactFirst / PageLayout.TOKENS;
+    exact.shrink(newLength < exactFirst ? 0 : (int) pages);
+    exactFirst = Math.min(exactFirst, newLength / PageLayout.TOKENS * PageLayout.TOKENS);
   }
 
   long grain() {
@@ -224,6 +215,14 @@ public final class PagedStore implements AutoCloseable {
 
   StoreKernels kernels() {
     return kernels;
+  }
+
+  /** Lets go of exact pages in which all tokens have left, though they are not full. */
+  public void dropStaged() {
+    if (format.quantizes() && exactStart == length) {
+      exact.shrink(0);
+      exactFirst = length / PageLayout.TOKENS * PageLayout.TOKENS;
+    }
   }
 
   /** Tokens held. */

@@ -142,15 +142,15 @@ final class ReferenceStore implements StoreKernels {
   }
 
   @Override
-  public void read(PagedStore store, Tensor outK, Tensor outV, long from, long to) {
+  public void read(PagedStore store, long first, Tensor outK, Tensor outV, long from, long to) {
     Elements keys = outK.accessor();
     Elements values = outV.accessor();
     PageLayout layout = store.layout();
     RowReader rows = new RowReader(store);
     for (long t = from; t < to; t++) {
-      boolean exactly = t >= store.left();
-      double[] key = rows.key(t, exactly);
-      double[] value = rows.value(t, exactly);
+      boolean exactly = first + t >= store.left();
+      double[] key = rows.key(first + t, exactly);
+      double[] value = rows.value(first + t, exactly);
       for (int i = 0; i < key.length; i++) {
         int head = i / layout.headDim();
         int channel = i % layout.headDim();

@@ -17,8 +17,11 @@ public interface StoreKernels {
   /** Tokens at positions {@code [from, to)} leave the exact pages: quantized, or as sinks. */
   void age(PagedStore store, long from, long to);
 
-  /** Writes the tokens at positions {@code [from, to)}, in the basis they came in, as F32. */
-  void read(PagedStore store, Tensor outK, Tensor outV, long from, long to);
+  /**
+   * Writes rows {@code [from, to)}: the tokens at positions {@code first + from} on, in the basis
+   * they came in, as F32.
+   */
+  void read(PagedStore store, long first, Tensor outK, Tensor outV, long from, long to);
 
   /** The first token of {@code [T, heads, dim]} with NaN or an infinity, T if there is none. */
   long firstNonFinite(Tensor x);

@@ -1,6 +1,7 @@
 package io.github.lightning4j.kvquant.calibration;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import static org.assertj.core.api.Assertions.within;
 
@@ -17,9 +18,12 @@ import io.github.lightning4j.kvquant.transform.KvTransform.PermutationScope;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.function.BiConsumer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -53,6 +57,20 @@ final class CalibrationFileTest {
   @AfterEach
   void everythingWasFreed() {
     assertThat(Memory.liveBytes()).isEqualTo(liveBefore);
+  }
+
+  @Test
+  void aSalienceIsKeptWhereItWasMeasured() {
+    List<LayerCalibration> layers = new ArrayList<>(calibration.layers());
+    layers.set(1, layers.get(1).withTextSalience(OptionalDouble.of(2.1)));
+    CalibrationFile.write(file, new Calibration(calibration.source(), layers));
+    Calibration read = CalibrationFile.read(file, "sha256:abc");
+    assertThat(read.layers().get(0).textSalience()).isEmpty();
+    assertThat(read.layers().get(1).textSalience()).hasValue(2.1);
+    assertThat(read.layers().get(1).keyMean()).isEqualTo(layers.get(1).keyMean());
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> layers.get(1).withTextSalience(OptionalDouble.of(Double.NaN)))
+        .withMessageStartingWith("textSalience: expected >= 0");
   }
 
   @Test

@@ -1,0 +1,124 @@
+package io.github.lightning4j.vlmquant;
+
+import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.MemoryScope;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.kvquant.KvCache;
+import io.github.lightning4j.kvquant.PageBudget;
+import java.util.Arrays;
+
+/**
+ * An append-only store for each class of tokens. Recent tokens lie at their positions less {@link
+ * #recentFirst}, the others of a class one after another in the order of their positions.
+ */
+final class ClassStores implements AutoCloseable {
+  /** Tokens that are read from the recent ones at once. */
+  private static final int CHUNK = 256;
+
+  private static final TokenClass[] CLASSES = TokenClass.values();
+
+  private final VlmCacheConfig config;
+  private final KvCache[] stores;
+  private long recentFirst;
+
+  ClassStores(VlmCacheConfig config, PageBudget budget) {
+    this.config = config;
+    this.stores = new KvCache[CLASSES.length];
+    for (TokenClass tokenClass : CLASSES) {
+      stores[tokenClass.ordinal()] = KvCache.create(config.store(tokenClass), budget);
+    }
+  }
+
+  private ClassStores(ClassStores other) {
+    config = other.config;
+    stores = Arrays.stream(other.stores).map(KvCache::fork).toArray(KvCache[]::new);
+    recentFirst = other.recentFirst;
+  }
+
+  ClassStores fork() {
+    return new ClassStores(this);
+  }
+
+  KvCache of(TokenClass tokenClass) {
+    return stores[tokenClass.ordinal()];
+  }
+
+  KvCache recent() {
+    return of(TokenClass.RECENT);
+  }
+
+  /** The position of the first token of {@link #recent}. */
+  long recentFirst() {
+    return recentFirst;
+  }
+
+  /** Tokens in each store, for {@link #restore}. */
+  long[] lengths() {
+    return Arrays.stream(stores).mapToLong(KvCache::length).toArray();
+  }
+
+  void restore(long[] lengths) {
+    for (int i = 0; i < stores.length; i++) {
+      stores[i].truncate(Math.min(lengths[i], stores[i].length()));
+    }
+  }
+
+  /** Copies the tokens {@code [from, to)} from the recent ones to the stores of their classes. */
+  void settle(TokenLedger ledger, long from, long to) {
+    if (from == to) {
+      return;
+    }
+    long most = Math.min(CHUNK, to - from);
+    try (MemoryScope scope = new MemoryScope()) {
+      Tensor kv = scope.allocate(DType.F32, 2, most, config.kvHeads(), config.headDim());
+      for (long first = from; first < to; first += most) {
+        long count = Math.min(most, to - first);
+        Tensor k = kv.select(0, 0).narrow(0, 0, count);
+        Tensor v = kv.select(0, 1).narrow(0, 0, count);
+        recent().read(first - recentFirst, k, v);
+        settleRuns(ledger, first, k, v);
+      }
+    }
+    for (KvCache store : stores) {
+      store.dropStaged();
+    }
+  }
+
+  private void settleRuns(TokenLedger ledger, long first, Tensor k, Tensor v) {
+    long start = 0;
+    while (start < k.size(0)) {
+      TokenClass tokenClass = ledger.settled(first + start);
+      long end = start + 1;
+      while (end < k.size(0) && ledger.settled(first + end) == tokenClass) {
+        end++;
+      }
+      of(tokenClass).append(k.narrow(0, start, end - start), v.narrow(0, start, end - start));
+      start = end;
+    }
+  }
+
+  /** Lets go of recent tokens before a position, in whole pages. */
+  void letGo(long position) {
+    recentFirst += recent().dropFirst(Math.max(0, position - recentFirst));
+  }
+
+  /** Forgets the tokens from {@code length} on, {@code settled} of each class among them. */
+  void truncate(long length, long[] settled) {
+    for (int i = 0; i < stores.length; i++) {
+      if (i != TokenClass.RECENT.ordinal()) {
+        stores[i].truncate(stores[i].length() - settled[i]);
+      }
+    }
+    recent().truncate(Math.max(0, Math.min(recent().length(), length - recentFirst)));
+    recentFirst = Math.min(recentFirst, length);
+  }
+
+  long bytes() {
+    return Arrays.stream(stores).mapToLong(KvCache::bytes).sum();
+  }
+
+  @Override
+  public void close() {
+    Arrays.stream(stores).forEach(KvCache::close);
+  }
+}

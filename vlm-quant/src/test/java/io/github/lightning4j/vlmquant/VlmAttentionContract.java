@@ -1,0 +1,182 @@
+package io.github.lightning4j.vlmquant;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.lightning4j.core.Backend;
+import io.github.lightning4j.core.Threads;
+import io.github.lightning4j.core.testkit.Cases;
+import io.github.lightning4j.core.testkit.Closeness;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Attention over the stores of all classes: one softmax over tokens of different bits. */
+abstract class VlmAttentionContract {
+  abstract Backend backend();
+
+  private static double[] widened(float[] values) {
+    return IntStream.range(0, values.length).mapToDouble(i -> values[i]).toArray();
+  }
+
+  private static long[] pivots(VlmScene scene, int length) {
+    return Arrays.stream(scene.pivots).filter(token -> token < length).toArray();
+  }
+
+  private static VlmCache prompted(VlmScene scene, int length) {
+    VlmCache cache = scene.cache();
+    cache.beginPrompt();
+    scene.append(cache, 0, length);
+    cache.endPrompt(pivots(scene, length));
+    return cache;
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "8, TEXT_SALIENT, 1e-10",
+    "64, PIVOT_SALIENT, 1e-10",
+    "96, TEXT_SALIENT, 1e-10",
+    "128, PIVOT_SALIENT, 1e-3",
+    "128, TEXT_SALIENT, 1e-3"
+  })
+  void agreesWithTheDefinition(int dim, LayerPattern pattern, double limit) {
+    for (int length : Cases.awkwardUpTo(129)) {
+      try (VlmScene scene = new VlmScene(VlmScene.config(dim, pattern, 16), length + 3, length)) {
+        int prompt = length;
+        Arrays.setAll(scene.pivots, i -> Math.min(scene.pivots[i], prompt - 1L));
+        VlmCache cache = scene.cache();
+        cache.beginPrompt();
+        scene.append(cache, 0, length);
+        Closeness.assertNmse(
+            "staged " + length,
+            widened(scene.attend(backend(), cache, 0)),
+            scene.expected(0, length, true),
+            1e-10);
+        cache.endPrompt(Arrays.stream(scene.pivots).distinct().toArray());
+        scene.append(cache, length, 3);
+        Closeness.assertNmse(
+            "after " + length,
+            widened(scene.attend(backend(), cache, length)),
+            scene.expected(length, length + 3, false),
+            limit);
+      }
+    }
+  }
+
+  @Test
+  void withoutAWindowEachTokenIsReadInItsBits() {
+    try (VlmScene scene = new VlmScene(VlmScene.config(64, LayerPattern.TEXT_SALIENT, 0), 70, 1)) {
+      VlmCache cache = scene.cache();
+      scene.append(cache, 0, 70);
+      Closeness.assertNmse(
+          "all packed",
+          widened(scene.attend(backend(), cache, 0)),
+          scene.expected(0, 70, false),
+          1e-10);
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(LayerPattern.class)
+  void doesNotCareHowTheSequenceWasCutIntoCalls(LayerPattern pattern) {
+    try (VlmScene scene = new VlmScene(VlmScene.config(128, pattern, 40), 600, 9)) {
+      VlmCache whole = prompted(scene, 300);
+      scene.append(whole, 300, 300);
+      float[] expected = scene.attend(backend(), whole, 300);
+      int row = expected.length / 300;
+      VlmCache pieces = scene.cache();
+      pieces.beginPrompt();
+      for (int from = 0; from < 300; from += 75) {
+        scene.append(pieces, from, 75);
+      }
+      pieces.endPrompt(pivots(scene, 300));
+      int at = 0;
+      for (int count : new int[] {1, 1, 62, 1, 65, 100, 1, 68, 1}) {
+        scene.append(pieces, 300 + at, count);
+        assertThat(scene.attend(backend(), pieces, 300 + at))
+            .isEqualTo(Arrays.copyOfRange(expected, at * row, (at + count) * row));
+        at += count;
+      }
+      assertThat(at).isEqualTo(300);
+    }
+  }
+
+  @Test
+  void otherSequencesChangeNothing() {
+    VlmCacheConfig config = VlmScene.config(64, LayerPattern.PIVOT_SALIENT, 8);
+    List<VlmScene> batch = new ArrayList<>();
+    try {
+      List<float[]> alone = new ArrayList<>();
+      List<VlmCache> caches = new ArrayList<>();
+      for (int i = 0; i < 4; i++) {
+        batch.add(new VlmScene(config, 40 + 17 * i, i));
+        alone.add(decode(batch.get(i), prompted(batch.get(i), 20), 20, 40));
+        caches.add(prompted(batch.get(i), 20));
+      }
+      Random random = new Random(1);
+      for (int at = 20; at < 40; at++) { // all sequences step by step, in any order
+        List<Integer> order = new ArrayList<>(List.of(0, 1, 2, 3));
+        Collections.shuffle(order, random);
+        for (int i : order) {
+          float[] row = decode(batch.get(i), caches.get(i), at, at + 1);
+          assertThat(row)
+              .isEqualTo(
+                  Arrays.copyOfRange(alone.get(i), (at - 20) * row.length, (at - 19) * row.length));
+        }
+      }
+    } finally {
+      batch.forEach(VlmScene::close);
+    }
+  }
+
+  private float[] decode(VlmScene scene, VlmCache cache, int from, int to) {
+    int row = VlmScene.HEADS * scene.config.headDim();
+    float[] out = new float[(to - from) * row];
+    for (int t = from; t < to; t++) {
+      scene.append(cache, t, 1);
+      System.arraycopy(scene.attend(backend(), cache, t), 0, out, (t - from) * row, row);
+    }
+    return out;
+  }
+
+  @Test
+  void forksGoTheirOwnWay() {
+    VlmCacheConfig config = VlmScene.config(64, LayerPattern.TEXT_SALIENT, 8);
+    try (VlmScene scene = new VlmScene(config, 150, 4);
+        VlmScene other = new VlmScene(config, 150, 5)) {
+      VlmCache cache = prompted(scene, 70);
+      VlmCache expected = prompted(scene, 70);
+      VlmCache fork = scene.scope.add(cache.fork());
+      other.append(fork, 70, 80);
+      scene.append(cache, 70, 80);
+      scene.append(expected, 70, 80);
+      assertThat(scene.attend(backend(), cache, 149))
+          .isEqualTo(scene.attend(backend(), expected, 149))
+          .isNotEqualTo(scene.attend(backend(), fork, 149));
+    }
+  }
+
+  @Test
+  void anyNumberOfThreadsGivesTheSameBits() {
+    int before = Threads.count();
+    VlmCacheConfig config = VlmScene.config(64, LayerPattern.PIVOT_SALIENT, 16);
+    try (VlmScene scene = new VlmScene(config, 1300, 6)) {
+      Threads.use(1);
+      VlmCache cache = prompted(scene, 1298);
+      scene.append(cache, 1298, 2);
+      float[] one = scene.attend(backend(), cache, 1298);
+      Threads.use(4);
+      VlmCache again = prompted(scene, 1298);
+      scene.append(again, 1298, 2);
+      assertThat(scene.attend(backend(), again, 1298)).isEqualTo(one);
+    } finally {
+      Threads.use(before);
+    }
+  }
+}
