@@ -8,8 +8,10 @@ import io.github.lightning4j.kvquant.PageBudget;
 import java.util.Arrays;
 
 /**
- * An append-only store for each class of tokens. Recent tokens lie at their positions less {@link
- * #recentFirst}, the others of a class one after another in the order of their positions.
+ * An append-only store for each class of tokens, in which they lie one after another in the order
+ * of their positions. Recent tokens are let go in whole pages that begin at multiples of 64, so
+ * which of them share a page, and with it the order of all sums, does not depend on how a sequence
+ * was cut into calls.
  */
 final class ClassStores implements AutoCloseable {
   /** Tokens that are read from the recent ones at once. */
@@ -47,9 +49,9 @@ final class ClassStores implements AutoCloseable {
     return of(TokenClass.RECENT);
   }
 
-  /** The position of the first token of {@link #recent}. */
-  long recentFirst() {
-    return recentFirst;
+  /** Where a recent token lies in its store; 0 for those that are let go. */
+  long recentAt(long position) {
+    return Math.max(0, position - recentFirst);
   }
 
   /** Tokens in each store, for {@link #restore}. */
@@ -75,7 +77,7 @@ final class ClassStores implements AutoCloseable {
         long count = Math.min(most, to - first);
         Tensor k = kv.select(0, 0).narrow(0, 0, count);
         Tensor v = kv.select(0, 1).narrow(0, 0, count);
-        recent().read(first - recentFirst, k, v);
+        recent().read(recentAt(first), k, v);
         settleRuns(ledger, first, k, v);
       }
     }

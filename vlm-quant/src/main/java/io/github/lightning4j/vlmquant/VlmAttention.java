@@ -144,14 +144,14 @@ public final class VlmAttention {
       for (; border < next; border++) {
         unseen[ledger.settled(border).ordinal()]--;
       }
-      to.setLong(t, border - stores.recentFirst());
+      to.setLong(t, stores.recentAt(border));
       for (TokenClass part : CLASSES) {
         if (part != TokenClass.RECENT) {
           long seen = stores.of(part).length() - unseen[part.ordinal()];
           to.setLong(part.ordinal() * queries + t, seen);
         }
       }
-      to.setLong((CLASSES.length + 1) * queries + t, position + t + 1 - stores.recentFirst());
+      to.setLong((CLASSES.length + 1) * queries + t, stores.recentAt(position + t + 1));
     }
     return bounds;
   }

@@ -204,7 +204,7 @@ public final class VlmCache implements AutoCloseable {
           TokenClass tokenClass = ledger.settled(token);
           stores.of(tokenClass).read(next[tokenClass.ordinal()]++, k, v);
         } else {
-          stores.recent().read(token - stores.recentFirst(), k, v);
+          stores.recent().read(stores.recentAt(token), k, v);
         }
         RotatedRows.rotate(k, hadamard);
         RotatedRows.rotate(v, hadamard);

@@ -53,8 +53,7 @@ final class ReadmeExampleTest {
       cache.beginPrompt();
       cache.append(k, v, classes); // TEXT or VISUAL for each token; keys after the rotary embedding
       VlmAttention.best().attend(q, cache, scale, out); // a prompt reads itself exactly
-      cache.endPrompt(
-          detector.pivots()); // now all but 128 recent tokens and 15 pivots are quantized
+      cache.endPrompt(detector.pivots()); // the others are quantized, but for 128 recent ones
 
       cache.append(nextK, nextV); // a token of text
       VlmAttention.best().attend(nextQ, cache, scale, nextOut);

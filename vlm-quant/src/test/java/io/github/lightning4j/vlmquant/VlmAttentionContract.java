@@ -69,6 +69,37 @@ abstract class VlmAttentionContract {
     }
   }
 
+  @ParameterizedTest
+  @EnumSource(LayerPattern.class)
+  void aPromptThatAttendsLateReadsWhatItsEndLeft(LayerPattern pattern) {
+    try (VlmScene scene = new VlmScene(VlmScene.config(64, pattern, 16), 150, 2)) {
+      VlmCache cache = prompted(scene, 150);
+      Closeness.assertNmse(
+          "after the end",
+          widened(scene.attend(backend(), cache, 0)),
+          scene.expected(0, 150, t -> 150 - 16),
+          1e-10);
+    }
+  }
+
+  @Test
+  void pivotsMayBeQuantizedToo() {
+    BitBudget budget = new BitBudget(16, 4, 2, 2);
+    VlmPolicy policy = new VlmPolicy("pivots-4", budget, budget, 16, 15);
+    VlmCacheConfig config =
+        VlmCacheConfig.of(2, 64, policy, LayerPattern.PIVOT_SALIENT, VlmScene.LAYER);
+    try (VlmScene scene = new VlmScene(config, 150, 2)) {
+      VlmCache cache = prompted(scene, 140);
+      scene.append(cache, 140, 10);
+      assertThat(cache.account().payloadBits()).isEqualTo((16 * 16 + 3 * 4 + 131 * 2) / 150.0);
+      Closeness.assertNmse(
+          "pivots of 4 bits",
+          widened(scene.attend(backend(), cache, 140)),
+          scene.expected(140, 150, false),
+          1e-10);
+    }
+  }
+
   @Test
   void withoutAWindowEachTokenIsReadInItsBits() {
     try (VlmScene scene = new VlmScene(VlmScene.config(64, LayerPattern.TEXT_SALIENT, 0), 70, 1)) {

@@ -12,11 +12,13 @@ import io.github.lightning4j.kvquant.quantizer.ScaleFormat;
 import io.github.lightning4j.kvquant.quantizer.ZeroFormat;
 import io.github.lightning4j.kvquant.transform.Hadamard;
 import java.util.Arrays;
+import java.util.function.IntUnaryOperator;
 
 /** Random tokens of both modalities, and attention over them by the definition, in double. */
 final class VlmScene implements AutoCloseable {
   static final int KV_HEADS = 2;
   static final int HEADS = 6;
+  static final int LAYER = 3;
 
   final MemoryScope scope = new MemoryScope();
   final VlmCacheConfig config;
@@ -48,7 +50,7 @@ final class VlmScene implements AutoCloseable {
 
   static VlmCacheConfig config(int dim, LayerPattern pattern, int window) {
     VlmPolicy policy = VlmPolicy.preset("akvq-2").withRecentWindow(window);
-    return VlmCacheConfig.of(KV_HEADS, dim, policy, pattern, 3);
+    return VlmCacheConfig.of(KV_HEADS, dim, policy, pattern, LAYER);
   }
 
   VlmCache cache() {
@@ -80,7 +82,7 @@ final class VlmScene implements AutoCloseable {
     if (config.pattern() == LayerPattern.TEXT_SALIENT) {
       return classes[token] == TokenClass.TEXT ? 4 : 2;
     }
-    return isPivot(token) ? 16 : 2;
+    return isPivot(token) ? config.budget().pivot() : 2;
   }
 
   /** All rows as stored in so many bits, or their own for 0, in the basis they came in. */
@@ -119,6 +121,11 @@ final class VlmScene implements AutoCloseable {
 
   /** What the queries {@code [from, to)} must give; with a staged prompt, all tokens are exact. */
   double[] expected(int from, int to, boolean staged) {
+    return expected(from, to, t -> staged ? 0 : t + 1 - config.policy().recentWindow());
+  }
+
+  /** The same where the query at t reads the tokens before {@code aged(t)} in their bits. */
+  double[] expected(int from, int to, IntUnaryOperator agedBefore) {
     double[][][] keys = new double[17][][];
     double[][][] values = new double[17][][];
     for (int bits : new int[] {2, 4, 16}) {
@@ -129,7 +136,7 @@ final class VlmScene implements AutoCloseable {
     double[] queries = q.toDoubles();
     double[] out = new double[(to - from) * HEADS * dim];
     for (int t = from; t < to; t++) {
-      int aged = staged ? 0 : t + 1 - config.policy().recentWindow();
+      int aged = agedBefore.applyAsInt(t);
       for (int h = 0; h < HEADS; h++) {
         int channel = h / (HEADS / KV_HEADS) * dim;
         double total = 0;
