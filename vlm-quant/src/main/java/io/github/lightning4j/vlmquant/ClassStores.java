@@ -54,6 +54,13 @@ final class ClassStores implements AutoCloseable {
     return Math.max(0, position - recentFirst);
   }
 
+  /** A fork of the recent tokens without the whole pages before a position. */
+  KvCache recentFrom(long position) {
+    KvCache fork = recent().fork();
+    fork.dropFirst(recentAt(position));
+    return fork;
+  }
+
   /** Tokens in each store, for {@link #restore}. */
   long[] lengths() {
     return Arrays.stream(stores).mapToLong(KvCache::length).toArray();

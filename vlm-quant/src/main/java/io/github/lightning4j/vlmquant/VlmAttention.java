@@ -26,11 +26,15 @@ import io.github.lightning4j.kvquant.transform.Hadamard;
  *
  * <p>Numerics: those of {@link CacheAttention}; one rotation of queries and of outputs in fp32 is
  * added. A result depends on its query and the tokens it sees, bit for bit: not on how the sequence
- * was cut into calls, nor on the number of threads, nor on other sequences.
+ * was cut into calls (windows to 256), nor on the number of threads, nor on other sequences.
  */
 public final class VlmAttention {
-  /** Queries that are rotated at once, to bound what their copies take. */
-  private static final long CHUNK = 256;
+  /**
+   * Queries that are taken at once. Recent tokens are read from the first page that one of them
+   * sees: so all that a query sees of them, with a window to 256, is in the first range of keys
+   * (512) of the kernels, and the order of sums does not depend on how many tokens came with it.
+   */
+  private static final long CHUNK = 64;
 
   private static final TokenClass[] CLASSES = TokenClass.values();
 
@@ -111,17 +115,19 @@ public final class VlmAttention {
       fill(result, Double.NaN); // stays where no score is above minus infinity
       fill(logSums, Double.NEGATIVE_INFINITY);
       Tensor bounds = bounds(stores, ledger, position, q.size(0), scope);
-      for (TokenClass part : CLASSES) {
-        KvCache store = stores.of(part);
-        if (store.length() > 0) {
-          attention.attendPart(
-              queries,
-              store,
-              bounds.select(0, part == TokenClass.RECENT ? 0 : CLASSES.length),
-              bounds.select(0, part == TokenClass.RECENT ? CLASSES.length + 1 : part.ordinal()),
-              scale,
-              result,
-              logSums);
+      try (KvCache recent = stores.recentFrom(ledger.border(position))) {
+        for (TokenClass part : CLASSES) {
+          KvCache store = part == TokenClass.RECENT ? recent : stores.of(part);
+          if (store.length() > 0) {
+            attention.attendPart(
+                queries,
+                store,
+                bounds.select(0, part == TokenClass.RECENT ? 0 : CLASSES.length),
+                bounds.select(0, part == TokenClass.RECENT ? CLASSES.length + 1 : part.ordinal()),
+                scale,
+                result,
+                logSums);
+          }
         }
       }
       RotatedRows.rotate(result, hadamard);
@@ -138,20 +144,21 @@ public final class VlmAttention {
     Tensor bounds = scope.allocate(DType.I64, CLASSES.length + 2L, queries);
     Elements to = bounds.accessor();
     long border = ledger.border(position);
+    long dropped = stores.recentAt(border) / 64 * 64; // as recentFrom does
     long[] unseen = ledger.counts(border, ledger.left()); // settled, but not for this query
     for (long t = 0; t < queries; t++) {
       long next = ledger.border(position + t);
       for (; border < next; border++) {
         unseen[ledger.settled(border).ordinal()]--;
       }
-      to.setLong(t, stores.recentAt(border));
+      to.setLong(t, stores.recentAt(border) - dropped);
       for (TokenClass part : CLASSES) {
         if (part != TokenClass.RECENT) {
           long seen = stores.of(part).length() - unseen[part.ordinal()];
           to.setLong(part.ordinal() * queries + t, seen);
         }
       }
-      to.setLong((CLASSES.length + 1) * queries + t, stores.recentAt(position + t + 1));
+      to.setLong((CLASSES.length + 1) * queries + t, stores.recentAt(position + t + 1) - dropped);
     }
     return bounds;
   }

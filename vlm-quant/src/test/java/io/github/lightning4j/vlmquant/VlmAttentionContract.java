@@ -138,6 +138,28 @@ abstract class VlmAttentionContract {
     }
   }
 
+  /** Longer than a range of keys of the kernels (512), without a prompt, in two ways. */
+  @ParameterizedTest
+  @EnumSource(LayerPattern.class)
+  void longCallsGiveTheBitsOfShortOnes(LayerPattern pattern) {
+    try (VlmScene scene = new VlmScene(VlmScene.config(64, pattern, 128), 1200, 5)) {
+      VlmCache whole = scene.cache();
+      scene.append(whole, 0, 1200);
+      float[] expected = scene.attend(backend(), whole, 0);
+      int row = expected.length / 1200;
+      VlmCache pieces = scene.cache();
+      int at = 0;
+      for (int count : new int[] {130, 333, 1, 60, 1, 575, 1, 99}) {
+        scene.append(pieces, at, count);
+        assertThat(scene.attend(backend(), pieces, at))
+            .as("from %s", at)
+            .isEqualTo(Arrays.copyOfRange(expected, at * row, (at + count) * row));
+        at += count;
+      }
+      assertThat(at).isEqualTo(1200);
+    }
+  }
+
   @Test
   void otherSequencesChangeNothing() {
     VlmCacheConfig config = VlmScene.config(64, LayerPattern.PIVOT_SALIENT, 8);
