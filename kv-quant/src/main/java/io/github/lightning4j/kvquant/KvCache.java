@@ -32,9 +32,8 @@ import java.nio.file.Path;
  * to it, which copies it first. Every cache and every fork is closed by whoever made it, in any
  * order; a page is freed with its last holder.
  *
- * <p>A cache is not thread-safe, not even for attention; a cache and its forks may be used on
- * different threads. Every method but those that tell the configuration throws {@link
- * IllegalStateException} after {@link #close}.
+ * <p>A cache is not thread-safe, not even for attention; its forks may be used on other threads.
+ * After {@link #close} all but what tells the configuration throws {@link IllegalStateException}.
  */
 public final class KvCache implements AutoCloseable {
   /** The widest head that the kernels hold in their scratch. */
@@ -229,17 +228,17 @@ public final class KvCache implements AutoCloseable {
 
   /**
    * Lets go of the pages of quantized tokens as they came, which only queries before the last token
-   * read; otherwise the next {@link #append} does. Worth a call at the end of a prompt that has
-   * attended: until then it lies in memory twice. Of the tokens here only the last attends from
-   * here on. Nothing happens within a prompt, or where nothing is quantized.
+   * read, and of the page in which the next would wait where all are quantized. Worth a call at the
+   * end of a prompt that has attended: otherwise the next {@link #append} does it, and until then
+   * the prompt lies in memory twice. Of the tokens here only the last attends from here on. Nothing
+   * happens within a prompt, or where nothing is quantized.
    */
   public void trim() {
     open().trim();
   }
 
   /**
-   * Writes the cache to a file, with all its pages as they are; the file appears whole or not at
-   * all.
+   * Writes the cache to a file, which appears whole or not at all.
    *
    * @throws io.github.lightning4j.core.CheckpointException if it cannot be written
    */
@@ -264,14 +263,6 @@ public final class KvCache implements AutoCloseable {
   /** What the cache holds in which formats. */
   public KvCacheConfig config() {
     return store.config();
-  }
-
-  /**
-   * Lets go of what waits for its page to fill, once all tokens are quantized. The next {@link
-   * #append} takes a page again: for caches that are many, or rarely added to.
-   */
-  public void dropStaged() {
-    open().dropStaged();
   }
 
   /** Heads of keys and values. */

@@ -89,7 +89,7 @@ final class ClassStores implements AutoCloseable {
       }
     }
     for (KvCache store : stores) {
-      store.dropStaged();
+      store.trim();
     }
   }
 

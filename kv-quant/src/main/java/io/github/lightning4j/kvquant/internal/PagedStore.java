@@ -92,6 +92,10 @@ public final class PagedStore implements AutoCloseable {
   /** Lets go of exact pages that only queries of tokens before the last read. */
   public void trim() {
     letGo(length);
+    if (!prompt && format.quantizes() && exactStart == length) {
+      exact.shrink(0);
+      exactFirst = length / PageLayout.TOKENS * PageLayout.TOKENS;
+    }
   }
 
   /** Adds tokens {@code [T, kvHeads, headDim]}; if that fails, the store stays as it was. */
@@ -215,14 +219,6 @@ public final class PagedStore implements AutoCloseable {
 
   StoreKernels kernels() {
     return kernels;
-  }
-
-  /** Lets go of exact pages in which all tokens have left, though they are not full. */
-  public void dropStaged() {
-    if (format.quantizes() && exactStart == length) {
-      exact.shrink(0);
-      exactFirst = length / PageLayout.TOKENS * PageLayout.TOKENS;
-    }
   }
 
   /** Tokens held. */
