@@ -11,6 +11,7 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.moe.RouterOptions.Score;
 import io.github.lightning4j.moe.SumOverRanks;
+import io.github.lightning4j.moe.comm.RankMismatchException;
 import io.github.lightning4j.moe.internal.Rows;
 import io.github.lightning4j.moe.internal.Sigmoid;
 import io.github.lightning4j.moe.internal.Softmax;
@@ -69,7 +70,7 @@ public final class AuxLoss {
   /**
    * The same on several ranks. {@link #evaluate} then sums once a call if a term has {@link
    * Scope#GLOBAL_BATCH}, else never; a rank may have no token that counts, its terms are 0. A rank
-   * whose arguments are refused does not get that far, and the others wait for it.
+   * whose arguments are refused takes part in that sum, so the others do not wait for it.
    */
   public AuxLoss withRanks(SumOverRanks newRanks) {
     return new AuxLoss(terms, score, requireNonNull(newRanks, "newRanks"));
@@ -83,12 +84,10 @@ public final class AuxLoss {
    * @throws IllegalArgumentException if the gradients do not fit the batch, a token that counts has
    *     a logit that is NaN or positive infinity, or none above negative infinity, or no token
    *     counts (on any rank, if a term has {@link Scope#GLOBAL_BATCH})
+   * @throws RankMismatchException if a term has that scope and another rank's arguments are refused
    */
   public LossValues evaluate(RouterBatch batch, @Nullable List<Tensor> outGradients) {
-    if (outGradients != null) {
-      checkGradients(batch.routerLogits(), outGradients);
-    }
-    Loads loads = Loads.of(batch, score);
+    Loads loads = loads(batch, outGradients);
     Load[] all = overRanks(loads);
     Balance balance = new Balance(loads, all);
     double[][][] slopes = new double[loads.cells.length][loads.cells[0].length][loads.experts];
@@ -114,6 +113,21 @@ public final class AuxLoss {
       }
     }
     return new LossValues(values, total);
+  }
+
+  /** Checks and reads the batch; what is refused here is told to ranks that would wait. */
+  private Loads loads(RouterBatch batch, @Nullable List<Tensor> outGradients) {
+    try {
+      if (outGradients != null) {
+        checkGradients(batch.routerLogits(), outGradients);
+      }
+      return Loads.of(batch, score);
+    } catch (IllegalArgumentException | IllegalStateException e) {
+      if (terms.stream().anyMatch(AuxLoss::global)) {
+        Loads.refuse(batch, ranks);
+      }
+      throw e;
+    }
   }
 
   /** The loads over all ranks if a term wants them; checks that some token counts. */

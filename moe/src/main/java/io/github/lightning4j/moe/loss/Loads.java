@@ -6,6 +6,7 @@ import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.moe.RouterOptions.Score;
 import io.github.lightning4j.moe.SumOverRanks;
+import io.github.lightning4j.moe.comm.RankMismatchException;
 import io.github.lightning4j.moe.internal.Rows;
 import io.github.lightning4j.moe.internal.Sigmoid;
 import io.github.lightning4j.moe.internal.Softmax;
@@ -117,14 +118,23 @@ final class Loads {
     return live;
   }
 
-  /** Choices and tokens of each layer over all ranks; the probabilities are left out. */
+  /**
+   * Choices and tokens of each layer over all ranks; the probabilities are left out.
+   *
+   * @throws RankMismatchException if another rank has called {@link #refuse}
+   */
   Load[] overRanks(SumOverRanks ranks) {
-    long[] counts = new long[cells.length * experts + 1];
+    long[] counts = counts(cells.length, experts);
     for (int layer = 0; layer < cells.length; layer++) {
       System.arraycopy(layer(layer).chosen, 0, counts, layer * experts, experts);
     }
     counts[counts.length - 1] = tokens();
     ranks.sum(counts);
+    long refused = counts[counts.length - 2];
+    if (refused > 0) {
+      throw new RankMismatchException(
+          refused + " of the ranks refused their batch, and tell why; no rank has a loss");
+    }
     Load[] all = new Load[cells.length];
     for (int layer = 0; layer < all.length; layer++) {
       all[layer] = new Load(experts);
@@ -132,5 +142,17 @@ final class Loads {
       all[layer].tokens = counts[counts.length - 1];
     }
     return all;
+  }
+
+  /** Takes part in the sum of the other ranks, so that none waits, and tells them to give up. */
+  static void refuse(RouterBatch batch, SumOverRanks ranks) {
+    long[] counts = counts(batch.routerLogits().size(), batch.experts());
+    counts[counts.length - 2] = 1;
+    ranks.sum(counts);
+  }
+
+  /** The choices by layer and expert, the ranks that refuse, the tokens. */
+  private static long[] counts(int layers, int experts) {
+    return new long[layers * experts + 2];
   }
 }

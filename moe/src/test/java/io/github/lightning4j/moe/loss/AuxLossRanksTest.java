@@ -28,7 +28,7 @@ final class AuxLossRanksTest {
         BalanceLoss local = new BalanceLoss(0.5, normalization, Scope.MICRO_BATCH);
         double total = AuxLoss.of(local).evaluate(whole, expected).total();
         int[] bounds = {0, 3, 6, 11}; // the second rank has masked tokens only
-        long[] counts = new long[LAYERS * EXPERTS + 1];
+        long[] counts = new long[LAYERS * EXPERTS + 2];
         BalanceLoss global = local.withScope(Scope.GLOBAL_BATCH);
         for (int rank = 0; rank < 3; rank++) {
           // first pass: what each rank brings

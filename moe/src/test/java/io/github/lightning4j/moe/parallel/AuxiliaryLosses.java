@@ -1,6 +1,7 @@
 package io.github.lightning4j.moe.parallel;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.lightning4j.core.DType;
@@ -9,6 +10,7 @@ import io.github.lightning4j.core.testkit.Cases;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.moe.SumOverRanks;
 import io.github.lightning4j.moe.comm.Communicator;
+import io.github.lightning4j.moe.comm.RankMismatchException;
 import io.github.lightning4j.moe.loss.AuxLoss;
 import io.github.lightning4j.moe.loss.BalanceLoss;
 import io.github.lightning4j.moe.loss.BalanceLoss.Normalization;
@@ -43,6 +45,7 @@ final class AuxiliaryLosses {
     for (Load load : Load.values()) {
       try (Layer layer = new Layer(110, DType.F32, load)) {
         AuxiliaryLosses losses = new AuxiliaryLosses(world, layer);
+        losses.checkRefusal();
         for (Tensor mask : new Tensor[] {null, losses.mask()}) {
           for (Normalization normalization : Normalization.values()) {
             losses.checkGlobal(mask, global(normalization));
@@ -89,6 +92,23 @@ final class AuxiliaryLosses {
     }
     assertClose(sums[terms.length], expected.total());
     Closeness.assertWithin("gradient", gradient.toDoubles(), mine(whole).toDoubles(), 1e-9);
+  }
+
+  /** A rank with a logit that is no number makes none wait; all can go on. */
+  private void checkRefusal() {
+    RouterBatch good = own(null);
+    Tensor broken = layer.scope.allocate(DType.F32, mine(logits).shape());
+    broken.copyFrom(mine(logits));
+    boolean first = world.rank() == 0;
+    if (first) {
+      broken.accessor().set(0, Double.NaN);
+    }
+    RouterBatch batch = RouterBatch.of(List.of(broken), good.index());
+    assertThatThrownBy(() -> overRanks(Z).evaluate(batch, null))
+        .isInstanceOf(first ? IllegalArgumentException.class : RankMismatchException.class)
+        .hasMessageContaining(
+            first ? "routerLogits[0], token 0" : "1 of the ranks refused their batch");
+    assertThat(overRanks(Z).evaluate(good, null).total()).isGreaterThanOrEqualTo(0);
   }
 
   /** Beside a global term, a local one is that of the rank alone; 0 without tokens that count. */
