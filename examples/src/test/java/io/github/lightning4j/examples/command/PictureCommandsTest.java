@@ -12,7 +12,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** {@code minimax calibrate} and {@code minimax kv-report} over pictures. */
 final class PictureCommandsTest {
-  private static final Path MODEL = Repository.fixture("vl-tiny/gelu_4l/orig");
+  private static final Path MODEL = Repository.fixture("vl-tiny/quickgelu_8l/orig");
   private static final Path GRAY = Repository.fixture("vl-preprocess/images/gray.png");
   private static final Path ROW = Repository.fixture("vl-preprocess/images/row_1px.png");
 
@@ -42,7 +42,7 @@ final class PictureCommandsTest {
             "--out",
             out);
     assertThat(run.err())
-        .contains("over 130 tokens of 2 pictures from gray.png")
+        .containsPattern("over \\d+ tokens of 2 pictures from gray.png")
         .containsPattern("layers: (TSA|PSA) \\(\\d+\\.\\d\\d\\)");
     return out;
   }
