@@ -82,8 +82,6 @@ static void attend_exact(const kv::AttentionCall& call, const kv::Tile& tile, co
   alignas(64) float scores[kv::kTileRows * kv::kPageTokens];
   const kv::Pages& pages = call.cache.exact;
   Running into(partial);
-  // The values of a part follow its keys; small parts are too short for the hardware to see the next coming.
-  int64_t lines = pages.tokens < kv::kPageTokens ? pages.tokens * pages.row * static_cast<int64_t>(sizeof(E)) / 64 : 0;
   auto each = [&](auto work) {
     for (int64_t slot = 0; slot < kv::kPageTokens; slot += pages.tokens) {
       kv::Seen part = seen.within(slot, pages.tokens, tile.count);
@@ -91,8 +89,6 @@ static void attend_exact(const kv::AttentionCall& call, const kv::Tile& tile, co
     }
   };
   each([&](int64_t slot, int64_t page, const kv::Seen& part) {
-    const char* behind = reinterpret_cast<const char*>(pages.values<const E>(page, tile.head));
-    for (int64_t line = 0; line < lines; ++line) _mm_prefetch(behind + 64 * line, _MM_HINT_T0);
     score_page(q.rows, pages.keys<const E>(page, tile.head), tile.count, part, pages.row,
                static_cast<float>(call.scale), scores + slot);
   });
