@@ -10,6 +10,7 @@ import io.github.lightning4j.kvquant.PageBudgetException;
 import io.github.lightning4j.minimax.internal.Drafts;
 import io.github.lightning4j.minimax.internal.SequenceState;
 import io.github.lightning4j.minimax.internal.TokenBatch;
+import io.github.lightning4j.vlmquant.VlmAccount;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -100,11 +101,13 @@ public final class Session implements AutoCloseable {
       use.insert(images);
       for (int from = 0; from < ids.length; from += chunk) {
         int[] part = Arrays.copyOfRange(ids, from, Math.min(ids.length, from + chunk));
-        use.reserve(part.length, false);
+        boolean ends = from + part.length == ids.length;
+        use.reserve(part.length, false, ends);
         whole = false;
         use.beginPrompt(ids.length, false);
+        state.promptEnds(ends);
         step(TokenBatch.of(state, part), List.of(logits));
-        if (from + part.length == ids.length) {
+        if (ends) {
           state.endPrompt();
         }
         whole = true;
@@ -219,7 +222,8 @@ public final class Session implements AutoCloseable {
    * Writes everything to a safetensors file, whole or not at all. {@link MiniMaxModel#restore}
    * reads it.
    *
-   * @throws IllegalStateException within a prompt that is read in steps
+   * @throws IllegalStateException within a prompt that is read in steps, or if its caches know
+   *     classes of tokens
    */
   public void snapshot(Path file) {
     use.unchanged(
@@ -251,6 +255,16 @@ public final class Session implements AutoCloseable {
    */
   public double packedBitsPerElement() {
     return state.packedBitsPerElement();
+  }
+
+  /**
+   * What its tokens take by class, an account for each softmax layer; empty where the {@linkplain
+   * #cacheFormat format} knows no classes.
+   *
+   * @throws IllegalStateException if closed
+   */
+  public List<VlmAccount> accounts() {
+    return state.accounts();
   }
 
   void checkTokens(int[] ids) {

@@ -52,7 +52,8 @@ final class SessionGroup {
         entered++;
       }
       for (Turn turn : turns) {
-        turn.session().use().reserve(turn.ids().length, turn.drafts() != null);
+        boolean ends = turn.reading() == Reading.PROMPT_END;
+        turn.session().use().reserve(turn.ids().length, turn.drafts() != null, ends);
       }
       begun = true;
       step(first, turns);
@@ -74,6 +75,7 @@ final class SessionGroup {
     for (Turn turn : turns) {
       if (turn.reading() != Reading.TEXT) {
         turn.session().use().beginPrompt(turn.ids().length, false);
+        turn.session().state().promptEnds(turn.reading() == Reading.PROMPT_END);
       }
       batch.add(turn.session().state(), turn.ids(), turn.drafts());
       if (turn.drafts() == null) {

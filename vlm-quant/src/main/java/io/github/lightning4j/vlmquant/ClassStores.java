@@ -5,12 +5,13 @@ import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.KvCache;
 import io.github.lightning4j.kvquant.PageBudget;
+import io.github.lightning4j.kvquant.transform.Hadamard;
 import java.util.Arrays;
 
 /**
  * An append-only store for each class of tokens, in which they lie one after another in the order
- * of their positions. Recent tokens are let go in whole pages that begin at multiples of 64, so
- * which of them share a page, and with it the order of all sums, does not depend on how a sequence
+ * of their positions. Places of recent tokens are counted from a multiple of 64, so which of them
+ * the softmax takes together, and with it the order of all sums, does not depend on how a sequence
  * was cut into calls.
  */
 final class ClassStores implements AutoCloseable {
@@ -49,7 +50,7 @@ final class ClassStores implements AutoCloseable {
     return of(TokenClass.RECENT);
   }
 
-  /** Where a recent token lies in its store; 0 for those that are let go. */
+  /** Where a recent token lies in its store; 0 for those that are long let go. */
   long recentAt(long position) {
     return Math.max(0, position - recentFirst);
   }
@@ -88,9 +89,6 @@ final class ClassStores implements AutoCloseable {
         settleRuns(ledger, first, k, v);
       }
     }
-    for (KvCache store : stores) {
-      store.trim();
-    }
   }
 
   private void settleRuns(TokenLedger ledger, long first, Tensor k, Tensor v) {
@@ -103,6 +101,29 @@ final class ClassStores implements AutoCloseable {
       }
       of(tokenClass).append(k.narrow(0, start, end - start), v.narrow(0, start, end - start));
       start = end;
+    }
+  }
+
+  /** All tokens as {@link VlmCache#read} gives them. */
+  void read(TokenLedger ledger, Tensor outK, Tensor outV) {
+    try (MemoryScope scope = new MemoryScope()) {
+      Hadamard hadamard = Hadamard.best();
+      Tensor row = scope.allocate(DType.F32, 2, 1, config.kvHeads(), config.headDim());
+      Tensor k = row.select(0, 0);
+      Tensor v = row.select(0, 1);
+      long[] next = new long[TokenClass.values().length];
+      for (long token = 0; token < ledger.length(); token++) {
+        if (token < ledger.left()) {
+          TokenClass tokenClass = ledger.settled(token);
+          of(tokenClass).read(next[tokenClass.ordinal()]++, k, v);
+        } else {
+          recent().read(recentAt(token), k, v);
+        }
+        RotatedRows.rotate(k, hadamard);
+        RotatedRows.rotate(v, hadamard);
+        outK.narrow(0, token, 1).copyFrom(k);
+        outV.narrow(0, token, 1).copyFrom(v);
+      }
     }
   }
 
@@ -124,6 +145,72 @@ final class ClassStores implements AutoCloseable {
 
   long bytes() {
     return Arrays.stream(stores).mapToLong(KvCache::bytes).sum();
+  }
+
+  /**
+   * Bytes of new pages that tokens and the end of their prompt take, at most: those of tokens whose
+   * class is not known yet by the dearer of both.
+   *
+   * @param pivots that may be found
+   * @param shared whether pages that are not full must be copied first
+   */
+  long bytesNeeded(TokenLedger ledger, long tokens, long pivots, boolean shared) {
+    return of(TokenClass.RECENT, tokens, shared) + settledBytes(ledger, tokens, pivots, shared);
+  }
+
+  /** The same behind the end of the prompt, with pages that were shared copied. */
+  long bytesKept(TokenLedger ledger, long tokens, long pivots) {
+    long window = ledger.length() + tokens - ledger.leftAt(ledger.length() + tokens);
+    long page = config.pageTokens(TokenClass.RECENT);
+    long recent = (window + page - 1) / page * page + page; // begins within a page
+    return recent / page * config.pageBytes(TokenClass.RECENT)
+        + settledBytes(ledger, tokens, pivots, true);
+  }
+
+  private long settledBytes(TokenLedger ledger, long tokens, long pivots, boolean shared) {
+    long left = ledger.leftAt(ledger.length() + tokens);
+    long known = Math.max(ledger.left(), Math.min(left, ledger.length()));
+    long[] leaving = ledger.counts(ledger.left(), known);
+    long bytes = of(TokenClass.PIVOT, leaving[TokenClass.PIVOT.ordinal()] + pivots, shared);
+    bytes += of(TokenClass.TEXT, leaving[TokenClass.TEXT.ordinal()], shared);
+    bytes += of(TokenClass.VISUAL, leaving[TokenClass.VISUAL.ordinal()], shared);
+    long unknown = left - known;
+    long text = config.pageBytes(TokenClass.TEXT);
+    long visual = config.pageBytes(TokenClass.VISUAL);
+    long few = Math.min(config.pageTokens(TokenClass.TEXT), config.pageTokens(TokenClass.VISUAL));
+    return bytes + Math.max(text, visual) * Math.min(unknown, unknown / few + 2);
+  }
+
+  /** Bytes of the pages that so many more tokens of a class take. */
+  private long of(TokenClass tokenClass, long tokens, boolean shared) {
+    long page = config.pageTokens(tokenClass);
+    long length = of(tokenClass).length();
+    long copied = shared && tokens > 0 && length % page != 0 ? 1 : 0;
+    long grown = (length + tokens + page - 1) / page - (length + page - 1) / page;
+    return config.pageBytes(tokenClass) * (grown + copied);
+  }
+
+  /** Bytes of full pages of settled tokens. */
+  long lastingBytes() {
+    long bytes = 0;
+    for (TokenClass tokenClass : CLASSES) {
+      if (tokenClass != TokenClass.RECENT) {
+        long pages = of(tokenClass).length() / config.pageTokens(tokenClass);
+        bytes += pages * config.pageBytes(tokenClass);
+      }
+    }
+    return bytes;
+  }
+
+  /** Bytes of packed pages for each token in them; 0 without one. */
+  double packedBytesPerToken() {
+    double bytes = 0;
+    long tokens = 0;
+    for (KvCache store : stores) {
+      bytes += store.bytesPerToken() * store.length();
+      tokens += store.config().format() == null ? 0 : store.length();
+    }
+    return tokens == 0 ? 0 : bytes / tokens;
   }
 
   @Override

@@ -8,6 +8,8 @@ import io.github.lightning4j.kvquant.KvCache;
 import io.github.lightning4j.kvquant.PageBudget;
 import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxConfig;
+import io.github.lightning4j.vlmquant.TokenClass;
+import io.github.lightning4j.vlmquant.VlmAccount;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
@@ -24,6 +26,7 @@ public final class SequenceState implements AutoCloseable {
   private final List<AutoCloseable> layers;
   private long position;
   private boolean inPrompt;
+  private boolean promptEnds;
   private @Nullable InsertedRows inserted;
 
   private SequenceState(CachePlan plan, List<AutoCloseable> layers, long position) {
@@ -43,7 +46,7 @@ public final class SequenceState implements AutoCloseable {
           CachePlan.Layer layer = plan.layer(i);
           return layer == null
               ? Tensor.allocate(DType.F32, 1, attention.heads(), d, d)
-              : layer.around(KvCache.create(layer.config(), plan.budget()));
+              : layer.empty(plan.budget());
         },
         0);
   }
@@ -84,9 +87,9 @@ public final class SequenceState implements AutoCloseable {
     return (Tensor) layers.get(layer);
   }
 
-  /** The cache of a softmax layer. */
+  /** The cache of a softmax layer; not of a format that knows classes of tokens. */
   public KvCache cache(int layer) {
-    return layerCache(layer).cache();
+    return ((KvLayerCache) layerCache(layer)).cache();
   }
 
   /**
@@ -94,7 +97,7 @@ public final class SequenceState implements AutoCloseable {
    * closed.
    */
   public void replace(int layer, KvCache cache) {
-    LayerCache before = layerCache(layer);
+    KvLayerCache before = (KvLayerCache) layerCache(layer);
     layers.set(layer, before.around(cache));
     before.close();
   }
@@ -125,11 +128,25 @@ public final class SequenceState implements AutoCloseable {
     }
   }
 
+  /**
+   * Tells whether the tokens read next are the last of the prompt. Each layer then ends it once
+   * they have attended, so that not all layers hold it in 16 bits at once.
+   */
+  public void promptEnds(boolean ends) {
+    promptEnds = inPrompt && ends;
+  }
+
+  /** As told of the tokens that are read. */
+  boolean promptEnds() {
+    return promptEnds;
+  }
+
   /** The prompt is complete, if one has begun. */
   public void endPrompt() {
     if (inPrompt) {
       caches().forEach(LayerCache::endPrompt);
       inPrompt = false;
+      promptEnds = false;
     }
   }
 
@@ -165,6 +182,19 @@ public final class SequenceState implements AutoCloseable {
     return inserted;
   }
 
+  /** TEXT or VISUAL for each of the next tokens; null: all are text. */
+  TokenClass @Nullable [] classes(long tokens) {
+    return inserted == null ? null : inserted.classes(position, tokens);
+  }
+
+  /** What the tokens of each softmax layer take by class; empty where classes are not known. */
+  public List<VlmAccount> accounts() {
+    return caches()
+        .filter(ClassLayerCache.class::isInstance)
+        .map(cache -> ((ClassLayerCache) cache).cache().account())
+        .toList();
+  }
+
   /** Bytes held outside the heap. */
   public long bytes() {
     long bytes = cacheBytes();
@@ -176,7 +206,7 @@ public final class SequenceState implements AutoCloseable {
 
   /** Bytes of the pages of all caches, also of those that forks share. */
   public long cacheBytes() {
-    return caches().mapToLong(layer -> layer.cache().bytes()).sum();
+    return caches().mapToLong(LayerCache::bytes).sum();
   }
 
   /** Bytes of the pages that states which go on from this one share for good. */
@@ -188,19 +218,23 @@ public final class SequenceState implements AutoCloseable {
    * Bytes of new pages that more tokens may take, at most, the end of a prompt included.
    *
    * @param guess whether the tokens are drafted
+   * @param promptEnds whether they are the last of a prompt: one layer after the other ends it then
    */
-  public long bytesNeeded(long tokens, boolean guess) {
-    return caches().mapToLong(layer -> layer.bytesNeeded(tokens, guess)).sum();
+  public long bytesNeeded(long tokens, boolean guess, boolean promptEnds) {
+    if (!promptEnds) {
+      return caches().mapToLong(layer -> layer.bytesNeeded(tokens, guess)).sum();
+    }
+    return caches().mapToLong(layer -> layer.bytesKept(tokens, guess)).sum()
+        + caches()
+            .mapToLong(layer -> layer.bytesNeeded(tokens, guess) - layer.bytesKept(tokens, guess))
+            .max()
+            .orElse(0);
   }
 
   /** Bits of an element in packed pages, metadata included; 0 before there are any. */
   public double packedBitsPerElement() {
-    double bytes = caches().mapToDouble(layer -> layer.cache().bytesPerToken()).sum();
-    long elements =
-        caches()
-            .map(LayerCache::cache)
-            .mapToLong(cache -> 2L * cache.kvHeads() * cache.headDim())
-            .sum();
+    double bytes = caches().mapToDouble(LayerCache::packedBytesPerToken).sum();
+    long elements = caches().mapToLong(LayerCache::elements).sum();
     return elements == 0 ? 0 : 8 * bytes / elements;
   }
 
