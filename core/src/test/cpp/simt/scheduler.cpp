@@ -11,8 +11,10 @@
 #include <mutex>
 #include <thread>
 
+extern "C" {
 __thread simt::Thread* simt_self;
 __thread simt::Block* simt_block;
+}
 
 // Saves the registers that a call must keep, changes stacks, and restores those of the other side.
 extern "C" void simt_switch(void** save, void* next);
