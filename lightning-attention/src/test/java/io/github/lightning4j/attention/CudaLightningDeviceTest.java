@@ -11,6 +11,7 @@ import io.github.lightning4j.core.testkit.Cases;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.Gpu;
 import io.github.lightning4j.core.testkit.RequiresCuda;
+import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -215,6 +216,25 @@ final class CudaLightningDeviceTest {
             out);
     Closeness.assertNmse("out", gpu.doubles(out), exactOut.toDoubles(), 1e-5);
     Closeness.assertNmse("pool", gpu.doubles(poolThere), exactPool.toDoubles(), 2e-9);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1, F32", "16, BF16"})
+  void forgetsSlowlyAsExactlyAsItShould(int d, DType type) {
+    int t = 20_000;
+    double slope = 5e-5;
+    Tensor ones = Tensor.allocate(type, 1, t, 1, d);
+    for (int i = 0; i < t * d; i++) {
+      ones.accessor().set(i, 1);
+    }
+    Tensor x = gpu.up(ones);
+    Tensor pool = gpu.up(Tensor.allocate(DType.F32, 1, 1, d, d));
+    Tensor out = gpu.allocate(DType.F32, 1, t, 1, d);
+    Tensor rate = gpu.up(Tensor.of(new float[] {(float) -slope}, 1));
+    CudaLightningAttention.on(gpu.stream())
+        .prefill(x, x, x, rate, Options.DEFAULT, pool, null, null, out);
+    double expected = Math.expm1(-slope * t) / Math.expm1(-slope);
+    assertThat(gpu.doubles(pool)[0]).isCloseTo(expected, Offset.offset(1e-5 * expected));
   }
 
   @Test

@@ -1,7 +1,8 @@
 package io.github.lightning4j.core.cuda;
 
 /** The CUDA driver refused a call; says which, on what, and what the driver says. */
-public class CudaException extends RuntimeException {
+public sealed class CudaException extends RuntimeException
+    permits CudaDeviceLostException, CudaOutOfMemoryException {
   private static final long serialVersionUID = 1L;
 
   private final int code;

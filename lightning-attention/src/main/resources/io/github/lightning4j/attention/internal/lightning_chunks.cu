@@ -111,8 +111,8 @@ __device__ __forceinline__ void outputs(const Shared& shared, float (&o)[kColumn
   }
 }
 
-/// Moves a warp's rows of the state on by a chunk of m tokens.
-__device__ __forceinline__ void advance(const Shared& shared, int m, float (&s)[kStateTiles][kColumnTiles][4]) {
+/// Moves a warp's rows of the state on by a chunk; loss is lambda^m - 1, which has more digits than lambda^m.
+__device__ __forceinline__ void advance(const Shared& shared, float loss, float (&s)[kStateTiles][kColumnTiles][4]) {
   int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
 #pragma unroll
   for (int tile = 0; tile < kStateTiles; tile++) {
@@ -121,7 +121,7 @@ __device__ __forceinline__ void advance(const Shared& shared, int m, float (&s)[
 #pragma unroll
     for (int n = 0; n < kColumnTiles; n++) {
 #pragma unroll
-      for (int i = 0; i < 4; i++) s[tile][n][i] *= shared.decay[m];
+      for (int i = 0; i < 4; i++) s[tile][n][i] = fmaf(s[tile][n][i], loss, s[tile][n][i]);
     }
     for (int t = 0; t < kChunk; t += 16) {
       uint32_t a[4];
@@ -216,7 +216,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
       }
     }
     __syncthreads();
-    advance(shared, m, s);
+    advance(shared, expm1f(log_decay[head] * float(m)), s);
   }
 #pragma unroll
   for (int tile = 0; tile < kStateTiles; tile++) {

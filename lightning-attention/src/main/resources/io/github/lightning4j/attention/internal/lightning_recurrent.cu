@@ -40,7 +40,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   int column = blockIdx.x * kColumns + lane * VECTOR;
   bool inside = column < DV;
   int slot = slots != nullptr ? slots[row] : row;
-  float lambda = expf(log_decay[head]);
+  // lambda - 1, which has more digits than lambda: a slow head multiplies by it 20,000 times before it forgets.
+  float loss = expm1f(log_decay[head]);
   float* state = states + (int64_t(slot < 0 ? 0 : slot) * gridDim.y + head) * DK * DV + column;
 
   float s[kRows][VECTOR];
@@ -72,7 +73,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
       if (d < DK) {
 #pragma unroll
         for (int j = 0; j < VECTOR; j++) {
-          s[i][j] = lambda * s[i][j] + keys[d] * value[j];
+          s[i][j] = fmaf(s[i][j], loss, s[i][j]) + keys[d] * value[j];
           sum[j] += queries[d] * s[i][j];
         }
       }
