@@ -195,6 +195,16 @@ public final class KvCache implements AutoCloseable {
     return open().bytes();
   }
 
+  /** Bytes of a page of tokens that are not quantized. */
+  public long pageBytes() {
+    return open().pageBytes();
+  }
+
+  /** Bytes of a page of quantized tokens; 0 where nothing is quantized. */
+  public long packedPageBytes() {
+    return open().packedPageBytes();
+  }
+
   /** Bytes of the packed pages for each token that has left the window; 0 before one has. */
   public double bytesPerToken() {
     return open().packedBytesPerToken();

@@ -14,6 +14,7 @@ import io.github.lightning4j.kvquant.quantizer.KvQuantizer;
 import io.github.lightning4j.kvquant.quantizer.ScaleFormat;
 import io.github.lightning4j.kvquant.quantizer.ZeroFormat;
 import io.github.lightning4j.kvquant.transform.KvTransform;
+import io.github.lightning4j.vlmquant.VlmPolicy;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -38,11 +39,22 @@ import java.util.Set;
  * attend to themselves as quantized ({@link TokenPolicy#quantizedPrefill}) in the tokens of it that
  * are read first together: {@link LoadOptions#prefillChunk}, or its share of a step of a queue.
  *
+ * <p>Caches by class ({@code akvq-2}, {@code akvq-2-text4}) know which tokens are pictures from the
+ * {@link ImagePrompt}; all others are text. A calibration tells which layers look at text ({@link
+ * io.github.lightning4j.vlmquant.LayerPattern}); without one, none does. Each prompt has pivots of
+ * its own. Sessions fork, and are kept by prefix caches, but cannot be written as snapshots.
+ *
  * @param exact F32, BF16 or F16
- * @param policy what is quantized how; empty for nothing
+ * @param policy what is quantized how; empty for nothing, or where classes tell
+ * @param classes what is quantized how by class of tokens: text, visual, pivot, recent; empty where
+ *     all are of one kind
  * @param calibration the file that {@link KvCalibration} made; empty for none
  */
-public record KvCacheFormat(DType exact, Optional<KvPolicy> policy, Optional<Path> calibration) {
+public record KvCacheFormat(
+    DType exact,
+    Optional<KvPolicy> policy,
+    Optional<VlmPolicy> classes,
+    Optional<Path> calibration) {
   private static final Set<DType> EXACT = EnumSet.of(DType.F32, DType.BF16, DType.F16);
 
   /** Everything in 32 bits. */
@@ -61,25 +73,33 @@ public record KvCacheFormat(DType exact, Optional<KvPolicy> policy, Optional<Pat
   /**
    * Checks the parts.
    *
-   * @throws IllegalArgumentException if the type is another, the policy groups keys by channel, or
+   * @throws IllegalArgumentException if the type is another, there is a policy and classes too, or
    *     a calibration is given that nothing needs
    */
   public KvCacheFormat {
     checkArgument(EXACT.contains(exact), "cacheType: expected one of %s, got %s", EXACT, exact);
     checkArgument(
-        calibration.isEmpty() || policy.map(KvCacheFormat::isCalibrated).orElse(false),
+        policy.isEmpty() || classes.isEmpty(),
+        "classes: expected none beside a policy, or no policy");
+    checkArgument(
+        calibration.isEmpty() || usesCalibration(policy, classes),
         "calibration: %s needs none",
-        policy.map(KvPolicy::name).orElse(exact.name().toLowerCase(Locale.ROOT)));
+        name(exact, policy, classes));
   }
 
   /** Nothing quantized. */
   public static KvCacheFormat exact(DType type) {
-    return new KvCacheFormat(type, Optional.empty(), Optional.empty());
+    return new KvCacheFormat(type, Optional.empty(), Optional.empty(), Optional.empty());
   }
 
   /** A policy; what it does not quantize is F16. */
   public static KvCacheFormat of(KvPolicy policy) {
-    return new KvCacheFormat(DType.F16, Optional.of(policy), Optional.empty());
+    return new KvCacheFormat(DType.F16, Optional.of(policy), Optional.empty(), Optional.empty());
+  }
+
+  /** Bits by class of tokens; what is not quantized is F16. */
+  public static KvCacheFormat of(VlmPolicy classes) {
+    return new KvCacheFormat(DType.F16, Optional.empty(), Optional.of(classes), Optional.empty());
   }
 
   /**
@@ -93,7 +113,8 @@ public record KvCacheFormat(DType exact, Optional<KvPolicy> policy, Optional<Pat
     return switch (name) {
       case "f32", "bf16", "f16" -> exact(DType.valueOf(name.toUpperCase(Locale.ROOT)));
       case "int8" -> of(INT8);
-      default -> of(KvPresets.of(name));
+      default ->
+          VlmPolicy.names().contains(name) ? of(VlmPolicy.preset(name)) : of(KvPresets.of(name));
     };
   }
 
@@ -101,32 +122,45 @@ public record KvCacheFormat(DType exact, Optional<KvPolicy> policy, Optional<Pat
   public static List<String> names() {
     List<String> names = new ArrayList<>(List.of("f32", "bf16", "f16", "int8"));
     names.addAll(KvPresets.names());
+    names.addAll(VlmPolicy.names());
     return names;
   }
 
   /** The same with a calibration file. */
   public KvCacheFormat withCalibration(Path file) {
-    return new KvCacheFormat(exact, policy, Optional.of(file));
+    return new KvCacheFormat(exact, policy, classes, Optional.of(file));
   }
 
-  /** The same with other tokens kept; nothing changes where nothing is quantized. */
+  /** The same with other tokens kept; nothing changes where no policy says so. */
   public KvCacheFormat withTokens(TokenPolicy tokens) {
-    return new KvCacheFormat(exact, policy.map(some -> some.withTokens(tokens)), calibration);
+    return new KvCacheFormat(
+        exact, policy.map(some -> some.withTokens(tokens)), classes, calibration);
   }
 
   /** What it is called. */
   public String name() {
-    return policy.map(KvPolicy::name).orElse(exact.name().toLowerCase(Locale.ROOT));
+    return name(exact, policy, classes);
+  }
+
+  private static String name(DType exact, Optional<KvPolicy> policy, Optional<VlmPolicy> classes) {
+    return policy
+        .map(KvPolicy::name)
+        .or(() -> classes.map(VlmPolicy::name))
+        .orElse(exact.name().toLowerCase(Locale.ROOT));
   }
 
   /** Whether quantized tokens lie in pages of fewer bits, and are not merely rounded. */
   public boolean isPacked() {
-    return policy.map(some -> some.keyAxis() == KeyAxis.TOKEN).orElse(false);
+    return policy.map(some -> some.keyAxis() == KeyAxis.TOKEN).orElse(classes.isPresent());
   }
 
   /** Whether a calibration makes a difference. */
   public boolean usesCalibration() {
-    return policy.map(KvCacheFormat::isCalibrated).orElse(false);
+    return usesCalibration(policy, classes);
+  }
+
+  private static boolean usesCalibration(Optional<KvPolicy> policy, Optional<VlmPolicy> classes) {
+    return policy.map(KvCacheFormat::isCalibrated).orElse(classes.isPresent());
   }
 
   private static boolean isCalibrated(KvPolicy policy) {

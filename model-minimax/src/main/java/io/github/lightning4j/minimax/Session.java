@@ -10,6 +10,7 @@ import io.github.lightning4j.kvquant.PageBudgetException;
 import io.github.lightning4j.minimax.internal.Drafts;
 import io.github.lightning4j.minimax.internal.SequenceState;
 import io.github.lightning4j.minimax.internal.TokenBatch;
+import io.github.lightning4j.vlmquant.VlmAccount;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -219,7 +220,8 @@ public final class Session implements AutoCloseable {
    * Writes everything to a safetensors file, whole or not at all. {@link MiniMaxModel#restore}
    * reads it.
    *
-   * @throws IllegalStateException within a prompt that is read in steps
+   * @throws IllegalStateException within a prompt that is read in steps, or if its caches know
+   *     classes of tokens
    */
   public void snapshot(Path file) {
     use.unchanged(
@@ -251,6 +253,16 @@ public final class Session implements AutoCloseable {
    */
   public double packedBitsPerElement() {
     return state.packedBitsPerElement();
+  }
+
+  /**
+   * What its tokens take by class, an account for each softmax layer; empty where the {@linkplain
+   * #cacheFormat format} knows no classes.
+   *
+   * @throws IllegalStateException if closed
+   */
+  public List<VlmAccount> accounts() {
+    return state.accounts();
   }
 
   void checkTokens(int[] ids) {

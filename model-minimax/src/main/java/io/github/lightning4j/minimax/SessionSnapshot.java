@@ -1,5 +1,7 @@
 package io.github.lightning4j.minimax;
 
+import static com.google.common.base.Preconditions.checkState;
+
 import io.github.lightning4j.core.CheckpointException;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.MemoryScope;
@@ -29,6 +31,7 @@ final class SessionSnapshot {
 
   static void write(Session session, SequenceState state, Path file) {
     MiniMaxConfig config = session.model().config();
+    checkWritable(state.format());
     try (MemoryScope scope = new MemoryScope()) {
       Map<String, Tensor> tensors = new LinkedHashMap<>();
       for (int i = 0; i < config.layers().size(); i++) {
@@ -56,8 +59,17 @@ final class SessionSnapshot {
     }
   }
 
+  private static void checkWritable(KvCacheFormat format) {
+    checkState(
+        format.classes().isEmpty(),
+        "a snapshot does not hold caches by class (%s); keep the tokens and read them again, fork,"
+            + " or use another format",
+        format.name());
+  }
+
   /** Exact caches are restored into exact ones of any type. */
   private static String kind(SequenceState state) {
+    checkWritable(state.format());
     return state.format().policy().isPresent() ? state.format().name() : "exact";
   }
 

@@ -36,7 +36,7 @@ final class CacheBudgetTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"f32", "bf16", "int8", "rotatekv-2", "kv2", "kivi-2"})
+  @ValueSource(strings = {"f32", "bf16", "int8", "rotatekv-2", "kv2", "kivi-2", "akvq-2"})
   void aSessionWithoutPagesIsIntact(String name) {
     PageBudget budget = PageBudget.ofBytes(1000 * BF16_TOKEN);
     try (MiniMaxModel model = load(name, budget);

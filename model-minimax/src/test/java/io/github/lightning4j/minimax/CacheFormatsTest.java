@@ -53,7 +53,8 @@ final class CacheFormatsTest {
         "rotatekv-2",
         "kv2",
         "kv2-wush",
-        "kivi-2"
+        "kivi-2",
+        "akvq-2"
       })
   void idsAreTheSameAloneInAGroupAndInAQueue(String name) throws Exception {
     List<int[]> prompts = List.of(nano.passage(0, 190), nano.passage(1, 3), nano.passage(2, 260));
@@ -115,7 +116,7 @@ final class CacheFormatsTest {
 
   /** All formats but RotateKV's, which quantize before the prompt has been read to its end. */
   @ParameterizedTest
-  @ValueSource(strings = {"f32", "bf16", "int8", "kv2", "kv2-wush", "kivi-2"})
+  @ValueSource(strings = {"f32", "bf16", "int8", "kv2", "kv2-wush", "kivi-2", "akvq-2"})
   void howAPromptIsCutDoesNotMatter(String name) {
     int[] prompt = nano.passage(0, 400);
     try (MiniMaxModel whole = nano.load(name);
@@ -137,7 +138,7 @@ final class CacheFormatsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"bf16", "int8", "rotatekv-2", "kv2", "kv2-wush", "kivi-2"})
+  @ValueSource(strings = {"bf16", "int8", "rotatekv-2", "kv2", "kv2-wush", "kivi-2", "akvq-2"})
   void sixteenSessionsInAStepGetTheBitsOfEachAlone(String name) {
     try (MiniMaxModel model = nano.load(name);
         MemoryScope scope = new MemoryScope()) {
@@ -158,7 +159,7 @@ final class CacheFormatsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"bf16", "int8", "rotatekv-2", "kv2", "kv2-wush", "kivi-2"})
+  @ValueSource(strings = {"bf16", "int8", "rotatekv-2", "kv2", "kv2-wush", "kivi-2", "akvq-2"})
   void guessesLeaveTheSameTokensAndBits(String name) {
     int[] once = nano.passage(0, 90);
     int[] prompt = IntStream.range(0, 200).map(i -> once[i % 90]).toArray();
@@ -187,7 +188,7 @@ final class CacheFormatsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"bf16", "int8", "rotatekv-2", "kv2", "kivi-2"})
+  @ValueSource(strings = {"bf16", "int8", "rotatekv-2", "kv2", "kivi-2", "akvq-2"})
   void whatBeganLikeAnotherGoesOnWithTheSameBits(String name) {
     PageBudget pages = PageBudget.unlimited();
     int[] prompt = nano.passage(0, 420);
@@ -217,7 +218,7 @@ final class CacheFormatsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"bf16", "int8", "rotatekv-2", "kv2", "kv2-wush"})
+  @ValueSource(strings = {"bf16", "int8", "rotatekv-2", "kv2", "kv2-wush", "akvq-2"})
   void decodingTakesNothingButPages(String name) {
     PageBudget pages = PageBudget.unlimited();
     try (MiniMaxModel model =

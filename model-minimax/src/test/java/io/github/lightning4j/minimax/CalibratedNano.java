@@ -32,7 +32,9 @@ record CalibratedNano(Path calibration, int[] text) {
   LoadOptions options(String name) {
     KvCacheFormat format = KvCacheFormat.of(name);
     return LoadOptions.DEFAULT.withCacheFormat(
-        format.usesCalibration() ? format.withCalibration(calibration) : format);
+        format.usesCalibration() && format.classes().isEmpty()
+            ? format.withCalibration(calibration)
+            : format);
   }
 
   MiniMaxModel load(String name) {

@@ -17,6 +17,9 @@ final class ClassStores implements AutoCloseable {
   /** Tokens that are read from the recent ones at once. */
   private static final int CHUNK = 256;
 
+  /** Tokens of a page. */
+  private static final int PAGE = 64;
+
   private static final TokenClass[] CLASSES = TokenClass.values();
 
   private final VlmCacheConfig config;
@@ -124,6 +127,65 @@ final class ClassStores implements AutoCloseable {
 
   long bytes() {
     return Arrays.stream(stores).mapToLong(KvCache::bytes).sum();
+  }
+
+  /**
+   * Bytes of new pages that tokens and the end of their prompt take, at most: those of tokens whose
+   * class is not known yet by the dearer of both.
+   *
+   * @param pivots that may be found
+   * @param shared whether pages that are not full must be copied first
+   */
+  long bytesNeeded(TokenLedger ledger, long tokens, long pivots, boolean shared) {
+    long bytes = recent().pageBytes() * grown(recent().length(), tokens, shared);
+    long left = ledger.leftAt(ledger.length() + tokens);
+    long known = Math.min(left, ledger.length());
+    long[] leaving = ledger.counts(ledger.left(), Math.max(known, ledger.left()));
+    leaving[TokenClass.PIVOT.ordinal()] += pivots;
+    long dearest = 0;
+    for (TokenClass tokenClass : CLASSES) {
+      if (tokenClass != TokenClass.RECENT) {
+        long count = leaving[tokenClass.ordinal()];
+        bytes += pageBytes(tokenClass) * grown(of(tokenClass).length(), count, shared);
+        dearest = Math.max(dearest, pageBytes(tokenClass));
+      }
+    }
+    long unknown = left - Math.max(known, ledger.left());
+    bytes += dearest * Math.min(unknown, unknown / PAGE + 2);
+    long most = Math.min(CHUNK, left - ledger.left()); // waits in 16 bits until it is packed
+    return bytes + recent().pageBytes() * Math.min(most, most / PAGE + 3);
+  }
+
+  private static long grown(long length, long tokens, boolean shared) {
+    long copied = shared && tokens > 0 && length % PAGE != 0 ? 1 : 0;
+    return (length + tokens + PAGE - 1) / PAGE - (length + PAGE - 1) / PAGE + copied;
+  }
+
+  private long pageBytes(TokenClass tokenClass) {
+    KvCache store = of(tokenClass);
+    return store.packedPageBytes() > 0 ? store.packedPageBytes() : store.pageBytes();
+  }
+
+  /** Bytes of full pages of settled tokens. */
+  long lastingBytes() {
+    long bytes = 0;
+    for (TokenClass tokenClass : CLASSES) {
+      if (tokenClass != TokenClass.RECENT) {
+        bytes += of(tokenClass).length() / PAGE * pageBytes(tokenClass);
+      }
+    }
+    return bytes;
+  }
+
+  /** Bytes of packed pages for each token in them; 0 without one. */
+  double packedBytesPerToken() {
+    double bytes = 0;
+    long tokens = 0;
+    for (KvCache store : stores) {
+      bytes += store.bytesPerToken() * store.length();
+      tokens += store.packedPageBytes() > 0 ? store.length() : 0;
+    }
+    return tokens == 0 ? 0 : bytes / tokens;
   }
 
   @Override

@@ -18,6 +18,7 @@ final class TokenLedger {
   private final int window;
   private final BitSet visual = new BitSet();
   private TokenAgeing ageing;
+  private boolean inPrompt;
   private long[] pivots = {};
   private long exactStart; // tokens from here on are still held exactly
 
@@ -27,12 +28,13 @@ final class TokenLedger {
   }
 
   /** What a failed step puts back. */
-  record Saved(TokenAgeing ageing, long[] pivots) {}
+  record Saved(TokenAgeing ageing, boolean inPrompt, long[] pivots) {}
 
   TokenLedger fork() {
     TokenLedger copy = new TokenLedger(window);
     copy.visual.or(visual);
     copy.ageing = ageing.fork();
+    copy.inPrompt = inPrompt;
     copy.pivots = pivots;
     copy.exactStart = exactStart;
     return copy;
@@ -40,7 +42,7 @@ final class TokenLedger {
 
   /** The state now; steps from here on work on a copy. */
   Saved save() {
-    Saved saved = new Saved(ageing, pivots);
+    Saved saved = new Saved(ageing, inPrompt, pivots);
     ageing = ageing.fork();
     return saved;
   }
@@ -48,6 +50,7 @@ final class TokenLedger {
   void restore(Saved saved) {
     visual.clear(Math.toIntExact(saved.ageing.length()), Math.toIntExact(length()));
     ageing = saved.ageing;
+    inPrompt = saved.inPrompt;
     pivots = saved.pivots;
   }
 
@@ -63,6 +66,12 @@ final class TokenLedger {
 
   void beginPrompt() {
     ageing.beginPrompt();
+    inPrompt = true;
+  }
+
+  /** Whether a prompt has begun and not ended. */
+  boolean inPrompt() {
+    return inPrompt;
   }
 
   /** The prompt is complete; tells what leaves the window. */
@@ -77,7 +86,9 @@ final class TokenLedger {
     long[] kept = Arrays.stream(found).filter(token -> token >= left()).toArray();
     pivots =
         LongStream.concat(Arrays.stream(pivots), Arrays.stream(kept)).sorted().distinct().toArray();
-    return ageing.endPrompt();
+    Leaving leaving = ageing.endPrompt();
+    inPrompt = false;
+    return leaving;
   }
 
   /** What a token is once it is not recent. */
@@ -95,6 +106,13 @@ final class TokenLedger {
       counts[settled(token).ordinal()]++;
     }
     return counts;
+  }
+
+  /**
+   * Up to where tokens have left the window once there are {@code length} and no prompt goes on.
+   */
+  long leftAt(long length) {
+    return Math.max(left(), length - window);
   }
 
   /** Tokens below this are read from the store of their class by the query at a position. */

@@ -145,6 +145,16 @@ public final class VlmCache implements AutoCloseable {
    *     on then
    */
   public void endPrompt(long... pivots) {
+    settlePrompt(pivots);
+    letGo(ledger.left());
+  }
+
+  /**
+   * As {@link #endPrompt}, for a prompt whose queries attend after it: each reads the tokens less
+   * than a window before it exactly, older ones as their class has them, as a step of decoding
+   * would. What is exact of the quantized tokens is let go with the next append.
+   */
+  public void settlePrompt(long... pivots) {
     checkState(!closed, "cache is closed");
     checkArgument(
         pivots.length <= config.pivots(),
@@ -153,7 +163,6 @@ public final class VlmCache implements AutoCloseable {
         config.pattern(),
         pivots.length);
     step(() -> ledger.endPrompt(pivots));
-    letGo(ledger.left());
   }
 
   /** The number of tokens held. */
@@ -233,6 +242,32 @@ public final class VlmCache implements AutoCloseable {
   public long bytes() {
     checkState(!closed, "cache is closed");
     return stores.bytes();
+  }
+
+  /**
+   * Bytes of new pages that an append may take, at most, with the end of the prompt it belongs to:
+   * what must be free before a step that cannot be taken back.
+   *
+   * @param tokens to append; 0 for the end of a prompt alone
+   * @param shared whether pages that are not full may have another holder, a fork, and are copied
+   */
+  public long bytesNeeded(long tokens, boolean shared) {
+    checkState(!closed, "cache is closed");
+    checkArgument(tokens >= 0, "tokens: expected >= 0, got %s", tokens);
+    boolean prompt = ledger.inPrompt() || tokens > 1 || ledger.length() == 0;
+    return stores.bytesNeeded(ledger, tokens, prompt ? config.pivots() : 0, shared);
+  }
+
+  /** Bytes of full pages that no later token changes or lets go; forks share them for good. */
+  public long lastingBytes() {
+    checkState(!closed, "cache is closed");
+    return stores.lastingBytes();
+  }
+
+  /** Bytes of the packed pages for each token in them; 0 before there is one. */
+  public double bytesPerToken() {
+    checkState(!closed, "cache is closed");
+    return stores.packedBytesPerToken();
   }
 
   /** What the cache holds in which formats. */

@@ -273,6 +273,16 @@ public final class PagedStore implements AutoCloseable {
     return exact.bytes() + packed.bytes() + sinks.bytes();
   }
 
+  /** Bytes of a page of tokens as they come. */
+  public long pageBytes() {
+    return format.exact().pageBytes();
+  }
+
+  /** Bytes of a page of quantized tokens; 0 where none are. */
+  public long packedPageBytes() {
+    return format.packedBytes();
+  }
+
   /** Bytes of the packed pages for each token that has left; 0 before one has. */
   public double packedBytesPerToken() {
     return left == 0 ? 0 : (double) packed.bytes() / left;

@@ -15,26 +15,37 @@ import io.github.lightning4j.kvquant.transform.KvTransform;
 import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
+import io.github.lightning4j.vlmquant.LayerPattern;
+import io.github.lightning4j.vlmquant.VlmCache;
+import io.github.lightning4j.vlmquant.VlmCacheConfig;
+import io.github.lightning4j.vlmquant.VlmPolicy;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** What the caches of a model hold of each softmax layer in one format; shared by sessions. */
 public final class CachePlan {
+  /** One softmax layer. */
+  interface Layer {
+    /** An empty cache whose pages count against a budget, and what goes on around it. */
+    LayerCache empty(PageBudget budget);
+  }
+
   /**
-   * One softmax layer.
+   * A layer whose cache knows no classes.
    *
    * @param config what its caches hold
    * @param rounding where keys are rounded by channel
    * @param pages they take
    */
-  record Layer(KvCacheConfig config, @Nullable ChannelRounding rounding, LayerPages pages) {
-    static Layer of(KvCacheConfig config) {
-      return new Layer(config, null, LayerPages.of(config, config.tokens()));
+  record KvLayer(KvCacheConfig config, @Nullable ChannelRounding rounding, LayerPages pages)
+      implements Layer {
+    static KvLayer of(KvCacheConfig config) {
+      return new KvLayer(config, null, LayerPages.of(config, config.tokens()));
     }
 
-    static Layer rounding(KvCacheConfig exact, ChannelRounding rounding) {
-      return new Layer(exact, rounding, LayerPages.of(exact, rounding.tokens()));
+    static KvLayer rounding(KvCacheConfig exact, ChannelRounding rounding) {
+      return new KvLayer(exact, rounding, LayerPages.of(exact, rounding.tokens()));
     }
 
     /** As {@link LayerPages#lasting}. */
@@ -47,9 +58,21 @@ public final class CachePlan {
       return pages.needed(length, aged, after, shared, rounding != null);
     }
 
-    /** A cache, and what goes on around it. */
-    LayerCache around(KvCache cache) {
-      return new LayerCache(cache, this);
+    @Override
+    public LayerCache empty(PageBudget budget) {
+      return new KvLayerCache(KvCache.create(config, budget), this);
+    }
+  }
+
+  /**
+   * A layer whose cache knows classes of tokens.
+   *
+   * @param config what its caches hold
+   */
+  record ClassLayer(VlmCacheConfig config) implements Layer {
+    @Override
+    public LayerCache empty(PageBudget budget) {
+      return new ClassLayerCache(VlmCache.create(config, budget));
     }
   }
 
@@ -101,13 +124,24 @@ public final class CachePlan {
       int cache,
       int caches,
       @Nullable LayerCalibration known) {
+    if (format.classes().isPresent()) {
+      VlmPolicy policy = format.classes().get();
+      return new ClassLayer(
+          new VlmCacheConfig(
+              sizes.kvHeads(),
+              sizes.headDim(),
+              format.exact(),
+              policy,
+              pattern(policy, index, known),
+              index));
+    }
     KvCacheConfig exact = KvCacheConfig.exact(sizes.kvHeads(), sizes.headDim(), format.exact());
     if (format.policy().isEmpty()) {
-      return Layer.of(exact);
+      return KvLayer.of(exact);
     }
     KvPolicy policy = format.policy().get();
     if (!format.isPacked()) {
-      return Layer.rounding(
+      return KvLayer.rounding(
           exact, new ChannelRounding(policy.format(cache, caches), policy.tokens()));
     }
     KvCacheConfig config =
@@ -120,7 +154,22 @@ public final class CachePlan {
             policy.tokens(),
             keyBasis(policy, sizes, known),
             index);
-    return Layer.of(config);
+    return KvLayer.of(config);
+  }
+
+  /** Without a calibration no layer is known to look at text. */
+  private static LayerPattern pattern(
+      VlmPolicy policy, int index, @Nullable LayerCalibration known) {
+    if (known == null) {
+      return LayerPattern.PIVOT_SALIENT;
+    }
+    checkArgument(
+        known.textSalience().isPresent(),
+        "calibration: %s needs to know where layer %s looks; calibrate with prompts that have"
+            + " pictures (minimax calibrate --image), or give no calibration",
+        policy.name(),
+        index);
+    return LayerPattern.of(known.textSalience().getAsDouble(), LayerPattern.THRESHOLD);
   }
 
   private static @Nullable KeyBasis keyBasis(
@@ -163,7 +212,7 @@ public final class CachePlan {
     return format;
   }
 
-  /** What the cache of a layer holds; null for a layer that has none. */
+  /** How the cache of a layer is made; null for a layer that has none. */
   @Nullable Layer layer(int index) {
     return layers.get(index);
   }

@@ -1,6 +1,7 @@
 package io.github.lightning4j.minimax.internal;
 
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.vlmquant.TokenClass;
 import java.util.Arrays;
 
 /**
@@ -28,6 +29,17 @@ public record InsertedRows(long[] positions, Tensor rows) {
       stream.narrow(0, firstRow + positions[i] - position, run).copyFrom(rows.narrow(0, i, run));
       i += run;
     }
+  }
+
+  /** The classes of the tokens of a stretch: VISUAL where rows stand for them. */
+  TokenClass[] classes(long position, long count) {
+    TokenClass[] classes = new TokenClass[Math.toIntExact(count)];
+    Arrays.fill(classes, TokenClass.TEXT);
+    int end = index(position + count);
+    for (int i = index(position); i < end; i++) {
+      classes[(int) (positions[i] - position)] = TokenClass.VISUAL;
+    }
+    return classes;
   }
 
   /** The first that is not before a position. */

@@ -9,6 +9,7 @@ import io.github.lightning4j.kvquant.CacheAttention;
 import io.github.lightning4j.moe.MixtureOfExperts;
 import io.github.lightning4j.moe.Router;
 import io.github.lightning4j.moe.SharedExpert;
+import io.github.lightning4j.vlmquant.VlmAttention;
 
 /**
  * The operators a model calls, all of one backend.
@@ -18,6 +19,7 @@ import io.github.lightning4j.moe.SharedExpert;
  * @param biased layer norms and biases of the vision tower
  * @param lightning linear attention, with the norm and gate behind it
  * @param softmax attention over a key-value cache
+ * @param byClass attention over a cache that knows classes of tokens
  * @param router expert choice
  * @param experts the expert products
  * @param shared the shared expert
@@ -28,6 +30,7 @@ public record Operators(
     BiasedRows biased,
     LightningAttention lightning,
     CacheAttention softmax,
+    VlmAttention byClass,
     Router router,
     MixtureOfExperts experts,
     SharedExpert shared) {
@@ -40,6 +43,7 @@ public record Operators(
         BiasedRows.best(),
         LightningAttention.best(),
         CacheAttention.best(),
+        VlmAttention.best(),
         Router.best(),
         MixtureOfExperts.best(),
         SharedExpert.best());
@@ -57,6 +61,7 @@ public record Operators(
         BiasedRows.of(backend),
         LightningAttention.of(backend),
         CacheAttention.of(backend),
+        VlmAttention.of(backend),
         Router.of(backend),
         MixtureOfExperts.of(backend),
         SharedExpert.of(backend));

@@ -8,6 +8,8 @@ import io.github.lightning4j.kvquant.KvCache;
 import io.github.lightning4j.kvquant.PageBudget;
 import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxConfig;
+import io.github.lightning4j.vlmquant.TokenClass;
+import io.github.lightning4j.vlmquant.VlmAccount;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
@@ -43,7 +45,7 @@ public final class SequenceState implements AutoCloseable {
           CachePlan.Layer layer = plan.layer(i);
           return layer == null
               ? Tensor.allocate(DType.F32, 1, attention.heads(), d, d)
-              : layer.around(KvCache.create(layer.config(), plan.budget()));
+              : layer.empty(plan.budget());
         },
         0);
   }
@@ -84,9 +86,9 @@ public final class SequenceState implements AutoCloseable {
     return (Tensor) layers.get(layer);
   }
 
-  /** The cache of a softmax layer. */
+  /** The cache of a softmax layer; not of a format that knows classes of tokens. */
   public KvCache cache(int layer) {
-    return layerCache(layer).cache();
+    return ((KvLayerCache) layerCache(layer)).cache();
   }
 
   /**
@@ -94,7 +96,7 @@ public final class SequenceState implements AutoCloseable {
    * closed.
    */
   public void replace(int layer, KvCache cache) {
-    LayerCache before = layerCache(layer);
+    KvLayerCache before = (KvLayerCache) layerCache(layer);
     layers.set(layer, before.around(cache));
     before.close();
   }
@@ -165,6 +167,19 @@ public final class SequenceState implements AutoCloseable {
     return inserted;
   }
 
+  /** TEXT or VISUAL for each of the next tokens; null: all are text. */
+  TokenClass @Nullable [] classes(long tokens) {
+    return inserted == null ? null : inserted.classes(position, tokens);
+  }
+
+  /** What the tokens of each softmax layer take by class; empty where classes are not known. */
+  public List<VlmAccount> accounts() {
+    return caches()
+        .filter(ClassLayerCache.class::isInstance)
+        .map(cache -> ((ClassLayerCache) cache).cache().account())
+        .toList();
+  }
+
   /** Bytes held outside the heap. */
   public long bytes() {
     long bytes = cacheBytes();
@@ -176,7 +191,7 @@ public final class SequenceState implements AutoCloseable {
 
   /** Bytes of the pages of all caches, also of those that forks share. */
   public long cacheBytes() {
-    return caches().mapToLong(layer -> layer.cache().bytes()).sum();
+    return caches().mapToLong(LayerCache::bytes).sum();
   }
 
   /** Bytes of the pages that states which go on from this one share for good. */
@@ -195,12 +210,8 @@ public final class SequenceState implements AutoCloseable {
 
   /** Bits of an element in packed pages, metadata included; 0 before there are any. */
   public double packedBitsPerElement() {
-    double bytes = caches().mapToDouble(layer -> layer.cache().bytesPerToken()).sum();
-    long elements =
-        caches()
-            .map(LayerCache::cache)
-            .mapToLong(cache -> 2L * cache.kvHeads() * cache.headDim())
-            .sum();
+    double bytes = caches().mapToDouble(LayerCache::packedBytesPerToken).sum();
+    long elements = caches().mapToLong(LayerCache::elements).sum();
     return elements == 0 ? 0 : 8 * bytes / elements;
   }
 

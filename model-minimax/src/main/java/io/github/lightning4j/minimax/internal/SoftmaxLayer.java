@@ -82,14 +82,15 @@ final class SoftmaxLayer implements AttentionLayer {
 
   private void attend(TokenBatch.Segment segment, Tensor q, Tensor k, Tensor v, Tensor out) {
     LayerCache cache = segment.state().layerCache(index);
+    var step = new LayerCache.Step(q, k, v, segment.state().classes(segment.rows()), scale, out);
     Drafts drafts = segment.drafts();
     if (drafts == null) {
-      cache.attend(operators.softmax(), q, k, v, scale, out);
+      cache.attend(operators, step);
       return;
     }
     heads(drafts.rows(index, 0, segment.rows())).copyFrom(k);
     heads(drafts.rows(index, 1, segment.rows())).copyFrom(v);
-    cache.attendGuess(operators.softmax(), q, k, v, scale, out);
+    cache.attendGuess(operators, step);
   }
 
   @Override
