@@ -5,19 +5,21 @@
 Into --out: config.json, preprocessor_config.json and vision.safetensors (bf16; the vision side, and the attention of the text model's
 softmax layers where that was trained: all other weights are the text model's own); pictures/*.png and captions.tsv (file, caption);
 expected.json (greedy captions of the first pictures, of float32 activations over the weights as written, and the share of names right).
+With --whole also model.safetensors, in place of vision.safetensors, and the tokenizer: a folder that `minimax caption-report --model` takes.
 """
 
 import argparse
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import pictures as pictures_of
-from train import PROMPT, Captioner
+from train import MANY, PLACES, PROMPT, Captioner
 from vision_model import HEADS, INNER, LAYERS, WIDTH
 
 IMAGE_TOKEN = 0
@@ -44,6 +46,17 @@ def weights(captioner):
     return {name: tensor.detach().to(torch.bfloat16).contiguous() for name, tensor in named.items()}
 
 
+def save(captioner, text, out, whole):
+    """Writes the tensors, with those of the text model and its tokenizer where the whole is wanted."""
+    if not whole:
+        save_file(weights(captioner), str(out / "vision.safetensors"), {"format": "pt"})
+        return
+    own = {"language_model." + name: tensor for name, tensor in load_file(str(text / "model.safetensors")).items()}
+    save_file(own | weights(captioner), str(out / "model.safetensors"), {"format": "pt"})
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(text / name, out / name)
+
+
 def greedy(captioner, rows, most):
     """The likeliest tokens behind rows of pictures, up to the stop, all pictures of one size."""
     ids = torch.tensor([captioner.prompt]).expand(len(rows), -1)
@@ -62,9 +75,9 @@ def main():
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--seed", type=int, default=20251121)
     parser.add_argument("--pictures", type=int, default=64)
-    parser.add_argument("--layout", type=int, nargs=2, default=(4, 4), help="cells side by side, and one above the other")
     parser.add_argument("--expected", type=int, default=16, help="pictures to caption here")
     parser.add_argument("--train-attention", action="store_true", help="as train.py was told")
+    parser.add_argument("--whole", action="store_true", help="write a folder that is a model on its own")
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
@@ -76,20 +89,20 @@ def main():
     (out / "pictures").mkdir(parents=True, exist_ok=True)
     for name, config in zip(("config.json", "preprocessor_config.json"), configs(captioner.text.config)):
         (out / name).write_text(json.dumps(config, indent=1) + "\n")
-    save_file(weights(captioner), str(out / "vision.safetensors"), {"format": "pt"})
+    save(captioner, pathlib.Path(args.text), out, args.whole)
     for parameter in captioner.parameters():
         parameter.copy_(parameter.to(torch.bfloat16))
 
     captions, tiles = [], []
     for i in range(args.pictures):
-        picture, chosen = pictures_of.composition(captioner.pictures, *args.layout, np.random.default_rng([args.seed, i]))
-        captions.append(", ".join(captioner.names[c] for c in chosen))
+        picture, chosen = pictures_of.composition(captioner.pictures, captioner.living, *MANY, np.random.default_rng([args.seed, i]))
+        captions.append(", ".join(f"{PLACES[at]} {captioner.names[c]}" for at, c in enumerate(chosen)))
         Image.fromarray(picture).save(out / "pictures" / f"{i:03}.png", optimize=True)
         tiles.append(pictures_of.tiles(picture))
     rows = [f"{i:03}.png\t{caption}" for i, caption in enumerate(captions)]
     (out / "captions.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     tiles = torch.from_numpy(np.stack(tiles[: args.expected]))
-    said = greedy(captioner, captioner.vision(tiles, *args.layout), 5 * args.layout[0] * args.layout[1])
+    said = greedy(captioner, captioner.vision(tiles, *MANY), 80)
     pairs = [(a, b) for want, got in zip(captions, said) for a, b in zip(want.split(", "), got.strip().split(", ") + [""] * 99)]
     right = sum(a == b for a, b in pairs) / len(pairs)
     facts = {"prompt": "<image>" + PROMPT, "captions": said, "namesRight": right, "emoji": EMOJI_NOTICE}

@@ -17,21 +17,23 @@ MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 DEVIATION = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 CANVASES = [[64 * w, 64 * h] for w in range(1, 5) for h in range(1, 5)]
 SHIFT = 6
-OTHER_CATEGORIES = {"Flags", "People & Body", "Component", "Symbols"}
+LIVING = {"Animals & Nature", "Food & Drink"}
+THINGS = {"Activities", "Objects", "Smileys & Emotion", "Travel & Places"}
 
 
 def emoji(zipped, captions, tokenizer):
-    """Pictures [N, 64, 64, 4] and names of things: one word that the tokenizer writes in one or two tokens."""
-    names, files = [], []
+    """Pictures [N, 64, 64, 4] and names: one word that the tokenizer writes in one or two tokens; and the places of animals and food."""
+    names, files, living = [], [], []
     with open(captions, encoding="utf-8", newline="") as rows:
         for file, name, category, _ in csv.reader(rows, delimiter="\t", quoting=csv.QUOTE_NONE):
             short = name.isascii() and name.isalpha() and len(tokenizer.encode(" " + name).ids) <= 2
-            if short and category not in OTHER_CATEGORIES:
+            if short and category in LIVING | THINGS:
+                living += [len(names)] * (category in LIVING)
                 names.append(name)
                 files.append(file)
     with zipfile.ZipFile(zipped) as archive:
         opened = [Image.open(io.BytesIO(archive.read(file))).convert("RGBA") for file in files]
-    return np.stack([np.asarray(picture) for picture in opened]), names
+    return np.stack([np.asarray(picture) for picture in opened]), names, living
 
 
 def cell(picture, random):
@@ -48,9 +50,9 @@ def cell(picture, random):
     return ((moved[..., :3] * alpha + ground * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
-def composition(pictures, wide, high, random):
-    """A grid of cells without a repeated emoji: [64 high, 64 wide, 3] bytes and the indices of the emoji, row by row."""
-    chosen = random.choice(len(pictures), wide * high, replace=False)
+def composition(pictures, among, wide, high, random):
+    """A grid of cells, no emoji twice: [64 high, 64 wide, 3] bytes, and which of those to choose among they are, row by row."""
+    chosen = random.choice(among, wide * high, replace=False)
     cells = np.stack([cell(pictures[i], random) for i in chosen]).reshape(high, wide, TILE, TILE, 3)
     return cells.transpose(0, 2, 1, 3, 4).reshape(high * TILE, wide * TILE, 3), chosen
 

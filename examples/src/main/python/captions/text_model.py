@@ -55,7 +55,7 @@ class TextModel(nn.Module):
         gate = torch.sigmoid(F.linear(x, self.weight(prefix + "output_gate.weight")))
         return F.linear(gate * out, self.weight(prefix + "out_proj.weight"))
 
-    def softmax(self, layer, x):
+    def softmax(self, layer, x, last):
         config, prefix = self.config, f"model.layers.{layer}.self_attn."
         width = config["head_dim"]
         q, k, v = (F.linear(x, self.weight(prefix + p + ".weight")).unflatten(-1, (-1, width)).transpose(1, 2) for p in SOFTMAX[:3])
@@ -66,7 +66,8 @@ class TextModel(nn.Module):
             first, second = t.chunk(2, -1)
             return t * angles.cos() + torch.cat([-second, first], -1) * angles.sin()
 
-        out = F.scaled_dot_product_attention(turned(q), turned(k), v, is_causal=True)
+        seen = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).tril()[-last:]
+        out = F.scaled_dot_product_attention(turned(q)[:, :, -last:], turned(k), v, seen)
         return F.linear(out.transpose(1, 2).flatten(2), self.weight(prefix + "o_proj.weight"))
 
     def mixture(self, layer, x):
@@ -84,14 +85,20 @@ class TextModel(nn.Module):
         out = torch.zeros_like(rows).index_add(0, source, torch.cat(outs) * weights[order][:, None])
         return out.view_as(x)
 
-    def forward(self, x, last):
-        """Logits [B, last, V] behind the last rows of [B, T, H]."""
+    def stream(self, x, last, layers):
+        """The residual stream of the last rows behind some layers that follow one another, from that of all rows before them."""
         config, epsilon = self.config, self.config["rms_norm_eps"]
-        for layer, kind in enumerate(config["attn_type_list"]):
-            prefix = f"model.layers.{layer}."
-            part = "full" if kind == 1 else "linear"
+        for layer in layers:
+            prefix, full = f"model.layers.{layer}.", config["attn_type_list"][layer] == 1
+            rows = last if layer == layers[-1] else x.shape[1]
             x = normed(x, self.weight(prefix + "input_layernorm.weight"), epsilon)
-            x = config[f"layernorm_{part}_attention_alpha"] * x + (self.softmax if kind == 1 else self.lightning)(layer, x)
+            mixed = self.softmax(layer, x, rows) if full else self.lightning(layer, x)[:, -rows:]
+            x = config[f"layernorm_{'full' if full else 'linear'}_attention_alpha"] * x[:, -rows:] + mixed
             x = normed(x, self.weight(prefix + "post_attention_layernorm.weight"), epsilon)
             x = config["layernorm_mlp_alpha"] * x + self.mixture(layer, x)
-        return F.linear(normed(x[:, -last:], self.weight("model.norm.weight"), epsilon), self.weight("lm_head.weight"))
+        return x
+
+    def forward(self, x, last, first=0):
+        """Logits [B, last, V] behind the last rows of the stream [B, T, H] before a layer."""
+        x = self.stream(x, last, range(first, self.config["num_hidden_layers"]))
+        return F.linear(normed(x, self.weight("model.norm.weight"), self.config["rms_norm_eps"]), self.weight("lm_head.weight"))
