@@ -60,6 +60,18 @@ struct Seen {
   int64_t to[kTileRows];
   bool any;
 
+  // Of the slots [slot, slot + tokens), counted from `slot`.
+  Seen within(int64_t slot, int64_t tokens, int64_t rows) const {
+    Seen part;
+    part.any = false;
+    for (int64_t i = 0; i < rows; ++i) {
+      part.from[i] = std::clamp<int64_t>(from[i] - slot, 0, tokens);
+      part.to[i] = std::clamp<int64_t>(to[i] - slot, part.from[i], tokens);
+      part.any |= part.from[i] < part.to[i];
+    }
+    return part;
+  }
+
   template <class From, class To>
   static Seen of(const Tile& tile, From from, To to) {
     Seen seen;

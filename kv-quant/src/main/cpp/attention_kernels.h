@@ -74,6 +74,31 @@ static void attend_exact(const kv::AttentionCall& call, const kv::Tile& tile, co
   value_page(scores, v, tile.count, seen, row, into.out);
 }
 
+// The 64 positions from `first` on in exact pages, which may be several: scores of all of them, then their softmax,
+// then the values, so that sums do not depend on the size of pages.
+template <class E>
+static void attend_exact(const kv::AttentionCall& call, const kv::Tile& tile, const TileQueries& q, int64_t first,
+                         const kv::Seen& seen, float* partial) {
+  alignas(64) float scores[kv::kTileRows * kv::kPageTokens];
+  const kv::Pages& pages = call.cache.exact;
+  Running into(partial);
+  auto each = [&](auto work) {
+    for (int64_t slot = 0; slot < kv::kPageTokens; slot += pages.tokens) {
+      kv::Seen part = seen.within(slot, pages.tokens, tile.count);
+      if (part.any) work(slot, call.cache.page_of(first + slot), part);
+    }
+  };
+  each([&](int64_t slot, int64_t page, const kv::Seen& part) {
+    score_page(q.rows, pages.keys<const E>(page, tile.head), tile.count, part, pages.row,
+               static_cast<float>(call.scale), scores + slot);
+  });
+  add_mean(call, tile, q.mean, first, scores);
+  softmax_page(scores, tile.count, seen, into, pages.row);
+  each([&](int64_t slot, int64_t page, const kv::Seen& part) {
+    value_page(scores + slot, pages.values<const E>(page, tile.head), tile.count, part, pages.row, into.out);
+  });
+}
+
 static inline void clear_partial(const kv::AttentionCall& call, float* partial) {
   std::fill(partial, partial + kv::kTileRows, -INFINITY);
   std::fill(partial + kv::kTileRows, partial + call.partial(), 0.0f);
@@ -105,7 +130,7 @@ static void attend_range(const kv::AttentionCall& call, const kv::Tile& tile, co
   const kv::Cache& cache = call.cache;
   clear_partial(call, partial);
   if (range == 0 && cache.sinks > 0) {
-    kv::Pages sinks{&cache.sink_page, cache.exact.heads, cache.exact.row};
+    kv::Pages sinks{&cache.sink_page, cache.exact.heads, cache.exact.row, kv::kPageTokens};
     kv::Seen seen = seen_sinks(call, tile);
     if (seen.any) {
       attend_exact(call, tile, q, sinks.keys<const E>(0, tile.head), sinks.values<const E>(0, tile.head), kSinkPage,
@@ -122,11 +147,7 @@ static void attend_range(const kv::AttentionCall& call, const kv::Tile& tile, co
       finish_packed(call, tile, first, seen, q.mean, scores, partial);
     }
     seen = seen_exact(call, tile, first);
-    if (seen.any) {
-      int64_t page = (first - cache.exact_first) / kv::kPageTokens;
-      attend_exact(call, tile, q, cache.exact.keys<const E>(page, tile.head),
-                   cache.exact.values<const E>(page, tile.head), first, seen, partial);
-    }
+    if (seen.any) attend_exact<E>(call, tile, q, first, seen, partial);
   }
 }
 

@@ -109,7 +109,7 @@ static void attend_grouped_range(const Chunk& chunk, int64_t range, GroupedScrat
     end = std::max(end, std::min((range + 1) * kv::kRangeKeys, call.visible(tile.first + tile.count - 1)));
   }
   if (range == 0 && cache.sinks > 0 && see(chunk, s, [&](const kv::Tile& tile) { return seen_sinks(call, tile); })) {
-    kv::Pages sinks{&cache.sink_page, cache.exact.heads, cache.exact.row};
+    kv::Pages sinks{&cache.sink_page, cache.exact.heads, cache.exact.row, kv::kPageTokens};
     grouped_exact<E>(chunk, sinks, 0, cache.sinks, [&](int64_t t) { return cache.sink_positions[t]; }, range, s);
   }
   for (int64_t first = range * kv::kRangeKeys; first < end; first += kv::kPageTokens) {

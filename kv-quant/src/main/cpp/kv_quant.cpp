@@ -12,6 +12,7 @@ namespace l4j::kv {
 
 struct Table {
   decltype(&avx2::append) append;
+  decltype(&avx2::append_packed) append_packed;
   decltype(&avx2::age) age;
   decltype(&avx2::read) read;
   decltype(&avx2::first_non_finite) first_non_finite;
@@ -27,10 +28,10 @@ struct Table {
 
 constexpr Table kTables[] = {
     {},
-    {avx2::append, avx2::age, avx2::read, avx2::first_non_finite, avx2::attend_tiles, avx2::attend_ranges,
+    {avx2::append, avx2::append_packed, avx2::age, avx2::read, avx2::first_non_finite, avx2::attend_tiles, avx2::attend_ranges,
      avx2::merge_ranges, avx2::attend_grouped, avx2::merge_grouped, avx2::hadamard_rows, avx2::gather_channels,
      avx2::add_row},
-    {avx512::append, avx512::age, avx512::read, avx512::first_non_finite, avx512::attend_tiles, avx512::attend_ranges,
+    {avx512::append, avx512::append_packed, avx512::age, avx512::read, avx512::first_non_finite, avx512::attend_tiles, avx512::attend_ranges,
      avx512::merge_ranges, avx512::attend_grouped, avx512::merge_grouped, avx512::hadamard_rows,
      avx512::gather_channels, avx512::add_row},
 };
@@ -56,6 +57,11 @@ static void l4j_kv_append(int64_t cache, int64_t k, int64_t k_token, int64_t k_h
                           int64_t v_head, int64_t first, int64_t from, int64_t to) {
   using namespace l4j::kv;
   kernels->append(cache_at(cache), tokens(k, k_token, k_head), tokens(v, v_token, v_head), first, from, to);
+}
+static void l4j_kv_append_packed(int64_t cache, int64_t k, int64_t k_token, int64_t k_head, int64_t v,
+                                 int64_t v_token, int64_t v_head, int64_t first, int64_t from, int64_t to) {
+  using namespace l4j::kv;
+  kernels->append_packed(cache_at(cache), tokens(k, k_token, k_head), tokens(v, v_token, v_head), first, from, to);
 }
 static void l4j_kv_age(int64_t cache, int64_t from, int64_t to) {
   using namespace l4j::kv;

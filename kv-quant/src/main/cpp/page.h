@@ -1,7 +1,7 @@
-// Where keys and values lie. A page holds 64 tokens.
+// Where keys and values lie. A page holds 64 tokens; exact ones of a cache that quantizes nothing may hold 16.
 //
-// An exact page holds elements: for each kv head its keys [64, row], then its values [64, row], row being the
-// head dimension padded with zeros to a multiple of 16. PageLayout.java says the same.
+// An exact page of n tokens holds elements: for each kv head its keys [n, row], then its values [n, row], row being
+// the head dimension padded with zeros to a multiple of 16. PageLayout.java says the same.
 //
 // A packed page holds codes: first the keys, then the values, each as units (a kv head, or for keys that are
 // rotated over heads the whole layer), a unit as groups, a group of n channels as codes [64][n * bits / 8],
@@ -23,14 +23,15 @@ struct Pages {
   const int64_t* table;  // the address of each page
   int64_t heads;
   int64_t row;
+  int64_t tokens;  // of a page, a divisor of 64
 
   template <class E>
   E* keys(int64_t page, int64_t head) const {
-    return reinterpret_cast<E*>(table[page]) + head * 2 * kPageTokens * row;
+    return reinterpret_cast<E*>(table[page]) + head * 2 * tokens * row;
   }
   template <class E>
   E* values(int64_t page, int64_t head) const {
-    return keys<E>(page, head) + kPageTokens * row;
+    return keys<E>(page, head) + tokens * row;
   }
 };
 
@@ -107,7 +108,7 @@ struct Cache {
   Pages exact;         // row is that of an exact page
   int64_t type;        // of its elements
   int64_t head_dim;
-  int64_t exact_first; // the position at which the table of exact pages begins, a multiple of 64
+  int64_t exact_first; // the position at which the table of exact pages begins, a multiple of their tokens
   int64_t exact_start; // positions from here on are in exact pages
   int64_t length;
   const int64_t* packed;
@@ -131,6 +132,9 @@ struct Cache {
     int64_t aged = std::max<int64_t>(t + 1 - window, 0) / flush * flush;
     return std::min(t + 1, std::max(exact_start, std::min(packed_end, aged)));
   }
+  // The exact page of a position, and the element of a head's keys or values there at which its row begins.
+  int64_t page_of(int64_t position) const { return (position - exact_first) / exact.tokens; }
+  int64_t row_of(int64_t position) const { return position % exact.tokens * exact.row; }
   bool rotates_heads() const { return transform == kHadamard || transform == kCenteredHadamard; }
   bool rotates_values() const { return transform != kPlain && transform != kDense; }
   const float* matrix(DenseMatrix which, int64_t head) const {

@@ -4,7 +4,8 @@
 // NaN stays NaN, what F16 cannot hold becomes infinite. Out: widened, exactly. One pass over the elements: the floor is
 // memory. Padding is zero from the page's birth and is never written.
 //
-// Ageing: a token that leaves the window is quantized from its exact row, or moved to the page of sinks.
+// Ageing: a token that leaves the window is quantized from its exact row, or moved to the page of sinks. Where there
+// is no window, and the basis is one of single heads, tokens are quantized as they come, to the same bits.
 #include "dense_basis.h"
 #include "rope.h"
 #include "codec_kernels.h"
@@ -39,9 +40,9 @@ static void append_dense(const kv::Cache& cache, kv::DenseMatrix which, const kv
       int64_t count = std::min(kRows, to - t);
       in_dense_basis(cache.matrix(which, h), dim, x.at(t, h), x.token, count, rows, dim);
       for (int64_t i = 0; i < count; ++i) {
-        int64_t at = first + t + i - cache.exact_first, page = at / kv::kPageTokens;
+        int64_t at = first + t + i, page = cache.page_of(at);
         E* row = which == kv::kKeyIn ? pages.keys<E>(page, h) : pages.values<E>(page, h);
-        append_row(rows + i * dim, dim, false, nullptr, row + at % kv::kPageTokens * pages.row);
+        append_row(rows + i * dim, dim, false, nullptr, row + cache.row_of(at));
       }
     }
   }
@@ -59,8 +60,7 @@ static void append_typed(const kv::Cache& cache, const kv::Tokens& k, const kv::
   alignas(64) float turns[2 * kv::kMaxHeadDim], mean[kv::kMaxHeadDim];
   for (int64_t t = from; t < to; ++t) {
     if (cache.mean != nullptr) turns_at(cache.rope, first + t, turns, turns + cache.rope.half);
-    int64_t page = (first + t - cache.exact_first) / kv::kPageTokens;
-    int64_t at = (first + t) % kv::kPageTokens * pages.row;
+    int64_t page = cache.page_of(first + t), at = cache.row_of(first + t);
     for (int64_t h = 0; h < pages.heads; ++h) {
       if (cache.mean != nullptr) {
         std::copy_n(cache.mean + h * cache.head_dim, cache.head_dim, mean);
@@ -77,8 +77,7 @@ template <class E>
 static void read_typed(const kv::Cache& cache, const kv::Tokens& k, const kv::Tokens& v, int64_t from, int64_t to) {
   const kv::Pages& pages = cache.exact;
   for (int64_t t = from; t < to; ++t) {
-    int64_t page = t / kv::kPageTokens;
-    int64_t at = t % kv::kPageTokens * pages.row;
+    int64_t page = cache.page_of(t), at = cache.row_of(t);
     for (int64_t h = 0; h < pages.heads; ++h) {
       const E* keys = pages.keys<E>(page, h) + at;
       const E* values = pages.values<E>(page, h) + at;
@@ -93,8 +92,7 @@ static void read_typed(const kv::Cache& cache, const kv::Tokens& k, const kv::To
 // The exact row of a token goes to another exact page.
 template <class E>
 static void move_token(const kv::Cache& cache, int64_t token, const kv::Pages& to, int64_t slot) {
-  int64_t page = (token - cache.exact_first) / kv::kPageTokens;
-  int64_t row = cache.exact.row, at = token % kv::kPageTokens * row;
+  int64_t page = cache.page_of(token), row = cache.exact.row, at = cache.row_of(token);
   for (int64_t h = 0; h < cache.exact.heads; ++h) {
     const E* keys = cache.exact.keys<const E>(page, h) + at;
     const E* values = cache.exact.values<const E>(page, h) + at;
@@ -127,8 +125,7 @@ static void quantize_grouped_keys(const kv::Cache& cache, int64_t page, int64_t 
 
 template <class E>
 static void quantize_token(const kv::Cache& cache, int64_t token) {
-  int64_t page = (token - cache.exact_first) / kv::kPageTokens;
-  int64_t slot = token % kv::kPageTokens, at = slot * cache.exact.row;
+  int64_t page = cache.page_of(token), slot = token % kv::kPageTokens, at = cache.row_of(token);
   int64_t packed = cache.packed[token / kv::kPageTokens];
   float row[kv::kMaxHeadDim];
   if (cache.transform == kv::kGrouped) quantize_grouped_keys<E>(cache, page, at, packed, slot);
@@ -148,11 +145,44 @@ static void age_typed(const kv::Cache& cache, int64_t from, int64_t to) {
   for (int64_t token = from; token < to; ++token) {
     const int64_t* sink = std::lower_bound(cache.sink_positions, end, token);
     if (sink != end && *sink == token) {
-      kv::Pages to_page{&cache.sink_page, cache.exact.heads, cache.exact.row};
+      kv::Pages to_page{&cache.sink_page, cache.exact.heads, cache.exact.row, kv::kPageTokens};
       move_token<E>(cache, token, to_page, sink - cache.sink_positions);
     } else {
       quantize_token<E>(cache, token);
     }
+  }
+}
+
+// Tokens that leave the window as they come: rounded as an exact page would hold them, then quantized.
+template <class E>
+static void append_packed_typed(const kv::Cache& cache, const kv::Tokens& k, const kv::Tokens& v, int64_t first,
+                                int64_t from, int64_t to) {
+  E exact[kv::kMaxHeadDim];
+  float row[kv::kMaxHeadDim];
+  auto pack = [&](const float* x, const kv::Codec& codec, bool rotate, int64_t page, int64_t head, int64_t slot) {
+    append_row(x, cache.head_dim, rotate, nullptr, exact);
+    widen(exact, cache.head_dim, row);
+    quantize(codec, page, head, slot, row);
+  };
+  for (int64_t t = from; t < to; ++t) {
+    int64_t page = cache.packed[(first + t) / kv::kPageTokens], slot = (first + t) % kv::kPageTokens;
+    for (int64_t h = 0; h < cache.exact.heads; ++h) {
+      pack(k.at(t, h), cache.key, cache.rotates_heads(), page, h, slot);
+      pack(v.at(t, h), cache.value, cache.rotates_values(), page, h, slot);
+    }
+  }
+}
+
+// Positions first + [from, to) = tokens [from, to) of k and v, in packed pages at once.
+static void append_packed(const kv::Cache& cache, const kv::Tokens& k, const kv::Tokens& v, int64_t first,
+                          int64_t from, int64_t to) {
+  switch (cache.type) {
+    case kF32:
+      return append_packed_typed<float>(cache, k, v, first, from, to);
+    case kBF16:
+      return append_packed_typed<bf16>(cache, k, v, first, from, to);
+    case kF16:
+      return append_packed_typed<f16>(cache, k, v, first, from, to);
   }
 }
 

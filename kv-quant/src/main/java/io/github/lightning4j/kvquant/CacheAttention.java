@@ -75,10 +75,17 @@ public final class CacheAttention {
    * @param scale factor of the scores, usually {@code headDim^-0.5}; finite
    * @param out {@code [T, heads, headDim]}, F32; a dense last dimension; must not overlap {@code q}
    * @throws IllegalArgumentException if types, shapes or strides do not fit
-   * @throws IllegalStateException if the cache or a tensor is closed
+   * @throws IllegalStateException if the cache or a tensor is closed, or the cache has let go of
+   *     first tokens that have not moved away
    */
   public void attend(Tensor q, KvCache cache, float scale, Tensor out) {
     PagedStore store = checkQueries(q, cache, cache.length(), scale, out);
+    if (store.firstHeld() > 0) {
+      throw new IllegalStateException(
+          "cache: expected all its tokens, got one without the first "
+              + store.firstHeld()
+              + "; attend to the part that is left");
+    }
     if (q.size(0) > 0) {
       kernels.attend(q, store, scale, out);
     }
@@ -117,8 +124,8 @@ public final class CacheAttention {
         cache.config().keyBasis() == null,
         "cache: expected keys that do not depend on their position, got %s",
         cache.config().transform());
-    checkBounds("from", from, q.size(0), store.length());
-    checkBounds("to", to, q.size(0), store.length());
+    checkBounds("from", from, q.size(0), store.firstHeld(), store.length());
+    checkBounds("to", to, q.size(0), 0, store.length());
     Checks.matrix("logSums", logSums, DType.F32);
     Checks.shape("logSums", logSums, q.size(0), q.size(1));
     Checks.writable("logSums", logSums);
@@ -128,23 +135,24 @@ public final class CacheAttention {
     }
   }
 
-  private static void checkBounds(String name, Tensor bounds, long queries, long length) {
+  private static void checkBounds(
+      String name, Tensor bounds, long queries, long least, long length) {
     Checks.dtype(name, bounds, DType.I64);
     Checks.shape(name, bounds, queries);
     Checks.denseLast(name, bounds);
     Elements at = bounds.accessor();
-    long least = 0;
+    long atLeast = least;
     for (long t = 0; t < queries; t++) {
       long bound = at.getLong(t);
       checkArgument(
-          bound >= least && bound <= length,
+          bound >= atLeast && bound <= length,
           "%s[%s]: expected %s to %s (they rise, up to the length of the cache), got %s",
           name,
           t,
-          least,
+          atLeast,
           length,
           bound);
-      least = bound;
+      atLeast = bound;
     }
   }
 

@@ -16,10 +16,10 @@ import java.nio.file.Path;
 /**
  * The keys and values of one sequence in one softmax attention layer.
  *
- * <p>Tokens lie in pages of 64, in memory outside the heap that grows page by page. A cache that
- * quantizes nothing takes {@code 2 * kvHeads * headDim} elements a token, head dimensions padded to
- * a multiple of 16: F32, or rounded to nearest even as BF16 or F16; a value beyond the range of F16
- * becomes infinite.
+ * <p>Tokens lie in pages of 64 ({@link KvCacheConfig#pageTokens}), in memory outside the heap that
+ * grows page by page. A cache that quantizes nothing takes {@code 2 * kvHeads * headDim} elements a
+ * token, head dimensions padded to a multiple of 16: F32, or rounded to nearest even as BF16 or
+ * F16; a value beyond the range of F16 becomes infinite.
  *
  * <p>A cache with a {@link KvCacheConfig#format} holds the newest tokens in this way, and a few for
  * good: the first ones and the sinks told at {@link #endPrompt}. All others are quantized, each
@@ -164,15 +164,17 @@ public final class KvCache implements AutoCloseable {
    */
   public void read(long first, Tensor outK, Tensor outV) {
     open();
-    RowChecks.range(first, outK, outV, store.length(), config());
+    RowChecks.range(first, outK, outV, store, config());
     store.read(first, outK, outV);
   }
 
   /**
-   * Lets go of the oldest tokens, as many whole pages of 64 as there are among the first {@code
-   * tokens}. Those that are left move up: what was token {@code n} is token 0, n being the result.
+   * Lets go of the oldest tokens, as many whole pages as there are among the first {@code tokens}.
+   * Those that are left move up by whole 64s: what was token {@code n} is token 0, n being the
+   * result. So the order of sums does not change; with pages of fewer tokens, up to 63 more are let
+   * go that keep their places, and only {@link CacheAttention#attendPart} may attend to the others.
    *
-   * @return how many tokens are gone
+   * @return by how many tokens those left have moved, a multiple of 64
    * @throws IllegalArgumentException unless {@code 0 <= tokens <= length()}
    * @throws IllegalStateException if the cache quantizes: it lets go of exact pages by itself
    */
@@ -193,16 +195,6 @@ public final class KvCache implements AutoCloseable {
    */
   public long bytes() {
     return open().bytes();
-  }
-
-  /** Bytes of a page of tokens that are not quantized. */
-  public long pageBytes() {
-    return open().pageBytes();
-  }
-
-  /** Bytes of a page of quantized tokens; 0 where nothing is quantized. */
-  public long packedPageBytes() {
-    return open().packedPageBytes();
   }
 
   /** Bytes of the packed pages for each token that has left the window; 0 before one has. */

@@ -3,6 +3,7 @@ package io.github.lightning4j.kvquant;
 import static com.google.common.base.Preconditions.checkArgument;
 
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.kvquant.internal.PageLayout;
 import io.github.lightning4j.kvquant.policy.KvFormat;
 import io.github.lightning4j.kvquant.policy.KvPolicy;
 import io.github.lightning4j.kvquant.policy.TokenPolicy;
@@ -27,6 +28,8 @@ import org.jspecify.annotations.Nullable;
  * @param keyBasis for keys stored before the rotary embedding, centred, or in a dense basis; else
  *     null
  * @param layer the layer, named in errors; {@code -1} if it has no number
+ * @param pageTokens tokens of a page: 64; or 16, for a cache that quantizes nothing and is one of
+ *     many short ones, at some more calls a token
  */
 public record KvCacheConfig(
     int kvHeads,
@@ -36,7 +39,8 @@ public record KvCacheConfig(
     KvTransform transform,
     TokenPolicy tokens,
     @Nullable KeyBasis keyBasis,
-    int layer) {
+    int layer,
+    int pageTokens) {
 
   /**
    * What calibration found of a layer's keys, and the rotary embedding; for a dense basis also of
@@ -105,6 +109,19 @@ public record KvCacheConfig(
     }
   }
 
+  /** Pages of 64 tokens. */
+  public KvCacheConfig(
+      int kvHeads,
+      int headDim,
+      DType dtype,
+      @Nullable KvFormat format,
+      KvTransform transform,
+      TokenPolicy tokens,
+      @Nullable KeyBasis keyBasis,
+      int layer) {
+    this(kvHeads, headDim, dtype, format, transform, tokens, keyBasis, layer, PageLayout.TOKENS);
+  }
+
   /**
    * Checks that the parts fit.
    *
@@ -134,6 +151,12 @@ public record KvCacheConfig(
         transform,
         headDim);
     checkBasis(transform, keyBasis, kvHeads, headDim);
+    checkArgument(
+        pageTokens == PageLayout.TOKENS || pageTokens == PageLayout.FEW && format == null,
+        "pageTokens: expected %s, or %s where nothing is quantized, got %s",
+        PageLayout.TOKENS,
+        PageLayout.FEW,
+        pageTokens);
   }
 
   private static void checkBasis(
@@ -241,18 +264,24 @@ public record KvCacheConfig(
   /** The same with another type for the tokens that are not quantized. */
   public KvCacheConfig withDtype(DType newDtype) {
     return new KvCacheConfig(
-        kvHeads, headDim, newDtype, format, transform, tokens, keyBasis, layer);
+        kvHeads, headDim, newDtype, format, transform, tokens, keyBasis, layer, pageTokens);
+  }
+
+  /** The same with pages of so many tokens. */
+  public KvCacheConfig withPageTokens(int newTokens) {
+    return new KvCacheConfig(
+        kvHeads, headDim, dtype, format, transform, tokens, keyBasis, layer, newTokens);
   }
 
   /** The same in another basis. */
   public KvCacheConfig withTransform(KvTransform newTransform, @Nullable KeyBasis newBasis) {
     return new KvCacheConfig(
-        kvHeads, headDim, dtype, format, newTransform, tokens, newBasis, layer);
+        kvHeads, headDim, dtype, format, newTransform, tokens, newBasis, layer, pageTokens);
   }
 
   /** The same with other tokens kept. */
   public KvCacheConfig withTokens(TokenPolicy newTokens) {
     return new KvCacheConfig(
-        kvHeads, headDim, dtype, format, transform, newTokens, keyBasis, layer);
+        kvHeads, headDim, dtype, format, transform, newTokens, keyBasis, layer, pageTokens);
   }
 }

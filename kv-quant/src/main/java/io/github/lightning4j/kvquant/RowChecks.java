@@ -5,6 +5,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.kvquant.internal.PagedStore;
 
 /** Checks of keys and values that go into a cache or come out of it. */
 final class RowChecks {
@@ -22,17 +23,18 @@ final class RowChecks {
   }
 
   /** Tokens from {@code first} on, as many as there are rows. */
-  static void range(long first, Tensor outK, Tensor outV, long length, KvCacheConfig config) {
+  static void range(long first, Tensor outK, Tensor outV, PagedStore store, KvCacheConfig config) {
     Checks.rank("outK", outK, 3);
     long count = outK.size(0);
     rows("outK", outK, count, config);
     rows("outV", outV, count, config);
     checkArgument(
-        first >= 0 && first <= length - count,
-        "first: expected 0 to %s for %s of %s tokens, got %s",
-        length - count,
+        first >= store.firstHeld() && first <= store.length() - count,
+        "first: expected %s to %s for %s of %s tokens, got %s",
+        store.firstHeld(),
+        store.length() - count,
         count,
-        length,
+        store.length(),
         first);
     Checks.writable("outK", outK);
     Checks.writable("outV", outV);

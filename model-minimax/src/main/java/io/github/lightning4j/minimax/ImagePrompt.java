@@ -9,6 +9,7 @@ import io.github.lightning4j.minimax.internal.InsertedRows;
 import io.github.lightning4j.minimax.vision.RgbImage;
 import io.github.lightning4j.minimax.vision.TileLayout;
 import io.github.lightning4j.minimax.vision.VisionConfig;
+import io.github.lightning4j.vlmquant.TokenClass;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -107,6 +108,14 @@ public final class ImagePrompt implements AutoCloseable {
   /** A copy of the tokens, each placeholder as often as its picture has rows. */
   public int[] ids() {
     return ids.clone();
+  }
+
+  /** Which tokens stand for pictures: VISUAL or TEXT for each. */
+  public TokenClass[] classes() {
+    TokenClass[] classes = new TokenClass[ids.length];
+    Arrays.fill(classes, TokenClass.TEXT);
+    Arrays.stream(places).forEach(at -> classes[at] = TokenClass.VISUAL);
+    return classes;
   }
 
   /** The number of tokens. */

@@ -8,16 +8,17 @@ import io.github.lightning4j.kvquant.calibration.Calibration;
 import io.github.lightning4j.kvquant.calibration.Calibrator;
 import io.github.lightning4j.kvquant.transform.GroupedBasis;
 import io.github.lightning4j.kvquant.transform.KvTransform.PermutationScope;
-import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
 import io.github.lightning4j.minimax.internal.CachePlan;
-import io.github.lightning4j.minimax.internal.ModelWeights;
-import io.github.lightning4j.minimax.internal.WeightMatrix;
+import io.github.lightning4j.vlmquant.SalienceCalibrator;
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * Runs a model over a training text and learns what quantized caches must know of its keys and
- * values: mean and order of the keys' channels, dense pairs of keys and values. The file it goes to
- * ({@link io.github.lightning4j.kvquant.calibration.CalibrationFile}) serves these weights alone.
+ * values: mean and order of the keys' channels, dense pairs of keys and values. From prompts with
+ * pictures also where each softmax layer looks: the text salience that makes it text-salient or
+ * pivot-salient ({@link io.github.lightning4j.vlmquant.LayerPattern}). The file it goes to ({@link
+ * io.github.lightning4j.kvquant.calibration.CalibrationFile}) serves these weights alone.
  */
 public final class KvCalibration {
   /** Heads that a rotation of RotateKV mixes, at most. */
@@ -38,13 +39,10 @@ public final class KvCalibration {
   public static Calibration of(
       MiniMaxModel model, int[] ids, int window, String corpus, ProgressListener progress) {
     MiniMaxConfig config = model.config();
-    int caches = CachePlan.count(config);
-    checkArgument(caches > 0, "model: expected a softmax layer, got none: nothing is cached");
     checkArgument(ids.length > 0, "ids: expected at least one token");
     checkArgument(window >= 1, "window: expected >= 1, got %s", window);
-    Calibrator calibrator =
-        new Calibrator(caches, basis(config.attention()), PermutationScope.LAYER);
-    Feeder feeder = new Feeder(config, calibrator);
+    Calibrator calibrator = calibrator(config);
+    CalibrationFeeder feeder = new CalibrationFeeder(config, calibrator);
     feeder.tellProjections(model.weights());
     long rows = Math.min(window, ids.length);
     try (Tensor logits = Tensor.allocate(DType.F32, rows, config.vocabSize())) {
@@ -59,54 +57,78 @@ public final class KvCalibration {
     return calibrator.finish(model.fingerprint(), corpus, "train");
   }
 
-  private static GroupedBasis basis(MiniMaxConfig.AttentionConfig sizes) {
-    return GroupedBasis.of(sizes.kvHeads(), sizes.headDim(), ROTATED_HEADS);
+  /**
+   * Learns all of it from prompts with pictures, with caches of F32; 32 or more are recommended.
+   *
+   * @param prompts of this model, open, that nothing is measured on
+   * @param recentWindow newest tokens that do not count for the salience, those of the policy
+   * @param corpus names the prompts
+   * @param progress told how many prompts are read
+   * @throws IllegalArgumentException if there is no prompt, none is long enough to tell a layer's
+   *     salience, or as for a text
+   */
+  public static Calibration of(
+      MiniMaxModel model,
+      List<ImagePrompt> prompts,
+      int recentWindow,
+      String corpus,
+      ProgressListener progress) {
+    Calibrator calibrator = calibrator(model.config());
+    CalibrationFeeder feeder = new CalibrationFeeder(model.config(), calibrator);
+    feeder.tellProjections(model.weights());
+    SalienceCalibrator salience = salience(model, prompts, recentWindow, feeder, progress);
+    return told(salience, calibrator.finish(model.fingerprint(), corpus, "train"));
   }
 
-  /** Hands what a pass shows to the calibrator. */
-  private static final class Feeder implements ForwardObserver {
-    private final Calibrator calibrator;
-    private final int[] cacheOfLayer;
+  /** A calibration made from a text, with the salience that prompts with pictures tell. */
+  public static Calibration withSalience(
+      Calibration calibration,
+      MiniMaxModel model,
+      List<ImagePrompt> prompts,
+      int recentWindow,
+      ProgressListener progress) {
+    return told(
+        salience(model, prompts, recentWindow, ForwardObserver.NONE, progress), calibration);
+  }
 
-    Feeder(MiniMaxConfig config, Calibrator calibrator) {
-      this.calibrator = calibrator;
-      this.cacheOfLayer = new int[config.layers().size()];
-      int caches = 0;
-      for (int i = 0; i < cacheOfLayer.length; i++) {
-        boolean cached = config.layers().get(i) != LayerKind.LIGHTNING;
-        cacheOfLayer[i] = cached ? caches++ : -1;
+  private static SalienceCalibrator salience(
+      MiniMaxModel model,
+      List<ImagePrompt> prompts,
+      int recentWindow,
+      ForwardObserver other,
+      ProgressListener progress) {
+    checkArgument(!prompts.isEmpty(), "prompts: expected at least one");
+    MiniMaxConfig config = model.config();
+    SalienceCalibrator salience = new SalienceCalibrator(CachePlan.count(config), recentWindow);
+    int done = 0;
+    for (ImagePrompt prompt : prompts) {
+      try (Session session = model.newSession(KvCacheFormat.F32);
+          Tensor logits = Tensor.allocate(DType.F32, prompt.length(), config.vocabSize())) {
+        session.forward(prompt, new SalienceFeeder(config, salience, other, prompt), logits);
       }
+      progress.progress(++done, prompts.size());
     }
+    return salience;
+  }
 
-    void tellProjections(ModelWeights weights) {
-      for (int i = 0; i < cacheOfLayer.length; i++) {
-        if (weights.layers().get(i).attention() instanceof ModelWeights.Softmax softmax) {
-          tellProjection(cacheOfLayer[i], softmax.out());
-        }
-      }
-    }
+  private static Calibration told(SalienceCalibrator salience, Calibration calibration) {
+    Calibration all = salience.addTo(calibration);
+    checkArgument(
+        all.layers().stream().allMatch(layer -> layer.textSalience().isPresent()),
+        "prompts: expected one with a query that sees text and a picture, behind the first %s"
+            + " tokens and before the recent ones; put text on both sides of the picture, or count"
+            + " fewer tokens as recent",
+        SalienceCalibrator.FIRST);
+    return all;
+  }
 
-    private void tellProjection(int cache, WeightMatrix out) {
-      if (out instanceof WeightMatrix.Plain plain) {
-        calibrator.outputProjection(cache, plain.tensor());
-      } else if (out instanceof WeightMatrix.Quantized quantized) {
-        try (Tensor plain =
-            Tensor.allocate(DType.F32, quantized.matrix().rows(), quantized.matrix().columns())) {
-          quantized.matrix().dequantize(plain);
-          calibrator.outputProjection(cache, plain);
-        }
-      }
-    }
+  private static Calibrator calibrator(MiniMaxConfig config) {
+    int caches = CachePlan.count(config);
+    checkArgument(caches > 0, "model: expected a softmax layer, got none: nothing is cached");
+    return new Calibrator(caches, basis(config.attention()), PermutationScope.LAYER);
+  }
 
-    @Override
-    public void projected(int layer, Tensor key, Tensor value) {
-      calibrator.addKeys(cacheOfLayer[layer], key);
-      calibrator.addValues(cacheOfLayer[layer], value);
-    }
-
-    @Override
-    public void rotated(int layer, Tensor query, Tensor key) {
-      calibrator.addScores(cacheOfLayer[layer], query, key);
-    }
+  private static GroupedBasis basis(MiniMaxConfig.AttentionConfig sizes) {
+    return GroupedBasis.of(sizes.kvHeads(), sizes.headDim(), ROTATED_HEADS);
   }
 }

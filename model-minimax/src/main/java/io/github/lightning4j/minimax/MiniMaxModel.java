@@ -224,8 +224,11 @@ public final class MiniMaxModel implements AutoCloseable {
     }
   }
 
-  /** Tells this model from another of the same config; computed when first asked for. */
-  String fingerprint() {
+  /**
+   * Tells this model from another of the same config, as calibration files do; computed when first
+   * asked for.
+   */
+  public String fingerprint() {
     checkOpen();
     return fingerprint.get();
   }

@@ -104,6 +104,7 @@ public final class Session implements AutoCloseable {
         use.reserve(part.length, false);
         whole = false;
         use.beginPrompt(ids.length, false);
+        state.promptEnds(from + part.length == ids.length);
         step(TokenBatch.of(state, part), List.of(logits));
         if (from + part.length == ids.length) {
           state.endPrompt();

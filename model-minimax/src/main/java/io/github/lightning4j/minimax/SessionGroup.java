@@ -74,6 +74,7 @@ final class SessionGroup {
     for (Turn turn : turns) {
       if (turn.reading() != Reading.TEXT) {
         turn.session().use().beginPrompt(turn.ids().length, false);
+        turn.session().state().promptEnds(turn.reading() == Reading.PROMPT_END);
       }
       batch.add(turn.session().state(), turn.ids(), turn.drafts());
       if (turn.drafts() == null) {

@@ -9,16 +9,13 @@ import java.util.Arrays;
 
 /**
  * An append-only store for each class of tokens, in which they lie one after another in the order
- * of their positions. Recent tokens are let go in whole pages that begin at multiples of 64, so
- * which of them share a page, and with it the order of all sums, does not depend on how a sequence
+ * of their positions. Places of recent tokens are counted from a multiple of 64, so which of them
+ * the softmax takes together, and with it the order of all sums, does not depend on how a sequence
  * was cut into calls.
  */
 final class ClassStores implements AutoCloseable {
   /** Tokens that are read from the recent ones at once. */
   private static final int CHUNK = 256;
-
-  /** Tokens of a page. */
-  private static final int PAGE = 64;
 
   private static final TokenClass[] CLASSES = TokenClass.values();
 
@@ -52,7 +49,7 @@ final class ClassStores implements AutoCloseable {
     return of(TokenClass.RECENT);
   }
 
-  /** Where a recent token lies in its store; 0 for those that are let go. */
+  /** Where a recent token lies in its store; 0 for those that are long let go. */
   long recentAt(long position) {
     return Math.max(0, position - recentFirst);
   }
@@ -90,9 +87,6 @@ final class ClassStores implements AutoCloseable {
         recent().read(recentAt(first), k, v);
         settleRuns(ledger, first, k, v);
       }
-    }
-    for (KvCache store : stores) {
-      store.trim();
     }
   }
 
@@ -137,33 +131,27 @@ final class ClassStores implements AutoCloseable {
    * @param shared whether pages that are not full must be copied first
    */
   long bytesNeeded(TokenLedger ledger, long tokens, long pivots, boolean shared) {
-    long bytes = recent().pageBytes() * grown(recent().length(), tokens, shared);
+    long bytes = of(TokenClass.RECENT, tokens, shared);
     long left = ledger.leftAt(ledger.length() + tokens);
-    long known = Math.min(left, ledger.length());
-    long[] leaving = ledger.counts(ledger.left(), Math.max(known, ledger.left()));
-    leaving[TokenClass.PIVOT.ordinal()] += pivots;
-    long dearest = 0;
-    for (TokenClass tokenClass : CLASSES) {
-      if (tokenClass != TokenClass.RECENT) {
-        long count = leaving[tokenClass.ordinal()];
-        bytes += pageBytes(tokenClass) * grown(of(tokenClass).length(), count, shared);
-        dearest = Math.max(dearest, pageBytes(tokenClass));
-      }
-    }
-    long unknown = left - Math.max(known, ledger.left());
-    bytes += dearest * Math.min(unknown, unknown / PAGE + 2);
-    long most = Math.min(CHUNK, left - ledger.left()); // waits in 16 bits until it is packed
-    return bytes + recent().pageBytes() * Math.min(most, most / PAGE + 3);
+    long known = Math.max(ledger.left(), Math.min(left, ledger.length()));
+    long[] leaving = ledger.counts(ledger.left(), known);
+    bytes += of(TokenClass.PIVOT, leaving[TokenClass.PIVOT.ordinal()] + pivots, shared);
+    bytes += of(TokenClass.TEXT, leaving[TokenClass.TEXT.ordinal()], shared);
+    bytes += of(TokenClass.VISUAL, leaving[TokenClass.VISUAL.ordinal()], shared);
+    long unknown = left - known;
+    long text = config.pageBytes(TokenClass.TEXT);
+    long visual = config.pageBytes(TokenClass.VISUAL);
+    long few = Math.min(config.pageTokens(TokenClass.TEXT), config.pageTokens(TokenClass.VISUAL));
+    return bytes + Math.max(text, visual) * Math.min(unknown, unknown / few + 2);
   }
 
-  private static long grown(long length, long tokens, boolean shared) {
-    long copied = shared && tokens > 0 && length % PAGE != 0 ? 1 : 0;
-    return (length + tokens + PAGE - 1) / PAGE - (length + PAGE - 1) / PAGE + copied;
-  }
-
-  private long pageBytes(TokenClass tokenClass) {
-    KvCache store = of(tokenClass);
-    return store.packedPageBytes() > 0 ? store.packedPageBytes() : store.pageBytes();
+  /** Bytes of the pages that so many more tokens of a class take. */
+  private long of(TokenClass tokenClass, long tokens, boolean shared) {
+    long page = config.pageTokens(tokenClass);
+    long length = of(tokenClass).length();
+    long copied = shared && tokens > 0 && length % page != 0 ? 1 : 0;
+    long grown = (length + tokens + page - 1) / page - (length + page - 1) / page;
+    return config.pageBytes(tokenClass) * (grown + copied);
   }
 
   /** Bytes of full pages of settled tokens. */
@@ -171,7 +159,8 @@ final class ClassStores implements AutoCloseable {
     long bytes = 0;
     for (TokenClass tokenClass : CLASSES) {
       if (tokenClass != TokenClass.RECENT) {
-        bytes += of(tokenClass).length() / PAGE * pageBytes(tokenClass);
+        long pages = of(tokenClass).length() / config.pageTokens(tokenClass);
+        bytes += pages * config.pageBytes(tokenClass);
       }
     }
     return bytes;
@@ -183,7 +172,7 @@ final class ClassStores implements AutoCloseable {
     long tokens = 0;
     for (KvCache store : stores) {
       bytes += store.bytesPerToken() * store.length();
-      tokens += store.packedPageBytes() > 0 ? store.length() : 0;
+      tokens += store.config().format() == null ? 0 : store.length();
     }
     return tokens == 0 ? 0 : bytes / tokens;
   }

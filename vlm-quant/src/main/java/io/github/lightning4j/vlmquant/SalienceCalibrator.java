@@ -2,9 +2,6 @@ package io.github.lightning4j.vlmquant;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
-import io.github.lightning4j.core.Checks;
-import io.github.lightning4j.core.DType;
-import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.kvquant.calibration.Calibration;
@@ -72,29 +69,16 @@ public final class SalienceCalibrator {
         "layer: expected 0 <= layer < %s, got %s",
         text.length,
         layer);
-    Checks.dtype("q", q, DType.F32);
-    Checks.rank("q", q, 3);
-    Checks.denseLast("q", q);
-    Checks.dtype("k", k, DType.F32);
-    Checks.rank("k", k, 3);
-    Checks.shape("k", k, q.size(0), k.size(1), q.size(2));
-    Checks.denseLast("k", k);
-    checkArgument(
-        k.size(1) > 0 && q.size(1) % k.size(1) == 0,
-        "q: expected a multiple of %s kv heads, got %s heads",
-        k.size(1),
-        q.size(1));
-    checkArgument(Float.isFinite(scale), "scale: expected a finite factor, got %s", scale);
+    AttentionProbe probe = new AttentionProbe(q, k, scale);
     TokenClasses.check(classes, q.size(0));
-    int heads = (int) q.size(1);
-    double[] onText = new double[Math.multiplyExact((int) q.size(0), heads)];
+    double[] onText = new double[probe.rows()];
     double[] onVisual = new double[onText.length];
     Threads.forRanges(
         onText.length,
         1,
         (from, to) -> {
           for (int row = (int) from; row < to; row++) {
-            measure(q, k, scale, classes, row, onText, onVisual);
+            measure(probe, classes, row, onText, onVisual);
           }
         });
     double sum = Arrays.stream(onText).sum() + Arrays.stream(onVisual).sum();
@@ -107,15 +91,8 @@ public final class SalienceCalibrator {
 
   /** Mass of a query and head on a text and on a visual token, if it sees both; else zeros. */
   private void measure(
-      Tensor q,
-      Tensor k,
-      float scale,
-      TokenClass[] classes,
-      int row,
-      double[] onText,
-      double[] onVisual) {
-    int heads = (int) q.size(1);
-    int t = row / heads;
+      AttentionProbe probe, TokenClass[] classes, int row, double[] onText, double[] onVisual) {
+    int t = row / probe.heads();
     int end = t - recentWindow + 1;
     long texts = 0;
     for (int s = FIRST; s < end; s++) {
@@ -125,37 +102,15 @@ public final class SalienceCalibrator {
     if (texts == 0 || visuals == 0) {
       return;
     }
-    double[] scores = scores(q, k, scale, t, row % heads);
-    double max = Arrays.stream(scores).max().orElse(0);
-    double total = 0;
+    double[] weights = probe.weights(t, row % probe.heads());
     double textMass = 0;
     double visualMass = 0;
-    for (int s = 0; s <= t; s++) {
-      double mass = Math.exp(scores[s] - max);
-      total += mass;
-      if (s >= FIRST && s < end) {
-        textMass += classes[s] == TokenClass.TEXT ? mass : 0;
-        visualMass += classes[s] == TokenClass.TEXT ? 0 : mass;
-      }
+    for (int s = FIRST; s < end; s++) {
+      textMass += classes[s] == TokenClass.TEXT ? weights[s] : 0;
+      visualMass += classes[s] == TokenClass.TEXT ? 0 : weights[s];
     }
-    onText[row] = textMass / total / texts;
-    onVisual[row] = visualMass / total / visuals;
-  }
-
-  private static double[] scores(Tensor q, Tensor k, float scale, int t, int head) {
-    Elements query = q.accessor();
-    Elements key = k.accessor();
-    long at = t * q.stride(0) + head * q.stride(1);
-    long keyHead = head / (q.size(1) / k.size(1)) * k.stride(1);
-    double[] scores = new double[t + 1];
-    for (int s = 0; s <= t; s++) {
-      double dot = 0;
-      for (long i = 0; i < q.size(2); i++) {
-        dot += query.get(at + i) * key.get(s * k.stride(0) + keyHead + i);
-      }
-      scores[s] = scale * dot;
-    }
-    return scores;
+    onText[row] = textMass / texts;
+    onVisual[row] = visualMass / visuals;
   }
 
   /** Attention on a text token over that on a visual one; empty where no query saw both. */

@@ -36,6 +36,9 @@ public final class VlmAttention {
    */
   private static final long CHUNK = 64;
 
+  /** Places of recent tokens are counted from multiples of this. */
+  private static final long PAGE = 64;
+
   private static final TokenClass[] CLASSES = TokenClass.values();
 
   private final CacheAttention attention;
@@ -115,9 +118,9 @@ public final class VlmAttention {
       fill(result, Double.NaN); // stays where no score is above minus infinity
       fill(logSums, Double.NEGATIVE_INFINITY);
       Tensor bounds = bounds(stores, ledger, position, q.size(0), scope);
-      try (KvCache recent = stores.recentFrom(ledger.border(position))) {
+      try (Recent recent = Recent.of(stores, ledger.border(position))) {
         for (TokenClass part : CLASSES) {
-          KvCache store = part == TokenClass.RECENT ? recent : stores.of(part);
+          KvCache store = part == TokenClass.RECENT ? recent.cache() : stores.of(part);
           if (store.length() > 0) {
             attention.attendPart(
                 queries,
@@ -136,6 +139,28 @@ public final class VlmAttention {
   }
 
   /**
+   * Recent tokens from 64 or less before those that a query sees. In decoding that is how they are
+   * held; within a prompt it is a fork that has let go of the others.
+   *
+   * @param cache holds them
+   * @param isFork whether it is to be closed
+   */
+  private record Recent(KvCache cache, boolean isFork) implements AutoCloseable {
+    static Recent of(ClassStores stores, long position) {
+      return stores.recentAt(position) < PAGE
+          ? new Recent(stores.recent(), false)
+          : new Recent(stores.recentFrom(position), true);
+    }
+
+    @Override
+    public void close() {
+      if (isFork) {
+        cache.close();
+      }
+    }
+  }
+
+  /**
    * What each query sees: row 0 the first recent token, then by class the end of what it sees of
    * the store, then zeros, then one past the last recent token.
    */
@@ -144,7 +169,7 @@ public final class VlmAttention {
     Tensor bounds = scope.allocate(DType.I64, CLASSES.length + 2L, queries);
     Elements to = bounds.accessor();
     long border = ledger.border(position);
-    long dropped = stores.recentAt(border) / 64 * 64; // as recentFrom does
+    long dropped = stores.recentAt(border) / PAGE * PAGE; // as recentFrom does
     long[] unseen = ledger.counts(border, ledger.left()); // settled, but not for this query
     for (long t = 0; t < queries; t++) {
       long next = ledger.border(position + t);

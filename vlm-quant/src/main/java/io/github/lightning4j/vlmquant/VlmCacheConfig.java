@@ -5,6 +5,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.kvquant.KvCache;
 import io.github.lightning4j.kvquant.KvCacheConfig;
+import io.github.lightning4j.kvquant.PageBytes;
 import io.github.lightning4j.kvquant.policy.KvFormat;
 import io.github.lightning4j.kvquant.transform.Hadamard;
 
@@ -20,6 +21,9 @@ import io.github.lightning4j.kvquant.transform.Hadamard;
  */
 public record VlmCacheConfig(
     int kvHeads, int headDim, DType dtype, VlmPolicy policy, LayerPattern pattern, int layer) {
+  private static final int EXACT_PAGE = 16;
+  private static final int PACKED_PAGE = 64;
+
   /**
    * Checks the sizes.
    *
@@ -64,8 +68,19 @@ public record VlmCacheConfig(
   KvCacheConfig store(TokenClass tokenClass) {
     int bits = budget().bits(tokenClass);
     return bits == 16
-        ? KvCacheConfig.exact(kvHeads, headDim, dtype)
+        ? KvCacheConfig.exact(kvHeads, headDim, dtype).withPageTokens(EXACT_PAGE)
         : KvCacheConfig.quantized(kvHeads, headDim, KvFormat.both(VlmPolicy.quantizer(bits)));
+  }
+
+  /** Tokens of a page of a class's store. */
+  int pageTokens(TokenClass tokenClass) {
+    return budget().bits(tokenClass) == 16 ? EXACT_PAGE : PACKED_PAGE;
+  }
+
+  /** Bytes of a page of a class's store. */
+  long pageBytes(TokenClass tokenClass) {
+    PageBytes bytes = PageBytes.of(store(tokenClass));
+    return bytes.packed() == 0 ? bytes.exact() : bytes.packed();
   }
 
   /** Bytes of scales and zero points that a token of a class has. */

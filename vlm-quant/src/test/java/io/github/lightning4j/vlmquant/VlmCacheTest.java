@@ -112,7 +112,9 @@ final class VlmCacheTest {
           VlmAccount.Share share = account.classes().get(tokenClass);
           long tokenBytes = share.bits() * (long) account.elements() / 8 + share.metadataBytes();
           // recent ones start within a page, and the one that left is there for the newest query
-          long slots = tokenClass == RECENT ? slots(t + 1) : (share.tokens() + 63) / 64 * 64;
+          long page = share.bits() == 16 ? 16 : 64;
+          long whole = (share.tokens() + page - 1) / page * page;
+          long slots = tokenClass == RECENT ? slots(t + 1) : whole;
           expected += slots * tokenBytes;
         }
         assertThat(cache.bytes()).as("at %s", t).isEqualTo(expected);
@@ -123,9 +125,9 @@ final class VlmCacheTest {
 
   /** Slots of the pages that hold the window of 128 as the query of the last of T tokens saw it. */
   private static long slots(int length) {
-    long first = (960 - 128) / 64 * 64; // where the prompt's end cut its pages, a multiple of 64
-    long start = (length - 128 - first) / 64 * 64;
-    return (length - first - start + 63) / 64 * 64;
+    long first = (960 - 128) / 16 * 16; // where the prompt's end cut its pages, a multiple of 16
+    long start = (length - 128 - first) / 16 * 16;
+    return (length - first - start + 15) / 16 * 16;
   }
 
   /** What has left the window keeps its bits, whatever comes later and however it is cut. */

@@ -7,6 +7,8 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.kernel.MachineLimits;
+import io.github.lightning4j.kvquant.PageBudget;
+import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxModel;
 import java.util.ArrayList;
 import java.util.List;
@@ -59,6 +61,14 @@ final class BenchCommand implements Runnable {
   private int sequences;
 
   @Option(
+      names = "--budget",
+      paramLabel = "BYTES",
+      description =
+          "Measure this instead: as many sequences as caches of so many bytes have room for, decoded"
+              + " together, in bf16 and as --kv says.")
+  private Optional<Long> budget = Optional.empty();
+
+  @Option(
       names = "--repeats",
       paramLabel = "N",
       defaultValue = "3",
@@ -80,7 +90,12 @@ final class BenchCommand implements Runnable {
     checkArgument(steps >= 1, "--decode: expected >= 1, got %s", steps);
     checkArgument(sequences >= 1, "--batch: expected >= 1, got %s", sequences);
     checkArgument(repeats >= 1, "--repeats: expected >= 1, got %s", repeats);
+    checkArgument(budget.orElse(1L) >= 1, "--budget: expected >= 1, got %s", budget.orElse(1L));
     Console to = console.unwatched(json);
+    if (budget.isPresent()) {
+      compare(to, caches.format(to), budget.get());
+      return;
+    }
     try (MiniMaxModel open = model.load(to, caches.format(to))) {
       List<SpeedRun> runs = new ArrayList<>();
       for (int context : contexts) {
@@ -94,6 +109,24 @@ final class BenchCommand implements Runnable {
         console.json(describe(runs, share, peakMemory));
       } else {
         print(runs, share, peakMemory);
+      }
+    }
+  }
+
+  /** Sequences that fit a budget, in 16 bits and in a format. */
+  private void compare(Console to, KvCacheFormat format, long bytes) {
+    try (MiniMaxModel open = model.load(model.folder(to), to, format, PageBudget.ofBytes(bytes))) {
+      List<BudgetComparison> all = new ArrayList<>();
+      for (int context : contexts) {
+        all.add(BudgetComparison.measure(open, format, context, steps, repeats));
+      }
+      if (json) {
+        ObjectNode node = JsonNodeFactory.instance.objectNode().put("budgetBytes", bytes);
+        ArrayNode list = node.putArray("runs");
+        all.forEach(one -> list.add(one.json()));
+        console.json(node.put("threads", Threads.count()));
+      } else {
+        BudgetComparison.print(all, bytes, console.out());
       }
     }
   }

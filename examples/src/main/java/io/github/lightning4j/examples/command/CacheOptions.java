@@ -12,14 +12,15 @@ final class CacheOptions {
       paramLabel = "FORMAT",
       defaultValue = "f32",
       description =
-          "How to hold keys and values: f32, bf16, int8, rotatekv-4, rotatekv-3, rotatekv-2, kv2, or"
-              + " another preset (${DEFAULT-VALUE}).")
+          "How to hold keys and values: f32, bf16, int8, rotatekv-4, rotatekv-3, rotatekv-2, kv2,"
+              + " akvq-2 or akvq-2-text4 (which know pictures from text), or another preset"
+              + " (${DEFAULT-VALUE}).")
   private String name = "f32";
 
   @Option(
       names = "--kv-calibration",
       paramLabel = "FILE",
-      description = "What minimax calibrate found for this model; for rotatekv and kv2.")
+      description = "What minimax calibrate found for this model; for rotatekv, kv2 and akvq.")
   private Optional<Path> calibration = Optional.empty();
 
   /** The format; tells where it goes without the calibration it is made for. */

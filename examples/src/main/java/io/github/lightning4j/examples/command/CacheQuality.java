@@ -111,7 +111,7 @@ record CacheQuality(double perplexity, double divergence, double agreement, long
     }
   }
 
-  private static double[] logProbabilities(float[] logits) {
+  static double[] logProbabilities(float[] logits) {
     double max = Double.NEGATIVE_INFINITY;
     for (float logit : logits) {
       max = Math.max(max, logit);
@@ -128,7 +128,7 @@ record CacheQuality(double perplexity, double divergence, double agreement, long
     return all;
   }
 
-  private static double divergence(double[] base, double[] here) {
+  static double divergence(double[] base, double[] here) {
     double sum = 0;
     for (int i = 0; i < base.length; i++) {
       sum += Math.exp(base[i]) * (base[i] - here[i]);
@@ -136,7 +136,7 @@ record CacheQuality(double perplexity, double divergence, double agreement, long
     return sum;
   }
 
-  private static int best(double[] values) {
+  static int best(double[] values) {
     int best = 0;
     for (int i = 1; i < values.length; i++) {
       best = values[i] > values[best] ? i : best;

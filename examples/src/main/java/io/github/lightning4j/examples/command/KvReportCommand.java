@@ -2,6 +2,9 @@ package io.github.lightning4j.examples.command;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.kvquant.calibration.CalibrationFile;
 import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.KvCalibration;
@@ -26,7 +29,10 @@ import picocli.CommandLine.Option;
       "Compare the formats of key-value caches: perplexity, divergence from 16 bits, agreement of the"
           + " likeliest token, measured bits, memory, speed.",
       "The first part of the text calibrates, unless a calibration is given; all is measured on the"
-          + " rest, each token reading those before it as a step of decoding would."
+          + " rest, each token reading those before it as a step of decoding would.",
+      "With pictures: answers to prompts, by formats that know which tokens are pictures and others:"
+          + " divergence, agreement and captions against 16 bits, bytes by class of tokens, and where"
+          + " the attention of each layer goes."
     })
 final class KvReportCommand implements Runnable {
   private final Console console;
@@ -34,6 +40,8 @@ final class KvReportCommand implements Runnable {
   @Mixin private ModelOptions model = new ModelOptions();
 
   @Mixin private SplitText text = new SplitText();
+
+  @Mixin private PicturePrompts pictures = new PicturePrompts();
 
   @Option(
       names = "--kv-calibration",
@@ -58,7 +66,7 @@ final class KvReportCommand implements Runnable {
       names = "--decode",
       paramLabel = "N",
       defaultValue = "64",
-      description = "Tokens to write behind them (${DEFAULT-VALUE}).")
+      description = "Tokens to write behind them, and to answer with (${DEFAULT-VALUE}).")
   private int steps;
 
   @Option(
@@ -80,20 +88,38 @@ final class KvReportCommand implements Runnable {
 
   @Override
   public void run() {
-    text.check();
+    pictures.check();
+    text.check(pictures.isPresent());
+    checkArgument(
+        out.isEmpty() || text.isPresent(), "--out: expected --text with it, which it draws");
     checkArgument(most.orElse(2) >= 2, "--tokens: expected >= 2, got %s", most.orElse(2));
     checkArgument(context >= 1, "--context: expected >= 1, got %s", context);
     checkArgument(steps >= 1, "--decode: expected >= 1, got %s", steps);
     checkArgument(repeats >= 1, "--repeats: expected >= 1, got %s", repeats);
     Console to = console.unwatched(json);
     try (TextModel open = TextModel.open(model, to)) {
-      KvReport report = report(open, to);
-      out.ifPresent(file -> KvChart.write(report, file));
+      Optional<KvReport> report =
+          text.isPresent() ? Optional.of(report(open, to)) : Optional.empty();
+      Optional<PictureReport> seen =
+          pictures.isPresent() ? Optional.of(seen(open, to)) : Optional.empty();
+      report.ifPresent(some -> out.ifPresent(file -> KvChart.write(some, file)));
       if (json) {
-        console.json(report.json());
+        ObjectNode node =
+            report.map(KvReport::json).orElseGet(JsonNodeFactory.instance::objectNode);
+        seen.ifPresent(some -> node.set("pictures", some.json()));
+        console.json(node);
       } else {
-        report.print(console.out());
+        report.ifPresent(some -> some.print(console.out()));
+        seen.ifPresent(some -> some.print(console.out()));
       }
+    }
+  }
+
+  private PictureReport seen(TextModel open, Console to) {
+    try (MemoryScope scope = new MemoryScope();
+        ProgressLine bar = new ProgressLine("Reading the pictures", to.terminal())) {
+      return PictureReport.of(
+          open.model(), pictures.read(open, scope), pictures.recent(), steps, calibration, bar);
     }
   }
 

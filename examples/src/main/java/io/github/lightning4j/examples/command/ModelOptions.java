@@ -1,6 +1,7 @@
 package io.github.lightning4j.examples.command;
 
 import io.github.lightning4j.core.Threads;
+import io.github.lightning4j.kvquant.PageBudget;
 import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.LoadOptions;
 import io.github.lightning4j.minimax.MiniMaxModel;
@@ -86,6 +87,11 @@ final class ModelOptions {
 
   /** As {@link #load(Path, Console)}, with key-value caches of a format. */
   MiniMaxModel load(Path from, Console console, KvCacheFormat caches) {
+    return load(from, console, caches, PageBudget.unlimited());
+  }
+
+  /** The same, with caches that take so many bytes together. */
+  MiniMaxModel load(Path from, Console console, KvCacheFormat caches, PageBudget budget) {
     threads.ifPresent(Threads::use);
     boolean shown = console.terminal() && storedBytes(from) > LONG_LOAD;
     try (ProgressLine bar = new ProgressLine("Loading the model", shown)) {
@@ -97,6 +103,7 @@ final class ModelOptions {
               .withPlacement(mapped ? WeightPlacement.MAPPED : WeightPlacement.AUTO)
               .withPrefillChunk(prefillChunk.orElse(LoadOptions.DEFAULT.prefillChunk()))
               .withCacheFormat(caches)
+              .withCacheBudget(budget)
               .withProgress(bar));
     }
   }

@@ -4,12 +4,13 @@ import static com.google.common.base.Preconditions.checkArgument;
 
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Optional;
 import picocli.CommandLine.Option;
 
 /** A text of which one part is for calibration and the rest for measuring. */
 final class SplitText {
-  @Option(names = "--text", paramLabel = "FILE", required = true, description = "UTF-8 text.")
-  private Path file = Path.of("");
+  @Option(names = "--text", paramLabel = "FILE", description = "UTF-8 text.")
+  private Optional<Path> file = Optional.empty();
 
   @Option(
       names = "--train-share",
@@ -36,8 +37,18 @@ final class SplitText {
    */
   record Parts(int[] train, int[] heldOut, int window) {}
 
-  /** Checks what can be checked without a model. */
-  void check() {
+  /** Whether there is one. */
+  boolean isPresent() {
+    return file.isPresent();
+  }
+
+  /**
+   * Checks what can be checked without a model.
+   *
+   * @param other whether something else can be read in its place
+   */
+  void check(boolean other) {
+    checkArgument(isPresent() || other, "expected --text, or --image with --prompt");
     checkArgument(share >= 0 && share <= 1, "--train-share: expected 0 to 1, got %s", share);
     checkArgument(window >= 2, "--window: expected >= 2, got %s", window);
   }
@@ -47,13 +58,13 @@ final class SplitText {
     int context = open.model().config().maxPositions();
     checkArgument(
         window <= context, "--window: expected <= %s (the context), got %s", context, window);
-    int[] ids = open.encode("--text", InputFile.text("--text", file));
+    int[] ids = open.encode("--text", InputFile.text("--text", file.orElseThrow()));
     int train = (int) Math.round(share * ids.length);
     return new Parts(Arrays.copyOf(ids, train), Arrays.copyOfRange(ids, train, ids.length), window);
   }
 
   /** What the text is called. */
   String corpus() {
-    return file.getFileName().toString();
+    return file.orElseThrow().getFileName().toString();
   }
 }

@@ -15,10 +15,10 @@ final class HelpTest {
     "perplexity, --model --weights --kv --kv-calibration --text --window --json",
     "inspect, --model --json",
     "quantize, --model --weights --out",
-    "bench, --model --kv --kv-calibration --prefill --decode --batch --threads --json",
+    "bench, --model --kv --kv-calibration --prefill --decode --batch --budget --threads --json",
     "moe-bench, --hidden --experts --top-k --intermediate --tokens --format --load --ep --etp --edp --token-groups --capacity --threads --json",
-    "calibrate, --model --text --train-share --window --out",
-    "kv-report, --model --text --train-share --window --kv-calibration --tokens --context --decode --repeats --out --json",
+    "calibrate, --model --text --train-share --window --image --prompt --prompt-ids --recent --out",
+    "kv-report, --model --text --train-share --window --image --prompt --prompt-ids --recent --kv-calibration --tokens --context --decode --repeats --out --json",
     "caption-report, --model --pictures --captions --prompt --stop --max-new-tokens --recent --kv-calibration --json",
     "diagnose, --measure --json",
     "rl, --seeds --rollouts --plot --json"

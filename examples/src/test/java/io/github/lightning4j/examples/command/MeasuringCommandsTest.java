@@ -100,6 +100,40 @@ final class MeasuringCommandsTest {
   }
 
   @Test
+  void benchGrowsABatchUntilTheBudgetIsFull() {
+    Object[] args = {
+      "bench",
+      "--model",
+      Repository.NANO,
+      "--prefill",
+      300,
+      "--decode",
+      2,
+      "--repeats",
+      1,
+      "--kv",
+      "akvq-2",
+      "--budget",
+      2_000_000,
+      "--json"
+    };
+    JsonNode run = CommandRun.done(args).json().get("runs").get(0);
+    assertThat(run.get("base").get("name").asText()).isEqualTo("bf16");
+    assertThat(run.get("base").get("sequences").asInt()).isEqualTo(2_000_000 / (5 * 64 * 1024));
+    assertThat(run.get("format").get("sequences").asInt())
+        .isGreaterThan(run.get("base").get("sequences").asInt());
+    assertThat(run.get("timesSpeed").asDouble()).isPositive();
+    args[12] = 1000;
+    CommandRun full = CommandRun.of(args);
+    assertThat(full.code()).isEqualTo(2);
+    assertThat(full.err()).contains("--budget: expected room for a sequence of 300 tokens in bf16");
+    args[12] = 2_000_000;
+    assertThat(CommandRun.done(Arrays.copyOf(args, args.length - 1)).out())
+        .containsPattern("300 +akvq-2 +\\d+ ")
+        .contains("times the sequences");
+  }
+
+  @Test
   void medianIsTheMiddle() {
     assertThat(Spread.of(5, 1, 3)).isEqualTo(new Spread(3, 1, 5));
     assertThat(Spread.of(4, 1, 2, 10)).isEqualTo(new Spread(3, 1, 10));

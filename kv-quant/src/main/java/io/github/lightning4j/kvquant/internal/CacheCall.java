@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
  * step of decode allocates nothing.
  */
 final class CacheCall implements AutoCloseable {
-  private static final int CACHE_FIELDS = 38;
+  private static final int CACHE_FIELDS = 39;
   private static final int CALL_FIELDS = 13;
 
   /** Pieces of attention, as the kernels are called. */
@@ -27,6 +27,7 @@ final class CacheCall implements AutoCloseable {
   private final PagedStore store;
   private final NativeFields fields = new NativeFields(CACHE_FIELDS + CALL_FIELDS);
   private final RangeTask append = this::appendRange;
+  private final RangeTask appendPacked = this::appendPackedRange;
   private final RangeTask age = this::ageRange;
   private final RangeTask read = this::readRange;
   private final RangeTask attend = this::attendRange;
@@ -47,9 +48,9 @@ final class CacheCall implements AutoCloseable {
     return fields.address();
   }
 
-  /** Tokens to positions {@code store.length()} on; the store has pages for them. */
-  void append(Tensor keys, Tensor values) {
-    run(keys, values, keys.size(0), append);
+  /** Tokens to positions {@code store.length()} on, of pages that the store has for them. */
+  void append(Tensor keys, Tensor values, boolean packed) {
+    run(keys, values, keys.size(0), packed ? appendPacked : append);
   }
 
   /** Tokens from {@code store.left()} to {@code leaving} leave the window. */
@@ -82,6 +83,12 @@ final class CacheCall implements AutoCloseable {
     }
   }
 
+  private void appendPackedRange(long from, long to) {
+    if (k != null && v != null) {
+      store.kernels().appendPacked(store, store.length(), k, v, from, to);
+    }
+  }
+
   private void ageRange(long from, long to) {
     store.kernels().age(store, store.left() + from, store.left() + to);
   }
@@ -101,6 +108,7 @@ final class CacheCall implements AutoCloseable {
     fields.put(store.exactPages().address());
     fields.put(format.exact().kvHeads());
     fields.put(format.exact().row());
+    fields.put(format.exact().tokens());
     fields.put(format.exact().dtype().ordinal());
     fields.put(format.exact().headDim());
     fields.put(store.exactFirst());

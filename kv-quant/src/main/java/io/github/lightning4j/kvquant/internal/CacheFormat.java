@@ -2,6 +2,7 @@ package io.github.lightning4j.kvquant.internal;
 
 import io.github.lightning4j.kvquant.KvCacheConfig;
 import io.github.lightning4j.kvquant.policy.KvFormat;
+import io.github.lightning4j.kvquant.policy.TokenPolicy;
 import io.github.lightning4j.kvquant.transform.GroupedBasis;
 import io.github.lightning4j.kvquant.transform.KvTransform;
 import org.jspecify.annotations.Nullable;
@@ -14,13 +15,15 @@ import org.jspecify.annotations.Nullable;
  * @param key of the keys of a packed page, null if nothing is quantized
  * @param value of its values
  */
-record CacheFormat(
+public record CacheFormat(
     KvCacheConfig config,
     PageLayout exact,
     @Nullable PackedLayout key,
     @Nullable PackedLayout value) {
-  static CacheFormat of(KvCacheConfig config) {
-    PageLayout exact = new PageLayout(config.kvHeads(), config.headDim(), config.dtype());
+  /** The layouts of a configuration. */
+  public static CacheFormat of(KvCacheConfig config) {
+    PageLayout exact =
+        new PageLayout(config.kvHeads(), config.headDim(), config.dtype(), config.pageTokens());
     KvFormat format = config.format();
     if (format == null) {
       return new CacheFormat(config, exact, null, null);
@@ -35,6 +38,17 @@ record CacheFormat(
 
   boolean quantizes() {
     return key != null;
+  }
+
+  /** Whether tokens can be quantized as they come, without an exact page to wait in. */
+  boolean packsAtOnce() {
+    TokenPolicy tokens = config.tokens();
+    return quantizes()
+        && (config.transform() instanceof KvTransform.Plain
+            || config.transform() instanceof KvTransform.HeadHadamard)
+        && tokens.recentWindow() == 0
+        && tokens.flush() == 1
+        && tokens.firstTokens() == 0;
   }
 
   /** Whether keys are stored rotated over heads, before the rotary embedding. */
@@ -68,7 +82,7 @@ record CacheFormat(
   }
 
   /** Bytes of a packed page. */
-  long packedBytes() {
+  public long packedBytes() {
     return key == null || value == null ? 0 : key.bytes() + value.bytes();
   }
 

@@ -46,7 +46,8 @@ public final class CacheSnapshot {
         config.dtype().name(),
         String.valueOf(config.format()),
         config.transform().toString(),
-        config.tokens().toString(),
+        config.tokens().toString()
+            + (config.pageTokens() == PageLayout.TOKENS ? "" : "/" + config.pageTokens()),
         basis == null ? "none" : Integer.toHexString(basis.hashCode()));
   }
 
@@ -182,9 +183,11 @@ public final class CacheSnapshot {
     long most = from.size();
     boolean sane = n[5] >= 0 && n[5] <= Sinks.MOST && n[6] >= 0 && n[7] >= 0;
     sane &= n[6] <= most && n[7] <= most && n[8] >= 0 && n[8] <= 1;
-    sane &= n[0] >= n[2] && n[2] >= n[1] && n[1] >= 0 && n[3] <= n[0] && n[3] >= n[2];
-    sane &= n[1] % PageLayout.TOKENS == 0;
-    sane &= n[1] / PageLayout.TOKENS + n[6] >= PageLayout.pages(Math.min(n[0], 1L << 36));
+    PageLayout layout = store.layout();
+    sane &= n[0] >= n[2] && n[1] >= 0 && n[3] <= n[0] && n[3] >= n[2];
+    sane &= n[2] >= n[1] || !store.format().quantizes() && n[0] >= n[1];
+    sane &= n[1] % layout.tokens() == 0;
+    sane &= n[1] / layout.tokens() + n[6] >= layout.pagesOf(Math.min(n[0], 1L << 36));
     sane &= n[7] >= PageLayout.pages(Math.min(n[3], 1L << 36));
     if (!sane) {
       throw new CheckpointException(file, "damaged: impossible numbers " + Arrays.toString(n));

@@ -22,6 +22,21 @@ final class CpuStore implements StoreKernels {
   }
 
   @Override
+  public void appendPacked(PagedStore store, long first, Tensor k, Tensor v, long from, long to) {
+    KvQuantKernels.appendPacked(
+        store.call().address(),
+        k.address(),
+        k.stride(0),
+        k.stride(1),
+        v.address(),
+        v.stride(0),
+        v.stride(1),
+        first,
+        from,
+        to);
+  }
+
+  @Override
   public void age(PagedStore store, long from, long to) {
     KvQuantKernels.age(store.call().address(), from, to);
   }

@@ -33,6 +33,19 @@ public final class KvQuantKernels {
       long from,
       long to);
 
+  @Name("l4j_kv_append_packed")
+  static native void appendPacked(
+      long cache,
+      long k,
+      long kToken,
+      long kHead,
+      long v,
+      long vToken,
+      long vHead,
+      long first,
+      long from,
+      long to);
+
   @Name("l4j_kv_age")
   static native void age(long cache, long from, long to);
 

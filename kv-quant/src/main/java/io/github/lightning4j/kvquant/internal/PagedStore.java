@@ -11,10 +11,11 @@ import org.jspecify.annotations.Nullable;
 /**
  * The keys and values of one sequence in one layer. Arguments are checked by the facade.
  *
- * <p>Tokens come into exact pages. Those that leave the window go, once, to packed pages or to the
- * page of {@link Sinks}; exact pages that no query reads any more are let go by the next append, or
- * sooner by {@link #trim}. Full pages are never written again, so forks share them for good. A
- * partly filled one is shared too, until a holder appends to it: that holder writes to a copy.
+ * <p>Tokens come into exact pages; those that leave the window go, once, to packed pages or to the
+ * page of {@link Sinks}. Without a window they are packed as they come. Exact pages that no query
+ * reads any more are let go by the next append, or sooner by {@link #trim}. Full pages are never
+ * written again, so forks share them for good. A partly filled one is shared too, until a holder
+ * appends to it: that holder writes to a copy.
  */
 public final class PagedStore implements AutoCloseable {
   /** Elements below which one thread is faster than two. */
@@ -22,13 +23,12 @@ public final class PagedStore implements AutoCloseable {
 
   private final CacheFormat format;
   private final StoreKernels kernels;
-  private final PageTable exact;
+  private final ExactPages exact;
   private final PageTable packed;
   private final Sinks sinks;
   private final @Nullable KeyConstants constants;
   private final CacheCall call;
   private long length;
-  private long exactFirst; // where the first exact page begins
   private long exactStart; // tokens from here on are in exact pages
   private long left; // tokens before this have left the window
   private boolean prompt; // nothing leaves
@@ -37,7 +37,7 @@ public final class PagedStore implements AutoCloseable {
   public PagedStore(KvCacheConfig config, PageLedger ledger, StoreKernels kernels) {
     this.format = CacheFormat.of(config);
     this.kernels = kernels;
-    this.exact = new PageTable(ledger);
+    this.exact = new ExactPages(format.exact(), ledger);
     this.packed = new PageTable(ledger);
     this.sinks = new Sinks(format.exact().pageBytes(), ledger);
     this.constants = config.keyBasis() == null ? null : KeyConstants.of(config.keyBasis());
@@ -53,7 +53,6 @@ public final class PagedStore implements AutoCloseable {
     constants = other.constants == null ? null : other.constants.share();
     call = new CacheCall(this);
     length = other.length;
-    exactFirst = other.exactFirst;
     exactStart = other.exactStart;
     left = other.left;
     prompt = other.prompt;
@@ -93,8 +92,7 @@ public final class PagedStore implements AutoCloseable {
   public void trim() {
     letGo(length);
     if (!prompt && format.quantizes() && exactStart == length) {
-      exact.shrink(0);
-      exactFirst = length / PageLayout.TOKENS * PageLayout.TOKENS;
+      exact.restart(length);
     }
   }
 
@@ -106,21 +104,28 @@ public final class PagedStore implements AutoCloseable {
       FiniteRows.check(format.config(), kernels, "key", k, length);
       FiniteRows.check(format.config(), kernels, "value", v, length);
     }
-    int exactBefore = exact.size();
+    int exactBefore = exact.table().size();
     int packedBefore = packed.size();
+    boolean atOnce = !prompt && left == length && format.packsAtOnce();
     long leaving = prompt ? left : Math.max(left, format.left(newLength));
     try {
       markFirst(newLength);
-      reserveExact(newLength);
+      if (!atOnce) {
+        exact.reserve(length, newLength);
+      }
       reservePacked(leaving);
-      call.append(k, v);
+      call.append(k, v, atOnce);
     } catch (RuntimeException | Error e) {
       sinks.truncate(length);
-      exact.shrink(exactBefore);
+      exact.table().shrink(exactBefore);
       packed.shrink(packedBefore);
       throw e;
     }
     length = newLength;
+    if (atOnce) {
+      left = newLength;
+      exact.restart(newLength);
+    }
     age(leaving);
     letGo(newLength - count);
   }
@@ -129,17 +134,6 @@ public final class PagedStore implements AutoCloseable {
     int first = format.quantizes() ? format.config().tokens().firstTokens() : 0;
     for (long token = length; token < Math.min(first, newLength); token++) {
       sinks.add(token);
-    }
-  }
-
-  private void reserveExact(long newLength) {
-    int filled = Math.toIntExact((length - exactFirst) / PageLayout.TOKENS);
-    if (newLength > length && length % PageLayout.TOKENS != 0 && filled < exact.size()) {
-      exact.own(filled);
-    }
-    int pages = Math.toIntExact(PageLayout.pages(newLength) - exactFirst / PageLayout.TOKENS);
-    while (exact.size() < pages) {
-      exact.add(format.exact().pageBytes());
     }
   }
 
@@ -170,9 +164,7 @@ public final class PagedStore implements AutoCloseable {
     long wanted =
         format.window() == 0 ? left : Math.min(left, format.left(Math.min(length, firstQuery + 1)));
     exactStart = Math.max(exactStart, wanted);
-    long pages = (exactStart - exactFirst) / PageLayout.TOKENS;
-    exact.drop(Math.toIntExact(pages));
-    exactFirst += pages * PageLayout.TOKENS;
+    exact.dropTo(exactStart);
   }
 
   /** Writes the tokens from {@code first} on, widened to F32, to {@code [T, kvHeads, headDim]}. */
@@ -180,12 +172,21 @@ public final class PagedStore implements AutoCloseable {
     call.read(first, outK, outV);
   }
 
-  /** Lets go of the whole pages among the first tokens; the others move up. Exact stores only. */
+  /**
+   * Lets go of the whole pages among the first tokens. The others move up by whole 64s, so that
+   * sums keep their order. Exact stores only.
+   */
   public long dropFirst(long tokens) {
-    int pages = Math.toIntExact(tokens / PageLayout.TOKENS);
-    exact.drop(pages);
-    length -= (long) pages * PageLayout.TOKENS;
-    return (long) pages * PageLayout.TOKENS;
+    exact.dropTo(tokens);
+    long moved = exact.first() / PageLayout.TOKENS * PageLayout.TOKENS;
+    exact.moveBack(moved);
+    length -= moved;
+    return moved;
+  }
+
+  /** Tokens before this are let go for good. */
+  public long firstHeld() {
+    return format.quantizes() ? 0 : exact.first();
   }
 
   /** Forgets the tokens from {@code newLength} on. */
@@ -195,9 +196,7 @@ public final class PagedStore implements AutoCloseable {
     exactStart = Math.min(exactStart, newLength);
     sinks.truncate(newLength);
     packed.shrink(PageLayout.pages(left));
-    long pages = PageLayout.pages(newLength) - exactFirst / PageLayout.TOKENS;
-    exact.shrink(newLength < exactFirst ? 0 : (int) pages);
-    exactFirst = Math.min(exactFirst, newLength / PageLayout.TOKENS * PageLayout.TOKENS);
+    exact.truncate(newLength);
   }
 
   long grain() {
@@ -235,7 +234,7 @@ public final class PagedStore implements AutoCloseable {
   }
 
   long exactFirst() {
-    return exactFirst;
+    return exact.first();
   }
 
   boolean inPrompt() {
@@ -247,7 +246,7 @@ public final class PagedStore implements AutoCloseable {
   }
 
   PageTable exactPages() {
-    return exact;
+    return exact.table();
   }
 
   PageTable packedPages() {
@@ -270,17 +269,7 @@ public final class PagedStore implements AutoCloseable {
 
   /** Bytes of the pages held, shared ones included. */
   public long bytes() {
-    return exact.bytes() + packed.bytes() + sinks.bytes();
-  }
-
-  /** Bytes of a page of tokens as they come. */
-  public long pageBytes() {
-    return format.exact().pageBytes();
-  }
-
-  /** Bytes of a page of quantized tokens; 0 where none are. */
-  public long packedPageBytes() {
-    return format.packedBytes();
+    return exact.table().bytes() + packed.bytes() + sinks.bytes();
   }
 
   /** Bytes of the packed pages for each token that has left; 0 before one has. */
@@ -291,7 +280,7 @@ public final class PagedStore implements AutoCloseable {
   /** Puts back the numbers of a snapshot, whose pages the caller has filled. */
   void restore(long newLength, long newFirst, long newStart, long newLeft, boolean inPrompt) {
     length = newLength;
-    exactFirst = newFirst;
+    exact.restore(newFirst);
     exactStart = newStart;
     left = newLeft;
     prompt = inPrompt;

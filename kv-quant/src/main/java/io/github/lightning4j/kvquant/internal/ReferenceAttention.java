@@ -34,7 +34,7 @@ final class ReferenceAttention implements AttentionKernels {
         rows.agedKeys[s] = reader.key(s, last);
         rows.agedValues[s] = reader.value(s, last);
       }
-      for (int s = (int) store.border(first); s < length; s++) {
+      for (int s = (int) Math.max(store.border(first), store.firstHeld()); s < length; s++) {
         rows.exactKeys[s] = s < store.exactStart() ? rows.agedKeys[s] : reader.exactKey(s);
         rows.exactValues[s] = s < store.exactStart() ? rows.agedValues[s] : reader.value(s, true);
       }

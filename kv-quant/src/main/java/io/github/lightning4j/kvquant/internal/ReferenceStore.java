@@ -26,8 +26,8 @@ final class ReferenceStore implements StoreKernels {
           basis == null || basis.mean() == null
               ? new double[layout.kvHeads() * layout.headDim()]
               : RotaryRows.mean(basis, layout.headDim(), first + t);
-      Elements page = pages[(int) (token / PageLayout.TOKENS)];
-      long slot = token % PageLayout.TOKENS;
+      Elements page = pages[(int) (token / layout.tokens())];
+      long slot = token % layout.tokens();
       for (int h = 0; h < layout.kvHeads(); h++) {
         float[] key = row(keys, t * k.stride(0) + h * k.stride(1), layout.headDim());
         for (int i = 0; i < key.length; i++) {
@@ -55,6 +55,44 @@ final class ReferenceStore implements StoreKernels {
   }
 
   @Override
+  public void appendPacked(PagedStore store, long first, Tensor k, Tensor v, long from, long to) {
+    CacheFormat format = store.format();
+    PackedLayout keys = format.key();
+    PackedLayout values = format.value();
+    if (keys == null || values == null) {
+      return;
+    }
+    Elements[] packed = store.packedPages().elements(DType.U8);
+    HeadBasis heads = new HeadBasis(format);
+    try (Tensor exact =
+        Tensor.allocate(format.exact().dtype(), k.size(1) * (long) format.exact().headDim())) {
+      for (long t = from; t < to; t++) {
+        Elements page = packed[(int) ((first + t) / PageLayout.TOKENS)];
+        long slot = (first + t) % PageLayout.TOKENS;
+        quantize(keys, rounded(k, t, exact, heads::keyIn), page, slot);
+        quantize(values, rounded(v, t, exact, heads::valueIn), page, slot);
+      }
+    }
+  }
+
+  /** How a head of a token is stored. */
+  private interface Basis {
+    float[] in(float[] row, int head);
+  }
+
+  /** The row of a token as an exact page holds it. */
+  private static float[] rounded(Tensor x, long token, Tensor exact, Basis basis) {
+    Elements from = x.accessor();
+    Elements to = exact.accessor();
+    int dim = (int) x.size(2);
+    for (int h = 0; h < x.size(1); h++) {
+      float[] row = row(from, token * x.stride(0) + h * x.stride(1), dim);
+      put(to, (long) h * dim, basis.in(row, h));
+    }
+    return row(to, 0, (int) x.size(1) * dim);
+  }
+
+  @Override
   public void age(PagedStore store, long from, long to) {
     CacheFormat format = store.format();
     PageLayout layout = format.exact();
@@ -66,20 +104,21 @@ final class ReferenceStore implements StoreKernels {
     Elements[] exact = store.exactPages().elements(layout.dtype());
     Elements[] packed = store.packedPages().elements(DType.U8);
     for (long token = from; token < to; token++) {
-      Elements page = exact[(int) ((token - store.exactFirst()) / PageLayout.TOKENS)];
+      Elements page = exact[(int) ((token - store.exactFirst()) / layout.tokens())];
       long slot = token % PageLayout.TOKENS;
+      long exactSlot = token % layout.tokens();
       int sink = store.sinks().indexOf(token);
       Page sinks = store.sinks().page();
       if (sink >= 0 && sinks != null) {
-        move(layout, page, slot, sinks.elements(layout.dtype()), sink);
+        move(layout, page, exactSlot, sinks.elements(layout.dtype()), sink);
         continue;
       }
       float[] key = new float[layout.kvHeads() * layout.headDim()];
       float[] value = new float[key.length];
       for (int i = 0; i < key.length; i++) {
         int head = i / layout.headDim();
-        key[i] = (float) page.get(layout.key(head, slot) + i % layout.headDim());
-        value[i] = (float) page.get(layout.value(head, slot) + i % layout.headDim());
+        key[i] = (float) page.get(layout.key(head, exactSlot) + i % layout.headDim());
+        value[i] = (float) page.get(layout.value(head, exactSlot) + i % layout.headDim());
       }
       Elements to64 = packed[(int) (token / PageLayout.TOKENS)];
       quantize(keys, grouped(key, format), to64, slot);

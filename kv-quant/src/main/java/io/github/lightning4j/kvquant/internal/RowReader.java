@@ -94,8 +94,8 @@ final class RowReader {
     long slot;
     Page sinks = store.sinks().page();
     if (exactly || sinks == null) {
-      from = exact[(int) ((token - store.exactFirst()) / PageLayout.TOKENS)];
-      slot = token % PageLayout.TOKENS;
+      from = exact[(int) ((token - store.exactFirst()) / layout.tokens())];
+      slot = token % layout.tokens();
     } else {
       from = sinks.elements(layout.dtype());
       slot = store.sinks().indexOf(token);

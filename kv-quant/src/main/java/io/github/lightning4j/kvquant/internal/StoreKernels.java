@@ -14,6 +14,12 @@ public interface StoreKernels {
    */
   void append(PagedStore store, long first, Tensor k, Tensor v, long from, long to);
 
+  /**
+   * As {@link #append}, for tokens that leave the window as they come: into packed pages, as
+   * quantized from what an exact page would hold.
+   */
+  void appendPacked(PagedStore store, long first, Tensor k, Tensor v, long from, long to);
+
   /** Tokens at positions {@code [from, to)} leave the exact pages: quantized, or as sinks. */
   void age(PagedStore store, long from, long to);
 

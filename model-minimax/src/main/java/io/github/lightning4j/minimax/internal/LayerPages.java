@@ -1,9 +1,7 @@
 package io.github.lightning4j.minimax.internal;
 
-import io.github.lightning4j.core.DType;
-import io.github.lightning4j.core.Tensor;
-import io.github.lightning4j.kvquant.KvCache;
 import io.github.lightning4j.kvquant.KvCacheConfig;
+import io.github.lightning4j.kvquant.PageBytes;
 import io.github.lightning4j.kvquant.policy.TokenPolicy;
 
 /**
@@ -18,19 +16,13 @@ record LayerPages(long exact, long packed, TokenPolicy tokens) {
   private static final long PAGE = 64;
 
   /**
-   * Of a configuration, measured on a cache of it.
+   * Of a configuration.
    *
    * @param tokens of the configuration, or by which pages are rewritten as rounded
    */
   static LayerPages of(KvCacheConfig config, TokenPolicy tokens) {
-    KvCacheConfig two = config.withTokens(TokenPolicy.NONE.withRecentWindow(1, 1));
-    try (KvCache cache = KvCache.create(two);
-        Tensor row = Tensor.allocate(DType.F32, 1, config.kvHeads(), config.headDim())) {
-      cache.append(row, row);
-      long exact = cache.bytes();
-      cache.append(row, row); // the first leaves the window
-      return new LayerPages(exact, cache.bytes() - exact, tokens);
-    }
+    PageBytes bytes = PageBytes.of(config);
+    return new LayerPages(bytes.exact(), bytes.packed(), tokens);
   }
 
   private static long pages(long tokens) {

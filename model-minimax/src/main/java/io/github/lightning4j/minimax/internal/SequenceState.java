@@ -26,6 +26,7 @@ public final class SequenceState implements AutoCloseable {
   private final List<AutoCloseable> layers;
   private long position;
   private boolean inPrompt;
+  private boolean promptEnds;
   private @Nullable InsertedRows inserted;
 
   private SequenceState(CachePlan plan, List<AutoCloseable> layers, long position) {
@@ -127,11 +128,25 @@ public final class SequenceState implements AutoCloseable {
     }
   }
 
+  /**
+   * Tells whether the tokens read next are the last of the prompt. Each layer then ends it once
+   * they have attended, so that not all layers hold it in 16 bits at once.
+   */
+  public void promptEnds(boolean ends) {
+    promptEnds = inPrompt && ends;
+  }
+
+  /** As told of the tokens that are read. */
+  boolean promptEnds() {
+    return promptEnds;
+  }
+
   /** The prompt is complete, if one has begun. */
   public void endPrompt() {
     if (inPrompt) {
       caches().forEach(LayerCache::endPrompt);
       inPrompt = false;
+      promptEnds = false;
     }
   }
 

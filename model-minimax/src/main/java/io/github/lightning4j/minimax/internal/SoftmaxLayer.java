@@ -86,6 +86,9 @@ final class SoftmaxLayer implements AttentionLayer {
     Drafts drafts = segment.drafts();
     if (drafts == null) {
       cache.attend(operators, step);
+      if (segment.state().promptEnds()) {
+        cache.endPrompt();
+      }
       return;
     }
     heads(drafts.rows(index, 0, segment.rows())).copyFrom(k);

@@ -1,0 +1,71 @@
+package io.github.lightning4j.examples.command;
+
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.lightning4j.core.Threads;
+import io.github.lightning4j.minimax.KvCacheFormat;
+import io.github.lightning4j.minimax.MiniMaxModel;
+import java.io.PrintWriter;
+import java.util.List;
+import java.util.Locale;
+
+/**
+ * What a format makes of the memory that 16 bits have.
+ *
+ * @param base bf16
+ * @param format the other
+ */
+record BudgetComparison(BudgetRun base, BudgetRun format) {
+  /** Measures both, one after the other, as {@link BudgetRun#measure}. */
+  static BudgetComparison measure(
+      MiniMaxModel model, KvCacheFormat format, int context, int steps, int repeats) {
+    return new BudgetComparison(
+        BudgetRun.measure(model, KvCacheFormat.of("bf16"), context, steps, repeats),
+        BudgetRun.measure(model, format, context, steps, repeats));
+  }
+
+  private double timesSequences() {
+    return (double) format.sequences() / base.sequences();
+  }
+
+  private double timesSpeed() {
+    return format.decode().median() / base.decode().median();
+  }
+
+  ObjectNode json() {
+    ObjectNode node = JsonNodeFactory.instance.objectNode().put("context", base.context());
+    for (BudgetRun run : List.of(base, format)) {
+      Spread decode = run.decode();
+      ObjectNode entry = node.putObject(run == base ? "base" : "format");
+      entry.put("name", run.format()).put("sequences", run.sequences());
+      entry.put("decodeTokensPerSecond", decode.median());
+      entry.putArray("decodeRange").add(decode.min()).add(decode.max());
+    }
+    return node.put("timesSequences", timesSequences()).put("timesSpeed", timesSpeed());
+  }
+
+  static void print(List<BudgetComparison> all, long bytes, PrintWriter out) {
+    out.printf(Locale.ROOT, "caches of %,d bytes in all%n", bytes);
+    out.printf("%8s  %14s  %10s  %s%n", "context", "format", "sequences", "tokens/s together");
+    for (BudgetComparison one : all) {
+      for (BudgetRun run : List.of(one.base(), one.format())) {
+        out.printf(
+            Locale.ROOT,
+            "%8d  %14s  %10d  %,.1f (%,.1f to %,.1f)%n",
+            run.context(),
+            run.format(),
+            run.sequences(),
+            run.decode().median(),
+            run.decode().min(),
+            run.decode().max());
+      }
+      out.printf(
+          Locale.ROOT,
+          "%8s  %.2f times the sequences, %.2f times the tokens/s%n",
+          "",
+          one.timesSequences(),
+          one.timesSpeed());
+    }
+    out.println("threads " + Threads.count());
+  }
+}

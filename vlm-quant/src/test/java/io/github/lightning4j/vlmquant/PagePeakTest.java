@@ -1,0 +1,66 @@
+package io.github.lightning4j.vlmquant;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.MemoryScope;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.testkit.Cases;
+import io.github.lightning4j.kvquant.KvCache;
+import io.github.lightning4j.kvquant.PageBudget;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.LongStream;
+import org.junit.jupiter.api.Test;
+
+/** The most that pages take while prompts of AKVQ-VL's setting are read and go on. */
+final class PagePeakTest {
+  private static final int BATCH = 40;
+  private static final int PROMPT = 500;
+  private static final int DECODED = 20;
+  private static final int KV_HEADS = 1;
+  private static final int DIM = 128;
+
+  @Test
+  void isLessThanHalfOfSixteenBits() {
+    PageBudget budget = PageBudget.unlimited();
+    TokenClass[] classes = new TokenClass[PROMPT];
+    Arrays.setAll(classes, t -> t % 3 == 0 ? TokenClass.TEXT : TokenClass.VISUAL);
+    VlmCacheConfig config =
+        VlmCacheConfig.of(KV_HEADS, DIM, VlmPolicy.preset("akvq-2"), LayerPattern.PIVOT_SALIENT, 0);
+    long peak = 0;
+    try (MemoryScope scope = new MemoryScope()) {
+      Tensor kv = scope.add(Cases.normal(1, DType.F32, PROMPT + DECODED, KV_HEADS, DIM));
+      Tensor prompt = kv.narrow(0, 0, PROMPT);
+      List<VlmCache> caches = new ArrayList<>();
+      for (int i = 0; i < BATCH; i++) {
+        VlmCache cache = scope.add(VlmCache.create(config, budget));
+        caches.add(cache);
+        long before = budget.used();
+        long needed = cache.bytesNeeded(PROMPT, false);
+        cache.beginPrompt();
+        cache.append(prompt, prompt, classes);
+        peak = Math.max(peak, budget.used());
+        assertThat(cache.bytes()).isLessThanOrEqualTo(needed);
+        cache.settlePrompt(LongStream.range(0, 15).map(p -> 20 * p).toArray());
+        peak = Math.max(peak, budget.used());
+        assertThat(budget.used() - before).isLessThanOrEqualTo(needed);
+        cache.append(kv.narrow(0, PROMPT, 1), kv.narrow(0, PROMPT, 1)); // lets the prompt go
+      }
+      for (int t = PROMPT + 1; t < PROMPT + DECODED; t++) {
+        for (VlmCache cache : caches) {
+          long before = cache.bytes();
+          long needed = cache.bytesNeeded(1, false);
+          cache.append(kv.narrow(0, t, 1), kv.narrow(0, t, 1));
+          assertThat(cache.bytes() - before).isLessThanOrEqualTo(needed);
+          peak = Math.max(peak, budget.used());
+        }
+      }
+      KvCache exact = scope.add(KvCache.create(KV_HEADS, DIM, DType.BF16));
+      exact.append(kv, kv);
+      assertThat((double) BATCH * exact.bytes() / peak).isGreaterThanOrEqualTo(2.1);
+    }
+    assertThat(budget.used()).isZero();
+  }
+}
