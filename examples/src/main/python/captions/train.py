@@ -1,11 +1,13 @@
 """Trains a vision tower and projector for minimax-nano, then its softmax attention, so that it names what a picture shows, place by place.
 
-    python train.py --text ../../../../../models/minimax-nano --emoji emoji64.zip --names emoji64-captions.tsv --out run
+    python train.py --text ../../../../../models/minimax-nano --emoji emoji64.zip --names emoji64-captions.tsv --out run \\
+        --train-attention
 
 Needs torch, safetensors, tokenizers and Pillow. Three stages, each with the weights of the one before:
 single   tower and projector: the rows of one emoji are drawn to the embedding of its name
 few      the same and the softmax attention, through the frozen text model: captions of one emoji or two
 many     the softmax attention alone, on the streams that enter its layer, worked out once: captions of 16 animals and kinds of food
+Without --train-attention the text model stays frozen as a whole, and the last stage is left out.
 Seeded, one thread: the same machine gives the same weights. A run that is started again goes on.
 """
 
@@ -168,6 +170,8 @@ def main():
     single, few, many = args.steps
     stage(captioner, "single", single, 1e-3, captioner.single_loss, args)
     stage(captioner, "few", few, args.rate, captioner.few_loss, args)
+    if not args.train_attention:
+        return
     rows = pathlib.Path(args.out) / f"streams{args.pictures}.pt"
     if not rows.exists():
         torch.save(captioner.streams(args.pictures, args.seed), rows)
