@@ -28,11 +28,11 @@ struct Table {
 
 constexpr Table kTables[] = {
     {},
-    {avx2::append, avx2::append_packed, avx2::age, avx2::read, avx2::first_non_finite, avx2::attend_tiles, avx2::attend_ranges,
-     avx2::merge_ranges, avx2::attend_grouped, avx2::merge_grouped, avx2::hadamard_rows, avx2::gather_channels,
-     avx2::add_row},
-    {avx512::append, avx512::append_packed, avx512::age, avx512::read, avx512::first_non_finite, avx512::attend_tiles, avx512::attend_ranges,
-     avx512::merge_ranges, avx512::attend_grouped, avx512::merge_grouped, avx512::hadamard_rows,
+    {avx2::append, avx2::append_packed, avx2::age, avx2::read, avx2::first_non_finite, avx2::attend_tiles,
+     avx2::attend_ranges, avx2::merge_ranges, avx2::attend_grouped, avx2::merge_grouped, avx2::hadamard_rows,
+     avx2::gather_channels, avx2::add_row},
+    {avx512::append, avx512::append_packed, avx512::age, avx512::read, avx512::first_non_finite, avx512::attend_tiles,
+     avx512::attend_ranges, avx512::merge_ranges, avx512::attend_grouped, avx512::merge_grouped, avx512::hadamard_rows,
      avx512::gather_channels, avx512::add_row},
 };
 

@@ -87,7 +87,7 @@ public final class Gemm {
     check(a, w, out);
     if (a.size(0) > 0) {
       GemmKernel kernel = kernel(a.size(0));
-      Threads.forRanges(w.size(0), grain(a), (from, to) -> kernel.multiply(a, w, out, from, to));
+      Recording.forRanges(w.size(0), grain(a), (from, to) -> kernel.multiply(a, w, out, from, to));
     }
   }
 
@@ -178,7 +178,7 @@ public final class Gemm {
 
   /** Runs all parts; a matrix is padded to whole blocks, so a part may reach beyond its rows. */
   private static void spread(Tensor a, long[] ends, Part part) {
-    Threads.forRanges(
+    Recording.forRanges(
         ends[ends.length - 1],
         grain(a),
         (from, to) -> {
@@ -211,7 +211,8 @@ public final class Gemm {
   public void multiply(Tensor a, QuantizedMatrix w, Tensor out) {
     check(a, w, out);
     if (a.size(0) > 0) {
-      Threads.forRanges(w.rows(), grain(a), (from, to) -> quantized.multiply(a, w, out, from, to));
+      Recording.forRanges(
+          w.rows(), grain(a), (from, to) -> quantized.multiply(a, w, out, from, to));
     }
   }
 

@@ -74,9 +74,11 @@ public final class Threads {
    * @param n the size of the work
    * @param grain the smallest range worth handing out; {@code n <= grain} runs on the caller
    * @throws RuntimeException the first failure of a range, after all ranges have ended
+   * @throws IllegalStateException if this thread is making a {@link Recording}
    */
   public static void forRanges(long n, long grain, RangeTask task) {
     checkArgument(n >= 0 && grain >= 1, "expected n >= 0 and grain >= 1, got %s and %s", n, grain);
+    Recording.refuse();
     if (n <= grain || count() == 1) {
       if (n > 0) {
         task.run(0, n);

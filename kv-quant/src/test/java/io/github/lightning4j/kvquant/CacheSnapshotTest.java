@@ -38,7 +38,12 @@ final class CacheSnapshotTest {
   @Test
   void comesBackAndGoesOn() {
     for (KvCacheConfig config :
-        new KvCacheConfig[] {CONFIG, KvCacheConfig.exact(2, 6, DType.BF16)}) {
+        new KvCacheConfig[] {
+          CONFIG,
+          KvCacheConfig.exact(2, 6, DType.BF16),
+          KvCacheConfig.exact(2, 6, DType.BF16).withPageTokens(16),
+          QuantizedScene.rotated(2, 128, QuantizedScene.affine(2, 128)) // no exact page
+        }) {
       try (QuantizedScene scene = new QuantizedScene(config, 150, 1);
           KvCache cache = KvCache.create(config)) {
         Path file = folder.resolve("cache");

@@ -1,9 +1,11 @@
 package io.github.lightning4j.attention;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.MemoryScope;
+import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.testkit.Cases;
@@ -161,6 +163,40 @@ abstract class LightningDecodeContract {
   void leavesNoMemoryBehind() {
     try (Problem p = new Problem(11, 2, 1, 16, 16, 0.84)) {
       FlatMemory.assertFlat("decode", 10_000, () -> decodeAll(p));
+    }
+  }
+
+  @Test
+  void recordedItGivesTheBitsOfTheCall() {
+    try (MemoryScope scope = new MemoryScope()) {
+      Problem p = new Problem(5, 3, 8, 33, 48, 0.84, 0.003);
+      Tensor direct = scope.allocate(DType.F32, p.state.shape());
+      direct.copyFrom(p.state);
+      Tensor slots = scope.add(Tensor.of(new int[] {2, 0, 1}, 3));
+      Tensor weight = scope.allocate(DType.F32, 2 * 48);
+      weight.accessor().set(7, 1.5);
+      OutputNorm norm = new OutputNorm(weight, 1e-6f, null);
+      Tensor q = scope.allocate(DType.F32, 3, 2, 33);
+      Tensor k = scope.allocate(DType.F32, 3, 2, 33);
+      Tensor v = scope.allocate(DType.F32, 3, 2, 48);
+      Tensor out = scope.allocate(DType.F32, 3, 2, 48);
+      Tensor expected = scope.allocate(DType.F32, 3, 2, 48);
+      Recording step =
+          Recording.of(
+              () -> attention().decode(q, k, v, p.decay, p.options, p.state, slots, norm, out));
+      for (long t = 0; t < 8; t++) {
+        q.copyFrom(p.q.select(1, t));
+        k.copyFrom(p.k.select(1, t));
+        v.copyFrom(p.v.select(1, t));
+        attention().decode(q, k, v, p.decay, p.options, direct, slots, norm, expected);
+        step.run();
+        assertThat(out.toFloats()).isEqualTo(expected.toFloats());
+        assertThat(p.state.toFloats()).isEqualTo(direct.toFloats());
+      }
+      p.close();
+      assertThatThrownBy(step::run)
+          .isInstanceOf(IllegalStateException.class)
+          .hasMessageContaining("closed");
     }
   }
 }

@@ -101,12 +101,13 @@ public final class Session implements AutoCloseable {
       use.insert(images);
       for (int from = 0; from < ids.length; from += chunk) {
         int[] part = Arrays.copyOfRange(ids, from, Math.min(ids.length, from + chunk));
-        use.reserve(part.length, false);
+        boolean ends = from + part.length == ids.length;
+        use.reserve(part.length, false, ends);
         whole = false;
         use.beginPrompt(ids.length, false);
-        state.promptEnds(from + part.length == ids.length);
+        state.promptEnds(ends);
         step(TokenBatch.of(state, part), List.of(logits));
-        if (from + part.length == ids.length) {
+        if (ends) {
           state.endPrompt();
         }
         whole = true;

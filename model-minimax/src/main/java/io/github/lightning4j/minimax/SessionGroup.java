@@ -52,7 +52,8 @@ final class SessionGroup {
         entered++;
       }
       for (Turn turn : turns) {
-        turn.session().use().reserve(turn.ids().length, turn.drafts() != null);
+        boolean ends = turn.reading() == Reading.PROMPT_END;
+        turn.session().use().reserve(turn.ids().length, turn.drafts() != null, ends);
       }
       begun = true;
       step(first, turns);

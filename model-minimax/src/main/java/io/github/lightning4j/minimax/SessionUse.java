@@ -58,7 +58,7 @@ final class SessionUse {
     enter();
     boolean whole = true;
     try {
-      reserve(tokens, false);
+      reserve(tokens, false, false);
       whole = false;
       work.run();
       whole = true;
@@ -72,12 +72,13 @@ final class SessionUse {
    * {@link #leave}.
    *
    * @param guess whether they are drafted
+   * @param promptEnds whether they are the last of a prompt
    * @throws PageBudgetException if they are not left; nothing has changed then
    */
-  void reserve(int tokens, boolean guess) {
+  void reserve(int tokens, boolean guess, boolean promptEnds) {
     if (pages.isLimited()) {
       release();
-      long bytes = state.bytesNeeded(tokens, guess);
+      long bytes = state.bytesNeeded(tokens, guess, promptEnds);
       pages.take(bytes);
       reserved = bytes;
     }
@@ -109,7 +110,7 @@ final class SessionUse {
   void endOpenPrompt() {
     if (state.inPrompt()) {
       try {
-        reserve(0, false);
+        reserve(0, false, true);
       } catch (PageBudgetException e) {
         return;
       }

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.kvquant.PageBudget;
 import io.github.lightning4j.kvquant.PageBudgetException;
+import io.github.lightning4j.vlmquant.VlmPolicy;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -137,6 +138,35 @@ final class CacheBudgetTest {
       for (int i = 0; i < 2; i++) {
         assertThat(outcomes.get(i).join().ids())
             .isEqualTo(generator.generate(prompt(i, 70), options, GenerationListener.NONE).ids());
+      }
+      assertThat(budget.used()).isZero();
+    }
+  }
+
+  /** Two softmax layers of 2 kv heads of 8, padded to 16: 128 bytes a token in 16 bits. */
+  @Test
+  void oneLayerAfterTheOtherHoldsAPromptInSixteenBits() {
+    int tokens = 1000;
+    long staged = 128 * 1008;
+    KvCacheFormat format = KvCacheFormat.of(VlmPolicy.preset("akvq-2").withRecentWindow(16));
+    int[] ids = IntStream.range(0, tokens).map(i -> i * 37 % 128).toArray();
+    for (long limit : new long[] {2 * staged - 30_000, staged + 10_000}) {
+      PageBudget budget = PageBudget.ofBytes(limit);
+      LoadOptions options =
+          LoadOptions.DEFAULT
+              .withCacheFormat(format)
+              .withCacheBudget(budget)
+              .withPrefillChunk(tokens);
+      try (MiniMaxModel model =
+              MiniMaxModel.load(ModelFixture.root().resolve("alt_gqa_b32/hf"), options);
+          Session session = model.newSession()) {
+        if (limit > 1.5 * staged) {
+          session.prefill(ids);
+          assertThat(budget.used()).isEqualTo(session.cacheBytes()).isLessThan(staged / 2);
+        } else {
+          assertThatThrownBy(() -> session.prefill(ids)).isInstanceOf(PageBudgetException.class);
+          assertThat(session.position()).isZero();
+        }
       }
       assertThat(budget.used()).isZero();
     }

@@ -123,6 +123,16 @@ public final class DispatchPlan {
     sort(tokens, 1, 1);
   }
 
+  /** Sends every token to the first experts: the sizes of a dispatch that is not known yet. */
+  void buildFirst(int tokens, int slots, int experts) {
+    reserve(Math.multiplyExact(tokens, slots), experts);
+    for (int pair = 0; pair < tokens * slots; pair++) {
+      chosen[pair] = pair % slots;
+      offsets[pair % slots + 2]++;
+    }
+    sort(tokens, slots, experts);
+  }
+
   private void reserve(int count, int newExperts) {
     experts = 0;
     tokens = 0;

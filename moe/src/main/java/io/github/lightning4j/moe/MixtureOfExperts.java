@@ -2,6 +2,7 @@ package io.github.lightning4j.moe;
 
 import io.github.lightning4j.core.Availability;
 import io.github.lightning4j.core.Backend;
+import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.moe.internal.ExpertGradients;
 import io.github.lightning4j.moe.internal.ExpertKernels;
@@ -72,8 +73,12 @@ public final class MixtureOfExperts {
     MixtureChecks.tokens("x", x, x, weights);
     MixtureChecks.index(x, weights, index);
     Disjoint.check("out", out, "index", index);
-    workspace.plan().build(index, weights.experts());
-    forward(x, weights, workspace.plan(), weight, workspace, out);
+    DispatchPlan plan = workspace.plan();
+    if (Recording.isActive()) {
+      plan.buildFirst((int) x.size(0), (int) index.size(1), weights.experts());
+    }
+    Recording.once(() -> plan.build(index, weights.experts()));
+    forward(x, weights, plan, weight, workspace, out);
   }
 
   /**

@@ -5,6 +5,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.moe.internal.ExpertIndex;
@@ -110,7 +111,7 @@ public final class Router {
       Disjoint.check("outWeight", outWeight, "bias", bias);
     }
     AtomicLong broken = new AtomicLong(Long.MAX_VALUE);
-    Threads.forRanges(
+    Recording.forRanges(
         logits.size(0),
         grain(logits),
         (from, to) -> {
@@ -119,9 +120,13 @@ public final class Router {
             broken.accumulateAndGet(token, Math::min);
           }
         });
-    if (broken.get() != Long.MAX_VALUE) {
-      throw notFinite(logits, broken.get());
-    }
+    Recording.once(
+        () -> {
+          long token = broken.getAndSet(Long.MAX_VALUE);
+          if (token != Long.MAX_VALUE) {
+            throw notFinite(logits, token);
+          }
+        });
   }
 
   private static void output(String name, Tensor out, DType dtype, Tensor logits, int k) {

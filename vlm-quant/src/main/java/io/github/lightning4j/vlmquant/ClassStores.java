@@ -5,6 +5,7 @@ import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.KvCache;
 import io.github.lightning4j.kvquant.PageBudget;
+import io.github.lightning4j.kvquant.transform.Hadamard;
 import java.util.Arrays;
 
 /**
@@ -103,6 +104,29 @@ final class ClassStores implements AutoCloseable {
     }
   }
 
+  /** All tokens as {@link VlmCache#read} gives them. */
+  void read(TokenLedger ledger, Tensor outK, Tensor outV) {
+    try (MemoryScope scope = new MemoryScope()) {
+      Hadamard hadamard = Hadamard.best();
+      Tensor row = scope.allocate(DType.F32, 2, 1, config.kvHeads(), config.headDim());
+      Tensor k = row.select(0, 0);
+      Tensor v = row.select(0, 1);
+      long[] next = new long[TokenClass.values().length];
+      for (long token = 0; token < ledger.length(); token++) {
+        if (token < ledger.left()) {
+          TokenClass tokenClass = ledger.settled(token);
+          of(tokenClass).read(next[tokenClass.ordinal()]++, k, v);
+        } else {
+          recent().read(recentAt(token), k, v);
+        }
+        RotatedRows.rotate(k, hadamard);
+        RotatedRows.rotate(v, hadamard);
+        outK.narrow(0, token, 1).copyFrom(k);
+        outV.narrow(0, token, 1).copyFrom(v);
+      }
+    }
+  }
+
   /** Lets go of recent tokens before a position, in whole pages. */
   void letGo(long position) {
     recentFirst += recent().dropFirst(Math.max(0, position - recentFirst));
@@ -131,11 +155,23 @@ final class ClassStores implements AutoCloseable {
    * @param shared whether pages that are not full must be copied first
    */
   long bytesNeeded(TokenLedger ledger, long tokens, long pivots, boolean shared) {
-    long bytes = of(TokenClass.RECENT, tokens, shared);
+    return of(TokenClass.RECENT, tokens, shared) + settledBytes(ledger, tokens, pivots, shared);
+  }
+
+  /** The same behind the end of the prompt, with pages that were shared copied. */
+  long bytesKept(TokenLedger ledger, long tokens, long pivots) {
+    long window = ledger.length() + tokens - ledger.leftAt(ledger.length() + tokens);
+    long page = config.pageTokens(TokenClass.RECENT);
+    long recent = (window + page - 1) / page * page + page; // begins within a page
+    return recent / page * config.pageBytes(TokenClass.RECENT)
+        + settledBytes(ledger, tokens, pivots, true);
+  }
+
+  private long settledBytes(TokenLedger ledger, long tokens, long pivots, boolean shared) {
     long left = ledger.leftAt(ledger.length() + tokens);
     long known = Math.max(ledger.left(), Math.min(left, ledger.length()));
     long[] leaving = ledger.counts(ledger.left(), known);
-    bytes += of(TokenClass.PIVOT, leaving[TokenClass.PIVOT.ordinal()] + pivots, shared);
+    long bytes = of(TokenClass.PIVOT, leaving[TokenClass.PIVOT.ordinal()] + pivots, shared);
     bytes += of(TokenClass.TEXT, leaving[TokenClass.TEXT.ordinal()], shared);
     bytes += of(TokenClass.VISUAL, leaving[TokenClass.VISUAL.ordinal()], shared);
     long unknown = left - known;

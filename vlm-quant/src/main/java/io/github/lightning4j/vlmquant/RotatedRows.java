@@ -50,31 +50,38 @@ final class RotatedRows {
       long first,
       Hadamard hadamard,
       MemoryScope scope) {
-    Tensor copy = scope.allocate(DType.F32, x.shape());
-    copy.copyFrom(x);
-    long bad = firstBeyond(copy, Float.MAX_VALUE);
-    int dim = config.headDim();
+    Tensor copy = of(x, hadamard, scope);
+    // What is not finite spreads over its head, so one look at the rotated rows is enough.
+    long bad = firstBeyond(copy, config.dtype() == DType.F16 ? MAX_F16 : Float.MAX_VALUE);
     if (bad < copy.elements()) {
-      long head = bad / dim % config.kvHeads();
-      throw new NonFiniteInputException(what, (int) (bad % dim), (float) copy.accessor().get(bad))
-          .at(what, config.layer(), (int) head, first + bad / dim / config.kvHeads());
-    }
-    rotate(copy, hadamard);
-    if (config.dtype() == DType.F16) {
-      bad = firstBeyond(copy, MAX_F16);
-      if (bad < copy.elements()) {
-        throw new IllegalArgumentException(
-            what
-                + ", layer "
-                + config.layer()
-                + ", token "
-                + (first + bad / dim / config.kvHeads())
-                + ": expected magnitudes to 65504 once rotated, got "
-                + copy.accessor().get(bad)
-                + "; hold recent tokens in BF16");
-      }
+      throw fault(what, x, copy, bad, config, first);
     }
     return copy;
+  }
+
+  private static RuntimeException fault(
+      String what, Tensor x, Tensor rotated, long beyond, VlmCacheConfig config, long first) {
+    float value = (float) rotated.accessor().get(beyond);
+    int dim = config.headDim();
+    rotated.copyFrom(x); // as it came
+    long bad = firstBeyond(rotated, Float.MAX_VALUE);
+    if (bad < rotated.elements()) {
+      long head = bad / dim % config.kvHeads();
+      float found = (float) rotated.accessor().get(bad);
+      return new NonFiniteInputException(what, (int) (bad % dim), found)
+          .at(what, config.layer(), (int) head, first + bad / dim / config.kvHeads());
+    }
+    return new IllegalArgumentException(
+        what
+            + ", layer "
+            + config.layer()
+            + ", token "
+            + (first + beyond / dim / config.kvHeads())
+            + ": expected magnitudes to "
+            + (config.dtype() == DType.F16 ? "65504" : "those of F32")
+            + " once rotated, got "
+            + value
+            + (config.dtype() == DType.F16 ? "; hold recent tokens in BF16" : ""));
   }
 
   /** The first element whose magnitude is not at most {@code limit}, or their number. */

@@ -202,25 +202,7 @@ public final class VlmCache implements AutoCloseable {
     checkRows("outV", outV, length());
     Checks.writable("outK", outK);
     Checks.writable("outV", outV);
-    try (MemoryScope scope = new MemoryScope()) {
-      Hadamard hadamard = Hadamard.best();
-      Tensor row = scope.allocate(DType.F32, 2, 1, config.kvHeads(), config.headDim());
-      Tensor k = row.select(0, 0);
-      Tensor v = row.select(0, 1);
-      long[] next = new long[TokenClass.values().length];
-      for (long token = 0; token < length(); token++) {
-        if (token < ledger.left()) {
-          TokenClass tokenClass = ledger.settled(token);
-          stores.of(tokenClass).read(next[tokenClass.ordinal()]++, k, v);
-        } else {
-          stores.recent().read(stores.recentAt(token), k, v);
-        }
-        RotatedRows.rotate(k, hadamard);
-        RotatedRows.rotate(v, hadamard);
-        outK.narrow(0, token, 1).copyFrom(k);
-        outV.narrow(0, token, 1).copyFrom(v);
-      }
-    }
+    stores.read(ledger, outK, outV);
   }
 
   /** The class of a token now; overlaps count as the first class that applies. */
@@ -256,6 +238,14 @@ public final class VlmCache implements AutoCloseable {
     checkArgument(tokens >= 0, "tokens: expected >= 0, got %s", tokens);
     boolean prompt = ledger.inPrompt() || tokens > 1 || ledger.length() == 0;
     return stores.bytesNeeded(ledger, tokens, prompt ? config.pivots() : 0, shared);
+  }
+
+  /**
+   * How much of {@link #bytesNeeded} stays, at most, once the prompt that the tokens belong to has
+   * ended: what is left of it in 16 bits has been let go by then.
+   */
+  public long bytesKept(long tokens, boolean shared) {
+    return Math.min(bytesNeeded(tokens, shared), stores.bytesKept(ledger, tokens, config.pivots()));
   }
 
   /** Bytes of full pages that no later token changes or lets go; forks share them for good. */

@@ -6,6 +6,7 @@ import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Elements;
+import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.internal.CoreKernels;
@@ -66,7 +67,7 @@ public final class RowOperators {
     checkInPlaceOrApart("x", x, out);
     checkArgument(!Checks.overlap(out, weight), "out: must not overlap weight");
     checkArgument(eps >= 0, "eps: expected >= 0, got %s", eps);
-    Threads.forRanges(
+    Recording.forRanges(
         x.size(0), grain(x), (from, to) -> kernels.rmsNorm(x, weight, eps, out, from, to));
   }
 
@@ -86,7 +87,7 @@ public final class RowOperators {
     Checks.writable("out", out);
     checkInPlaceOrApart("x", x, out);
     checkInPlaceOrApart("y", y, out);
-    Threads.forRanges(
+    Recording.forRanges(
         x.size(0), grain(x), (from, to) -> kernels.scaledSum(x, alpha, y, beta, out, from, to));
   }
 
@@ -137,7 +138,7 @@ public final class RowOperators {
         !Checks.overlap(out, table) && !Checks.overlap(out, ids),
         "out: must not overlap table or ids");
     checkIds(ids, table.size(0));
-    Threads.forRanges(
+    Recording.forRanges(
         ids.size(0), grain(out), (from, to) -> kernels.gatherRows(table, ids, out, from, to));
   }
 
@@ -156,7 +157,7 @@ public final class RowOperators {
     checkArgument(!Checks.overlap(out, ids), "out: must not overlap ids");
     checkIds(ids, table.rows());
     Elements wanted = ids.accessor();
-    Threads.forRanges(
+    Recording.forRanges(
         ids.size(0),
         grain(out),
         (from, to) -> {

@@ -187,7 +187,8 @@ public final class CacheSnapshot {
     sane &= n[0] >= n[2] && n[1] >= 0 && n[3] <= n[0] && n[3] >= n[2];
     sane &= n[2] >= n[1] || !store.format().quantizes() && n[0] >= n[1];
     sane &= n[1] % layout.tokens() == 0;
-    sane &= n[1] / layout.tokens() + n[6] >= layout.pagesOf(Math.min(n[0], 1L << 36));
+    boolean allPacked = store.format().quantizes() && n[2] == n[0];
+    sane &= allPacked || n[1] / layout.tokens() + n[6] >= layout.pagesOf(Math.min(n[0], 1L << 36));
     sane &= n[7] >= PageLayout.pages(Math.min(n[3], 1L << 36));
     if (!sane) {
       throw new CheckpointException(file, "damaged: impossible numbers " + Arrays.toString(n));

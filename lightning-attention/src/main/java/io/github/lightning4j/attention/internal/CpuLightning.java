@@ -2,6 +2,7 @@ package io.github.lightning4j.attention.internal;
 
 import io.github.lightning4j.core.Memory;
 import io.github.lightning4j.core.OutOfNativeMemoryException;
+import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 
@@ -67,10 +68,13 @@ final class CpuLightning implements LightningKernels {
             .address(c.slots());
     long[] call = fields.toArray();
     long units = c.q().size(0) * heads;
-    Threads.forRanges(
+    Recording.forRanges(
         units,
         grain(units, 2 * units * dk * dv),
-        (from, to) -> check(AttentionKernels.decode(call, from, to), dk, dv));
+        (from, to) -> {
+          fields.ensureOpen();
+          check(AttentionKernels.decode(call, from, to), dk, dv);
+        });
     fields.release();
   }
 

@@ -68,6 +68,17 @@ final class Fields {
     return Arrays.copyOf(values, count);
   }
 
+  /**
+   * For calls made later than the block.
+   *
+   * @throws IllegalStateException if a tensor has been closed
+   */
+  void ensureOpen() {
+    for (Tensor tensor : tensors) {
+      tensor.address();
+    }
+  }
+
   /** To be called when the kernels are done. */
   void release() {
     Reference.reachabilityFence(tensors);

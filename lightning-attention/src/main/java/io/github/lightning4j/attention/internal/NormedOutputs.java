@@ -1,8 +1,8 @@
 package io.github.lightning4j.attention.internal;
 
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
-import io.github.lightning4j.core.Threads;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -155,7 +155,7 @@ public final class NormedOutputs {
 
   private void norm(Tensor x, @Nullable Tensor gates, Tensor out) {
     long grain = Math.max(1, (1 << 14) / x.size(1));
-    Threads.forRanges(
+    Recording.forRanges(
         x.size(0), grain, (from, to) -> norms.apply(x, gates, weight, eps, out, from, to));
   }
 }

@@ -1,6 +1,7 @@
 package io.github.lightning4j.attention.internal;
 
 import io.github.lightning4j.core.Elements;
+import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import org.jspecify.annotations.Nullable;
@@ -61,7 +62,7 @@ public final class ReferenceLightning implements LightningKernels {
   @Override
   public void decode(DecodeCall c) {
     long heads = c.q().size(1);
-    Threads.forRanges(
+    Recording.forRanges(
         c.q().size(0) * heads,
         1,
         (from, to) -> {

@@ -130,6 +130,11 @@ final class ClassLayerCache implements LayerCache {
   }
 
   @Override
+  public long bytesKept(long tokens, boolean guess) {
+    return cache.bytesKept(tokens, shared || guess);
+  }
+
+  @Override
   public void close() {
     cache.close();
   }

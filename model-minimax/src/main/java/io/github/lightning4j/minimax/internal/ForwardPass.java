@@ -48,6 +48,11 @@ public final class ForwardPass implements AutoCloseable {
    * @param outLogits an array of V for each of these rows
    */
   public void lastLogits(TokenBatch batch, Workspace workspace, List<float[]> outLogits) {
+    DecodeStep step = workspace.decodeStep(this, batch);
+    if (step != null) {
+      copy(step.run(batch), outLogits);
+      return;
+    }
     Tensor stream = stream(batch, workspace, ForwardObserver.NONE);
     int wanted = outLogits.size();
     Tensor last = workspace.floats(Slot.LAST_ROWS, wanted, config.hiddenSize());
@@ -60,9 +65,28 @@ public final class ForwardPass implements AutoCloseable {
     }
     Tensor logits = workspace.floats(Slot.LAST_LOGITS, wanted, config.vocabSize());
     head(last, last, ForwardObserver.NONE, logits);
-    for (int i = 0; i < wanted; i++) {
-      logits.select(0, i).pointer().asByteBuffer().asFloatBuffer().get(outLogits.get(i));
+    copy(logits, outLogits);
+  }
+
+  private static void copy(Tensor logits, List<float[]> to) {
+    for (int i = 0; i < to.size(); i++) {
+      logits.select(0, i).pointer().asByteBuffer().asFloatBuffer().get(to.get(i));
     }
+  }
+
+  /** All of a step but to count its tokens: from ids {@code [R]} to logits {@code [R, V]}. */
+  void step(TokenBatch batch, Tensor ids, Workspace workspace, Tensor outLogits) {
+    Tensor stream = workspace.floats(Slot.STREAM, batch.rows(), config.hiddenSize());
+    weights.embedding().lookUp(operators, ids, stream);
+    for (DecoderLayer layer : layers) {
+      layer.forward(batch, workspace, ForwardObserver.NONE, stream);
+    }
+    Tensor normed = workspace.floats(Slot.NORMED, stream.shape());
+    head(stream, normed, ForwardObserver.NONE, outLogits);
+  }
+
+  MiniMaxConfig config() {
+    return config;
   }
 
   /**

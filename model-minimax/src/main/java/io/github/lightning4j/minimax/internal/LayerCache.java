@@ -78,6 +78,11 @@ interface LayerCache extends AutoCloseable {
    */
   long bytesNeeded(long tokens, boolean guess);
 
+  /** How much of {@link #bytesNeeded} stays, at most, once the prompt has ended. */
+  default long bytesKept(long tokens, boolean guess) {
+    return bytesNeeded(tokens, guess);
+  }
+
   @Override
   void close();
 }

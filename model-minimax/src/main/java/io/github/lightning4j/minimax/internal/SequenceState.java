@@ -218,9 +218,17 @@ public final class SequenceState implements AutoCloseable {
    * Bytes of new pages that more tokens may take, at most, the end of a prompt included.
    *
    * @param guess whether the tokens are drafted
+   * @param promptEnds whether they are the last of a prompt: one layer after the other ends it then
    */
-  public long bytesNeeded(long tokens, boolean guess) {
-    return caches().mapToLong(layer -> layer.bytesNeeded(tokens, guess)).sum();
+  public long bytesNeeded(long tokens, boolean guess, boolean promptEnds) {
+    if (!promptEnds) {
+      return caches().mapToLong(layer -> layer.bytesNeeded(tokens, guess)).sum();
+    }
+    return caches().mapToLong(layer -> layer.bytesKept(tokens, guess)).sum()
+        + caches()
+            .mapToLong(layer -> layer.bytesNeeded(tokens, guess) - layer.bytesKept(tokens, guess))
+            .max()
+            .orElse(0);
   }
 
   /** Bits of an element in packed pages, metadata included; 0 before there are any. */

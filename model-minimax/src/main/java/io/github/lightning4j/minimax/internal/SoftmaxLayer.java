@@ -2,6 +2,7 @@ package io.github.lightning4j.minimax.internal;
 
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Elements;
+import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.minimax.ForwardObserver;
 import io.github.lightning4j.minimax.MiniMaxConfig;
@@ -60,24 +61,28 @@ final class SoftmaxLayer implements AttentionLayer {
     Tensor heads = workspace.floats(Slot.HEADS, rows, sizes.width());
     projections.multiply(operators, normed, query, key, value);
     observer.projected(index, key, value);
-    batch.forEachSegment(
-        segment -> {
-          Tensor q = heads(query, segment, sizes.heads());
-          Tensor k = heads(key, segment, sizes.kvHeads());
-          LayerCache cache = segment.state().layerCache(index);
-          operators.rows().rope(q, invFreq, segment.state().position());
-          if (!cache.storesKeysBeforeRotation()) {
-            operators.rows().rope(k, invFreq, segment.state().position());
-            observer.rotated(index, q, k);
-          }
-          attend(
-              segment,
-              q,
-              k,
-              heads(value, segment, sizes.kvHeads()),
-              heads(heads, segment, sizes.heads()));
-        });
+    Recording.between(
+        () -> batch.forEachSegment(segment -> attend(segment, query, key, value, observer, heads)));
     weights.out().multiply(operators, heads, out);
+  }
+
+  /** Rotates and attends in the rows of one sequence. */
+  private void attend(
+      TokenBatch.Segment segment,
+      Tensor query,
+      Tensor key,
+      Tensor value,
+      ForwardObserver observer,
+      Tensor out) {
+    Tensor q = heads(query, segment, sizes.heads());
+    Tensor k = heads(key, segment, sizes.kvHeads());
+    operators.rows().rope(q, invFreq, segment.state().position());
+    if (!segment.state().layerCache(index).storesKeysBeforeRotation()) {
+      operators.rows().rope(k, invFreq, segment.state().position());
+      observer.rotated(index, q, k);
+    }
+    Tensor v = heads(value, segment, sizes.kvHeads());
+    attend(segment, q, k, v, heads(out, segment, sizes.heads()));
   }
 
   private void attend(TokenBatch.Segment segment, Tensor q, Tensor k, Tensor v, Tensor out) {

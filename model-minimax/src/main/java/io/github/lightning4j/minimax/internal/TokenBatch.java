@@ -1,5 +1,6 @@
 package io.github.lightning4j.minimax.internal;
 
+import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Threads;
 import java.util.ArrayList;
 import java.util.List;
@@ -76,7 +77,7 @@ public final class TokenBatch {
         attend.accept(segment);
       }
     }
-    if (single.size() < Threads.count()) {
+    if (single.size() < Threads.count() || Recording.isActive()) {
       single.forEach(attend);
       return;
     }

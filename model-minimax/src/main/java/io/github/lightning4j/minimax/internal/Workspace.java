@@ -7,6 +7,7 @@ import io.github.lightning4j.moe.MoeWorkspace;
 import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Scratch memory of one forward pass at a time. A slot grows to the largest size asked of it and is
@@ -48,6 +49,8 @@ public final class Workspace implements AutoCloseable {
   private final Map<Slot, Memory> memory = new EnumMap<>(Slot.class);
   private final Map<Slot, Tensor> last = new EnumMap<>(Slot.class);
   private final MoeWorkspace moe = new MoeWorkspace();
+  private @Nullable TokenBatch lastBatch;
+  private @Nullable DecodeStep decodeStep;
 
   /** An empty workspace. */
   public Workspace() {}
@@ -83,8 +86,34 @@ public final class Workspace implements AutoCloseable {
     return moe;
   }
 
+  /**
+   * The recorded step of a batch whose sequences were those of the batch before, too, if it is one
+   * that is recorded; null otherwise.
+   */
+  @Nullable DecodeStep decodeStep(ForwardPass pass, TokenBatch batch) {
+    TokenBatch before = lastBatch;
+    lastBatch = batch;
+    if (decodeStep != null && decodeStep.serves(batch)) {
+      return decodeStep;
+    }
+    if (before == null
+        || !DecodeStep.canRecord(batch)
+        || !DecodeStep.sameSequences(before, batch)) {
+      return null;
+    }
+    if (decodeStep != null) {
+      decodeStep.close();
+      decodeStep = null;
+    }
+    decodeStep = new DecodeStep(pass, batch);
+    return decodeStep;
+  }
+
   @Override
   public void close() {
+    if (decodeStep != null) {
+      decodeStep.close();
+    }
     memory.values().forEach(Memory::close);
     moe.close();
   }

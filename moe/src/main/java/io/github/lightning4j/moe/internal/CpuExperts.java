@@ -1,7 +1,7 @@
 package io.github.lightning4j.moe.internal;
 
+import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
-import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.ExpertWeights;
 import io.github.lightning4j.moe.Experts;
@@ -64,7 +64,7 @@ final class CpuExperts implements ExpertKernels {
       Scratch scratch,
       Tensor inOut) {
     Tensor answers = feedForward.run(x, expert, plan, scratch);
-    Threads.forRanges(
+    Recording.forRanges(
         x.size(0),
         SHARED_GRAIN,
         (from, to) ->

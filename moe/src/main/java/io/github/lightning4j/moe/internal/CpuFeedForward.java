@@ -1,6 +1,7 @@
 package io.github.lightning4j.moe.internal;
 
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.moe.DispatchPlan;
@@ -32,21 +33,33 @@ final class CpuFeedForward {
   /** Returns {@code [pairs kept, H]}, valid until the scratch is used again. */
   Tensor run(Tensor x, Experts weights, DispatchPlan plan, Scratch scratch) {
     Tensor pairs = scratch.pairs.take(DType.I32, plan.kept());
-    plan.putPairs(pairs.pointer().asByteBuffer().asIntBuffer());
     Tensor answers = scratch.answers.take(DType.F32, plan.kept(), weights.hidden());
     ExpertTable table = new ExpertTable(weights, scratch.table);
-    for (int e = 0; e < weights.experts(); e++) {
+    Recording.once(
+        () -> {
+          plan.putPairs(pairs.pointer().asByteBuffer().asIntBuffer());
+          list(plan, table);
+        });
+    boolean few = Recording.isActive() || table.size() > 0;
+    if (few && weights instanceof ExpertWeights plain) {
+      stream(x, plain, plan, table, pairs, scratch, answers);
+    } else if (few && weights instanceof QuantizedExpertWeights quantized) {
+      QuantizedStream.run(x, quantized, plan, table, pairs, scratch, answers);
+    }
+    if (x.size(0) > STREAMED) {
+      GroupedPrefill.run(x, weights, plan, pairs, scratch, answers);
+    }
+    return answers;
+  }
+
+  /** Lists the experts with few tokens. */
+  private static void list(DispatchPlan plan, ExpertTable table) {
+    table.clear();
+    for (int e = 0; e < plan.experts(); e++) {
       if (plan.count(e) > 0 && plan.count(e) <= STREAMED) {
         table.add(e, plan.offset(e), plan.count(e));
       }
     }
-    if (table.size() > 0 && weights instanceof ExpertWeights plain) {
-      stream(x, plain, plan, table, pairs, scratch, answers);
-    } else if (table.size() > 0 && weights instanceof QuantizedExpertWeights quantized) {
-      QuantizedStream.run(x, quantized, plan, table, pairs, scratch, answers);
-    }
-    GroupedPrefill.run(x, weights, plan, pairs, scratch, answers);
-    return answers;
   }
 
   private static void stream(
@@ -61,9 +74,9 @@ final class CpuFeedForward {
     long i = weights.intermediate();
     int type = weights.dtype().ordinal();
     Tensor hidden = scratch.hidden.take(DType.F32, plan.kept(), i);
-    Threads.forRanges(
-        table.size() * i,
-        rows(2 * h * table.pairs() / table.size()),
+    Recording.forRanges(
+        () -> table.size() * i,
+        rows(2 * h * tokensEach(plan)),
         (from, to) ->
             MoeKernels.gateUp(
                 type,
@@ -77,9 +90,9 @@ final class CpuFeedForward {
                 hidden.address(),
                 from,
                 to));
-    Threads.forRanges(
-        table.size() * h,
-        rows(i * table.pairs() / table.size()),
+    Recording.forRanges(
+        () -> table.size() * h,
+        rows(i * tokensEach(plan)),
         (from, to) ->
             MoeKernels.down(
                 type, table.address(), hidden.address(), h, i, answers.address(), from, to));
@@ -115,14 +128,14 @@ final class CpuFeedForward {
       long weightStride,
       Tensor out) {
     Tensor positions = memory.take(DType.I32, plan.size());
-    plan.putPositions(positions.pointer().asByteBuffer().asIntBuffer());
+    Recording.once(() -> plan.putPositions(positions.pointer().asByteBuffer().asIntBuffer()));
     combine(answers, positions, plan.slots(), weight, weightStride, out);
   }
 
   /** The same with the positions of all pairs at hand. */
   static void combine(
       Tensor answers, Tensor positions, int slots, long weight, long weightStride, Tensor out) {
-    Threads.forRanges(
+    Recording.forRanges(
         out.size(0),
         rows(slots * answers.size(1)),
         (from, to) ->
@@ -137,6 +150,11 @@ final class CpuFeedForward {
                 out.stride(0),
                 from,
                 to));
+  }
+
+  /** The tokens an expert has at least on average. */
+  static long tokensEach(DispatchPlan plan) {
+    return Math.max(1, plan.kept() / plan.experts());
   }
 
   /** Rows of this cost that are worth a thread of their own. */

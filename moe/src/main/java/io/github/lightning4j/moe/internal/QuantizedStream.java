@@ -1,8 +1,8 @@
 package io.github.lightning4j.moe.internal;
 
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
-import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.quant.QuantizedMatrix;
 import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.QuantizedExpertWeights;
@@ -11,7 +11,7 @@ import io.github.lightning4j.moe.QuantizedExpertWeights;
 final class QuantizedStream {
   private QuantizedStream() {}
 
-  /** Fills the answers of the experts in the table, which lists at least one. */
+  /** Fills the answers of the experts in the table. */
   static void run(
       Tensor x,
       QuantizedExpertWeights weights,
@@ -27,9 +27,9 @@ final class QuantizedStream {
     Tensor rows = scratch.codedRows.take(DType.U8, gate.activationBytes(x.size(0)));
     quantize(x, gate, rows, 0, x.size(0));
     Tensor hidden = scratch.hidden.take(DType.F32, plan.kept(), i);
-    Threads.forRanges(
-        table.size() * i,
-        CpuFeedForward.rows(2 * h * table.pairs() / table.size()),
+    Recording.forRanges(
+        () -> table.size() * i,
+        CpuFeedForward.rows(2 * h * CpuFeedForward.tokensEach(plan)),
         (from, to) ->
             MoeKernels.quantGateUp(
                 table.address(),
@@ -42,22 +42,32 @@ final class QuantizedStream {
                 from,
                 to));
     Tensor coded = scratch.codedHidden.take(DType.U8, down.activationBytes(plan.kept()));
-    for (int e = 0; e < weights.experts(); e++) {
-      if (plan.count(e) <= CpuFeedForward.STREAMED) {
-        quantize(hidden, down, coded, plan.offset(e), plan.count(e));
-      }
+    if (x.size(0) <= CpuFeedForward.STREAMED) {
+      quantize(hidden, down, coded, 0, plan.kept());
+    } else {
+      quantizeStreamed(hidden, down, coded, plan);
     }
-    Threads.forRanges(
-        table.size() * h,
-        CpuFeedForward.rows(i * table.pairs() / table.size()),
+    Recording.forRanges(
+        () -> table.size() * h,
+        CpuFeedForward.rows(i * CpuFeedForward.tokensEach(plan)),
         (from, to) ->
             MoeKernels.quantDown(
                 table.address(), coded.address(), plan.kept(), h, answers.address(), from, to));
   }
 
+  /** The rows of the experts with few tokens. */
+  private static void quantizeStreamed(
+      Tensor hidden, QuantizedMatrix down, Tensor coded, DispatchPlan plan) {
+    for (int e = 0; e < plan.experts(); e++) {
+      if (plan.count(e) <= CpuFeedForward.STREAMED) {
+        quantize(hidden, down, coded, plan.offset(e), plan.count(e));
+      }
+    }
+  }
+
   /** Rows {@code [first, first + count)} as integers, for products with a matrix. */
   private static void quantize(Tensor x, QuantizedMatrix w, Tensor out, long first, long count) {
-    Threads.forRanges(
+    Recording.forRanges(
         count,
         CpuFeedForward.rows(x.size(1)),
         (from, to) ->

@@ -2,6 +2,7 @@ package io.github.lightning4j.moe.internal;
 
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Elements;
+import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.moe.DispatchPlan;
@@ -14,7 +15,7 @@ final class ReferenceExperts implements ExpertKernels {
   @Override
   public void forward(
       Tensor x, Experts weights, DispatchPlan plan, Tensor weight, Scratch scratch, Tensor out) {
-    Threads.forRanges(
+    Recording.forRanges(
         x.size(0),
         1,
         (from, to) -> {
@@ -104,7 +105,7 @@ final class ReferenceExperts implements ExpertKernels {
       DispatchPlan plan,
       Scratch scratch,
       Tensor inOut) {
-    Threads.forRanges(
+    Recording.forRanges(
         x.size(0),
         1,
         (from, to) -> {
