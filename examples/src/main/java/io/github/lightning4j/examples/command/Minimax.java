@@ -83,6 +83,7 @@ public final class Minimax {
             .addSubcommand(new MoeBenchCommand(console))
             .addSubcommand(new CalibrateCommand(console))
             .addSubcommand(new KvReportCommand(console))
+            .addSubcommand(new CaptionReportCommand(console))
             .addSubcommand(new DiagnoseCommand(console))
             .addSubcommand(new RlCommand(console))
             .setOut(console.out())

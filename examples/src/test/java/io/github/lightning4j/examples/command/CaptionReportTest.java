@@ -1,0 +1,162 @@
+package io.github.lightning4j.examples.command;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.google.common.collect.Lists;
+import io.github.lightning4j.minimax.ImagePrompt;
+import io.github.lightning4j.minimax.KvCacheFormat;
+import io.github.lightning4j.minimax.MiniMaxModel;
+import io.github.lightning4j.minimax.text.Tokenizer;
+import io.github.lightning4j.minimax.vision.RgbImage;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.StreamSupport;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code minimax caption-report}, on a model trained for it and pictures that were held out. */
+final class CaptionReportTest {
+  private static final int TOKENS = 80;
+
+  /** Pictures to measure on; the others calibrate. */
+  private static final int MEASURED = 16;
+
+  /** Recent tokens: of 350 in all, so that most of a picture's leave the window. */
+  private static final int RECENT = 16;
+
+  /** Somewhat below the share of names right with 16 bits. */
+  private static final double FLOOR = 0.65;
+
+  @TempDir private static Path model;
+
+  @BeforeAll
+  static void assemble() throws Exception {
+    CaptionCheckpoint.write(model);
+  }
+
+  @Test
+  void thirtyTwoBitsSayWhatPyTorchSays() {
+    JsonNode expected = Repository.json(CaptionCheckpoint.FOLDER.resolve("expected.json"));
+    String prompt = expected.get("prompt").asText();
+    List<CaptionedPicture> pictures = CaptionCheckpoint.pictures();
+    assertThat(expected.get("captions")).hasSizeBetween(8, pictures.size());
+    double right = 0;
+    try (TextModel open = new TextModel(MiniMaxModel.load(model), Tokenizer.load(model))) {
+      Captioner captioner = new Captioner(open.model(), open.tokenizer(), ".", TOKENS);
+      for (int i = 0; i < expected.get("captions").size(); i++) {
+        List<RgbImage> picture = List.of(RgbImage.read(pictures.get(i).picture()));
+        try (ImagePrompt read = open.imagePrompt("--prompt", prompt, picture)) {
+          String said = captioner.caption(read, KvCacheFormat.F32).text();
+          assertThat(said).isEqualTo(expected.get("captions").get(i).asText());
+          right += pictures.get(i).right(said) / expected.get("captions").size();
+        }
+      }
+    }
+    assertThat(right).isCloseTo(expected.get("namesRight").asDouble(), within(1e-9));
+  }
+
+  @Test
+  void fewerBitsNameFewerThingsAndClassesKeepMostOfThem() throws Exception {
+    List<String> lines = Files.readAllLines(CaptionCheckpoint.FOLDER.resolve("captions.tsv"));
+    Path measured = Files.write(model.resolve("measured.tsv"), lines.subList(0, MEASURED));
+    JsonNode report =
+        CommandRun.done(
+                "caption-report",
+                "--model",
+                model,
+                "--pictures",
+                CaptionCheckpoint.FOLDER.resolve("pictures"),
+                "--captions",
+                measured,
+                "--recent",
+                RECENT,
+                "--kv-calibration",
+                calibrate(lines.subList(MEASURED, lines.size())),
+                "--json")
+            .json();
+    assertThat(report.get("pictures").asInt()).isEqualTo(MEASURED);
+    double exact = right(report, "f16");
+    assertThat(exact).isGreaterThan(FLOOR);
+    assertThat(right(report, "naive-2")).isLessThan(exact - 0.05);
+    for (String better : List.of("kivi-2", "rotatekv-2", "kv2", "akvq-2", "akvq-2-text4")) {
+      assertThat(right(report, better)).as(better).isGreaterThan(right(report, "naive-2") + 0.05);
+    }
+    assertThat(right(report, "akvq-2")).isBetween(exact - 0.1, exact + 0.05);
+    for (JsonNode format : report.get("formats")) {
+      double change = format.get("namesRight").asDouble() - exact;
+      assertThat(format.get("change").asDouble()).isCloseTo(change, within(1e-9));
+      assertThat(format.get("captions")).hasSize(MEASURED);
+      boolean classes = format.get("format").asText().startsWith("akvq");
+      double most = classes ? 3.5 : format.get("format").asText().equals("f16") ? 16 : 3;
+      assertThat(format.get("bitsPerElement").asDouble()).isBetween(2.0, most);
+    }
+  }
+
+  /** On pictures that nothing is measured on, with a text behind them to look at. */
+  private static Path calibrate(List<String> lines) {
+    Path out = model.resolve("calibration.safetensors");
+    List<Object> words = Lists.newArrayList("calibrate", "--model", model, "--recent", RECENT);
+    for (String line : lines) {
+      words.add("--image");
+      words.add(CaptionCheckpoint.FOLDER.resolve("pictures").resolve(line.split("\t")[0]));
+    }
+    String caption = lines.get(0).split("\t")[1];
+    words.addAll(List.of("--prompt", "<image>\nI see " + caption, "--out", out));
+    CommandRun.done(words.toArray());
+    return out;
+  }
+
+  private static double right(JsonNode report, String format) {
+    return StreamSupport.stream(report.get("formats").spliterator(), false)
+        .filter(row -> row.get("format").asText().equals(format))
+        .mapToDouble(row -> row.get("namesRight").asDouble())
+        .findFirst()
+        .orElseThrow();
+  }
+
+  @Test
+  void whatDoesNotFitIsRefused() throws Exception {
+    Path broken = Files.writeString(model.resolve("broken.tsv"), "000.png\ta\tb\n");
+    Path pictures = CaptionCheckpoint.FOLDER.resolve("pictures");
+    Path captions = CaptionCheckpoint.FOLDER.resolve("captions.tsv");
+    refused("in line 1 of", "--model", model, "--pictures", pictures, "--captions", broken);
+    refused(
+        "reads text only",
+        "--model",
+        Repository.NANO,
+        "--pictures",
+        pictures,
+        "--captions",
+        captions);
+    refused(
+        "expected one <image>",
+        "--model",
+        model,
+        "--pictures",
+        pictures,
+        "--captions",
+        captions,
+        "--prompt",
+        "I see");
+  }
+
+  private static void refused(String says, Object... words) {
+    List<Object> all = Lists.newArrayList("caption-report");
+    all.addAll(List.of(words));
+    CommandRun.assertRefused(model, says, all.toArray());
+  }
+
+  @Test
+  void anIntervalIsThatOfTheNormalApproximation() {
+    MeanInterval interval = MeanInterval.of(0, 1, 1, 0);
+    assertThat(interval.mean()).isEqualTo(0.5);
+    assertThat(interval.halfWidth()).isCloseTo(1.959964 * Math.sqrt(1 / 3.0 / 4), within(1e-12));
+    assertThat(MeanInterval.of(3).halfWidth()).isZero();
+    CaptionedPicture picture = new CaptionedPicture(Path.of("x.png"), List.of("a", "b", "c", "d"));
+    assertThat(picture.right(" a, c, c")).isEqualTo(0.5);
+  }
+}
