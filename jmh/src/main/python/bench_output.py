@@ -77,7 +77,7 @@ def read(name, text, keys=None):
     records = [record for one in objects for record in _records(one)]
     told = [one for one in records if any(_find(one, known[figure])[1] is not None for figure in NEEDED)] or records
     measurements = [one for record in told for one in _Record(name, record, known).measurements()]
-    remark = f"{passed} JSON objects passed over: text stands between them and the last ones" if passed else None
+    remark = f"passed over {passed} JSON object{'s'[: passed > 1]} before other text" if passed else None
     return measurements, remark
 
 

@@ -54,18 +54,24 @@ def _pooled(rates):
     if not rates:
         return None
     medians, smallest, largest = zip(*rates)
-    return statistics.median(medians), min(smallest), max(largest)
+    return statistics.median(medians), min(smallest + medians), max(largest + medians)
 
 
-def ratio(row, all_rows, baseline, what):
-    """A row's rate over that of the baseline at the same context, or None where one of them is missing."""
+def baseline_of(label, baselines):
+    """The run that one is held against; baselines: labels by label, and under None for all others."""
+    return baselines.get(label, baselines[None])
+
+
+def ratio(row, all_rows, baselines, what):
+    """A row's rate over that of its baseline at the same context, or None where one of them is missing."""
+    baseline = baseline_of(row.label, baselines)
     for other in all_rows:
-        if other.label == baseline and other.place() == row.place() and getattr(row, what) and getattr(other, what):
+        if (other.label, other.place()) == (baseline, row.place()) and getattr(row, what) and getattr(other, what):
             return getattr(row, what)[0] / getattr(other, what)[0]
     return None
 
 
-def table(all_rows, baseline, remarks):
+def table(all_rows, baselines, remarks):
     """The table, and the remarks under it as a list."""
     head = ["context", "run", "prefill tokens/s", "decode tokens/s", "peak MB", "prefill ratio", "decode ratio"]
     lines = [head, ["---"] * len(head)]
@@ -73,13 +79,12 @@ def table(all_rows, baseline, remarks):
         cells = [row.where(), row.label] + [_text(getattr(row, rate)) for rate in RATES]
         cells.append("-" if row.peak_bytes is None else f"{row.peak_bytes / 1e6:,.0f}")
         for rate in RATES:
-            value = ratio(row, all_rows, baseline, rate)
+            value = ratio(row, all_rows, baselines, rate)
             cells.append("-" if value is None else f"{value:.2f}")
         lines.append([cell.replace("|", "\\|") for cell in cells])
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n\n"
-    text += "Median (smallest to largest)"
-    if baseline in {row.label for row in all_rows}:
-        text += f"; ratios are those of medians to {baseline} at the same context"
+    text += f"Median (smallest to largest); ratios are those of medians at the same context to {baselines[None]}"
+    text += "".join(f", of {label} to {to}" for label, to in baselines.items() if label is not None)
     return text + ".\n" + ("\n" + "\n".join("- " + remark for remark in remarks) + "\n" if remarks else "")
 
 
@@ -87,12 +92,13 @@ def _text(rate):
     return "-" if rate is None else "{:,.1f} ({:,.1f} to {:,.1f})".format(*rate)
 
 
-def write_json(file, all_rows, baseline, **more):
+def write_json(file, all_rows, baselines, **more):
     """The rows with their ratios, and what else there is to tell."""
-    entries = [
-        {**vars(row), **{rate + "_ratio": ratio(row, all_rows, baseline, rate) for rate in RATES}} for row in all_rows
-    ]
-    file.write_text(json.dumps({"baseline": baseline, **more, "table": entries}, indent=1) + "\n")
+    entries = []
+    for row in all_rows:
+        ratios = {rate + "_ratio": ratio(row, all_rows, baselines, rate) for rate in RATES}
+        entries.append({**vars(row), "baseline": baseline_of(row.label, baselines), **ratios})
+    file.write_text(json.dumps({**more, "table": entries}, indent=1) + "\n")
 
 
 def draw(file, all_rows):

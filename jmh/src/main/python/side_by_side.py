@@ -47,9 +47,9 @@ def main():
             if remark and f"{name}: {remark}" not in remarks:
                 remarks.append(f"{name}: {remark}")
     rows = bench_report.rows(names, measured)
-    if rows and args.baseline not in {row.label for row in rows}:
-        labels = ", ".join(dict.fromkeys(row.label for row in rows))
-        remarks.append(f"no ratios: {args.baseline} has no measurement (there are {labels})")
+    labels = list(dict.fromkeys(row.label for row in rows))
+    for label in [label for pair in args.baseline.items() for label in pair if label is not None and label not in labels]:
+        remarks.append(f"no ratios with {label}: not measured (measured: {', '.join(labels) or 'none'})")
     remarks += [f"{one['run']}: failed in round {one['round']}: {one['error'].splitlines()[0]}" for one in failures]
     report(args, rows, remarks, runs=runs, measurements=log, failures=failures)
     return 1 if failures else 0
@@ -57,11 +57,18 @@ def main():
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", action="append", required=True, type=pair, metavar="NAME=COMMAND", help="a command; as many as wanted")
-    parser.add_argument("--rounds", type=positive(int), default=3, metavar="N", help="how often each is run (%(default)s)")
-    parser.add_argument("--timeout", type=positive(float), default=1800, metavar="SECONDS", help="the longest that one may take (%(default)s)")
-    parser.add_argument("--baseline", metavar="NAME", help="the run that ratios are taken to (the first)")
-    parser.add_argument(
+    option = parser.add_argument
+    option("--run", action="append", required=True, type=pair, metavar="NAME=COMMAND", help="a command; as many as wanted")
+    option("--rounds", type=positive(int), default=3, metavar="N", help="how often each is run (%(default)s)")
+    option("--timeout", type=positive(float), default=1800, metavar="SECONDS", help="the longest one may take (%(default)s)")
+    option(
+        "--baseline",
+        action="append",
+        default=[],
+        metavar="[NAME=]BASELINE",
+        help="the run that ratios are taken to (the first), or those of the run called NAME; as many as wanted",
+    )
+    option(
         "--keys",
         action="append",
         default=[],
@@ -69,16 +76,20 @@ def parse():
         metavar="NAME:FIGURE=KEY,...",
         help="where a run's figures are: " + ", ".join(bench_output.KEYS) + "; KEY may be a path with dots",
     )
-    parser.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help="also write table.md, measurements.json and chart.svg here")
+    option("--out", type=pathlib.Path, metavar="FOLDER", help="write table.md, measurements.json and chart.svg here too")
     args = parser.parse_args()
     names = [name for name, _ in args.run]
     for name in names:
         if names.count(name) > 1:
             parser.error(f"--run: two are called {name}")
-    args.baseline = args.baseline or names[0]
+    named, args.baseline = args.baseline, {None: names[0]}
+    for text in named:
+        label, equals, baseline = (part.strip() for part in text.rpartition("="))
+        args.baseline[label if equals else None] = baseline
     # A run whose output has several variants makes rows called "NAME VARIANT".
-    if not any(args.baseline == name or args.baseline.startswith(name + " ") for name in names):
-        parser.error(f"--baseline: expected one of {', '.join(names)}, got {args.baseline}")
+    for label in [label for pair in args.baseline.items() for label in pair if label is not None]:
+        if not any(label == name or label.startswith(name + " ") for name in names):
+            parser.error(f"--baseline: expected one of {', '.join(names)}, got {label}")
     for name, _ in args.keys:
         if name not in names:
             parser.error(f"--keys: expected one of {', '.join(names)} before the colon, got {name}")
