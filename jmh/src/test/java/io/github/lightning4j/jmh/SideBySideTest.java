@@ -142,11 +142,11 @@ final class SideBySideTest {
     Result result =
         run(
             "--rounds=1",
-            "--timeout=2",
+            "--timeout=5",
             "--run=slow=" + slow,
             "--run=good=" + prints("{\"ctx\": 8, \"prefill\": 2, \"decode\": 1}"));
     assertThat(result.exit).isEqualTo(1);
-    assertThat(result.err).contains("slow: round 1: not done after 2 s (--timeout)\n    waiting\n");
+    assertThat(result.err).contains("slow: round 1: not done after 5 s (--timeout)\n    waiting\n");
     assertThat(result.out).contains("- no ratios with slow: not measured (measured: good)");
     assertThat(result.rows()).containsExactly(goodRow("good").replace("1.00", "-"));
     assertThat(temp.resolve("order")).doesNotExist();
