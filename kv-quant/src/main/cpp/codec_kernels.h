@@ -113,12 +113,30 @@ static inline void pack(const uint8_t* codes, int64_t n, int64_t bits, uint8_t* 
   }
 }
 
+// The values of a grid of 4, 8 or 16 levels: looked up in registers.
+static inline void grid_values(const float* levels, int64_t bits, const uint8_t* codes, int64_t n, float scale,
+                               float* to) {
+  const __m256 by = _mm256_set1_ps(scale);
+  const __m256 low = bits == 2 ? _mm256_broadcast_ps(reinterpret_cast<const __m128*>(levels)) : _mm256_loadu_ps(levels);
+  const __m256 high = bits == 4 ? _mm256_loadu_ps(levels + 8) : low;
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    __m256i c = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(codes + i)));
+    __m256 level = _mm256_permutevar8x32_ps(low, c);
+    if (bits == 4) {
+      __m256 upper = _mm256_castsi256_ps(_mm256_slli_epi32(c, 28));  // bit 3 as the sign
+      level = _mm256_blendv_ps(level, _mm256_permutevar8x32_ps(high, c), upper);
+    }
+    _mm256_storeu_ps(to + i, _mm256_mul_ps(by, level));
+  }
+  for (; i < n; ++i) to[i] = scale * levels[codes[i]];
+}
+
 // The values of one token and group.
 static inline void dequantize(const kv::Codec& codec, const uint8_t* codes, int64_t n, float scale, float zero,
                               float* to) {
   if (codec.zero == kv::kLloydMax) {
-    const float* levels = kv::tables.levels[codec.bits - 2];
-    for (int64_t i = 0; i < n; ++i) to[i] = scale * levels[codes[i]];
+    grid_values(kv::tables.levels[codec.bits - 2], codec.bits, codes, n, scale, to);
   } else {
     for (int64_t i = 0; i < n; ++i) to[i] = scale * (codes[i] - zero);
   }

@@ -145,8 +145,16 @@ public final class Checks {
 
   /** Whether the memory from first to last element of two tensors overlaps. */
   public static boolean overlap(Tensor a, Tensor b) {
-    long aEnd = a.address() + a.spanBytes();
-    long bEnd = b.address() + b.spanBytes();
-    return a.address() < bEnd && b.address() < aEnd;
+    long aStart = a.anyAddress();
+    long bStart = b.anyAddress();
+    return a.device().equals(b.device())
+        && aStart < bStart + b.spanBytes()
+        && bStart < aStart + a.spanBytes();
+  }
+
+  /** Bytes from the first element of a tensor to that of another on the same device. */
+  public static long distance(Tensor from, Tensor to) {
+    sameDevice("to", to, "from", from);
+    return to.anyAddress() - from.anyAddress();
   }
 }

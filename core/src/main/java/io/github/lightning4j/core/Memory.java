@@ -16,7 +16,7 @@ import org.bytedeco.javacpp.Pointer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A stretch of memory outside the Java heap with one owner.
+ * A stretch of memory outside the Java heap, or of a GPU, with one owner.
  *
  * <p>Allocations are aligned to 64 bytes and zeroed; from 16 MiB on they ask the system for large
  * pages, where it gives those on request and the native library is there. Closing twice, or reading
@@ -39,13 +39,16 @@ public final class Memory implements AutoCloseable {
 
   private final long address;
   private final long bytes;
+  private final Device device;
   private final Release release;
   private final boolean readOnly;
   private final Cleaner.@Nullable Cleanable leakReport;
 
-  private Memory(long address, long bytes, Release release, boolean readOnly, boolean watched) {
+  private Memory(
+      long address, long bytes, Device device, Release release, boolean readOnly, boolean watched) {
     this.address = address;
     this.bytes = bytes;
+    this.device = device;
     this.release = release;
     this.readOnly = readOnly;
     this.leakReport = watched ? Leaks.CLEANER.register(this, new Leaks(release, bytes)) : null;
@@ -70,6 +73,7 @@ public final class Memory implements AutoCloseable {
     return new Memory(
         aligned,
         bytes,
+        Device.CPU,
         new Release(
             () -> {
               Pointer.free(raw);
@@ -88,13 +92,27 @@ public final class Memory implements AutoCloseable {
    */
   public static Memory wrap(long address, long bytes, Runnable onClose) {
     checkArgument(bytes >= 0, "bytes: expected >= 0, got %s", bytes);
-    return new Memory(address, bytes, new Release(onClose), false, false);
+    return new Memory(address, bytes, Device.CPU, new Release(onClose), false, false);
   }
 
   /** As {@link #wrap}, for memory that must not be written, such as a mapped file. */
   public static Memory wrapReadOnly(long address, long bytes, Runnable onClose) {
     checkArgument(bytes >= 0, "bytes: expected >= 0, got %s", bytes);
-    return new Memory(address, bytes, new Release(onClose), true, false);
+    return new Memory(address, bytes, Device.CPU, new Release(onClose), true, false);
+  }
+
+  /**
+   * Takes over memory that somebody else has allocated, on any device: it is reported as a leak if
+   * it is never closed.
+   *
+   * @param address the first byte, as the device sees it
+   * @param bytes how many there are
+   * @param device where they are
+   * @param onClose run once on close, to free the memory
+   */
+  public static Memory adopt(long address, long bytes, Device device, Runnable onClose) {
+    checkArgument(bytes >= 0, "bytes: expected >= 0, got %s", bytes);
+    return new Memory(address, bytes, device, new Release(onClose), false, true);
   }
 
   /** Wraps a pointer's memory from its position on and keeps the pointer reachable. */
@@ -128,13 +146,44 @@ public final class Memory implements AutoCloseable {
   }
 
   /**
-   * The address of the first byte.
+   * The address of the first byte, which this process can read.
    *
    * @throws IllegalStateException if closed
+   * @throws IllegalArgumentException if the memory is a GPU's
    */
   public long address() {
+    checkArgument(
+        device.kind() == Device.Kind.CPU,
+        "expected memory on %s, got %s bytes on %s; copy them with CudaStream.copy",
+        Device.CPU,
+        bytes,
+        device);
+    return anyAddress();
+  }
+
+  /**
+   * The address of the first byte, which kernels of the GPU that has it can read.
+   *
+   * @throws IllegalStateException if closed
+   * @throws IllegalArgumentException if the memory is not a GPU's
+   */
+  public long deviceAddress() {
+    checkArgument(
+        device.kind() == Device.Kind.CUDA,
+        "expected memory of a GPU, got %s bytes on %s; copy them with CudaStream.copy",
+        bytes,
+        device);
+    return anyAddress();
+  }
+
+  long anyAddress() {
     checkState(!release.done.get(), "memory of %s bytes is closed", bytes);
     return address;
+  }
+
+  /** Where the memory is. */
+  public Device device() {
+    return device;
   }
 
   /** The size in bytes. */

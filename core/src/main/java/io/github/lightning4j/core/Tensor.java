@@ -39,7 +39,7 @@ public final class Tensor implements AutoCloseable {
     this.dtype = dtype;
     this.shape = shape;
     this.strides = strides;
-    this.device = Device.CPU;
+    this.device = memory.device();
     this.owner = owner;
   }
 
@@ -158,12 +158,28 @@ public final class Tensor implements AutoCloseable {
   }
 
   /**
-   * The address of the first element.
+   * The address of the first element, which this process can read.
    *
    * @throws IllegalStateException if the owner is closed
+   * @throws IllegalArgumentException if the memory is a GPU's, so that no operator of the CPU
+   *     touches it
    */
   public long address() {
     return memory.address() + byteOffset;
+  }
+
+  /**
+   * The address of the first element, which kernels of the GPU that has it can read.
+   *
+   * @throws IllegalStateException if the owner is closed
+   * @throws IllegalArgumentException if the memory is not a GPU's
+   */
+  public long deviceAddress() {
+    return memory.deviceAddress() + byteOffset;
+  }
+
+  long anyAddress() {
+    return memory.anyAddress() + byteOffset;
   }
 
   /** A JavaCPP view of the bytes from the first element to the last; it owns nothing. */

@@ -26,7 +26,7 @@ final class CudaTest {
 
   @Test
   void namesTheDependencyThatIsMissing() {
-    assertThat(child(new ChildJvm().without("/cuda")))
+    assertThat(child(new ChildJvm().without("bytedeco/cuda/")))
         .isEqualTo(
             "org.bytedeco:cuda is not on the class path"
                 + " | add org.bytedeco:cuda-platform:13.1-9.19-1.5.13 to it\n");

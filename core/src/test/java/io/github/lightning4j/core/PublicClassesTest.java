@@ -49,7 +49,11 @@ final class PublicClassesTest {
 
   @Test
   void loadWithoutOptionalDependencies() {
-    assertAllLoad(new ChildJvm().without("/cuda").without("/dnnl").without("/opencl"));
+    assertAllLoad(
+        new ChildJvm()
+            .without("bytedeco/cuda/")
+            .without("bytedeco/dnnl/")
+            .without("bytedeco/opencl/"));
   }
 
   /** Loads all, in a child. */

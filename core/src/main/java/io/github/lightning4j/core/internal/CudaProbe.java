@@ -1,7 +1,7 @@
 package io.github.lightning4j.core.internal;
 
 import io.github.lightning4j.core.Availability;
-import java.nio.charset.StandardCharsets;
+import io.github.lightning4j.core.cuda.internal.Driver;
 import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.cuda.global.cudart;
@@ -24,13 +24,13 @@ public final class CudaProbe {
   }
 
   private static Availability devices() {
+    int status = cudart.cuInit(0);
     int[] count = {0};
-    int status = cudart.cudaGetDeviceCount(count);
-    if (status != cudart.cudaSuccess || count[0] == 0) {
-      String found =
-          status == cudart.cudaSuccess
-              ? "no device"
-              : cudart.cudaGetErrorString(status).getString() + " (" + status + ")";
+    if (status == cudart.CUDA_SUCCESS) {
+      status = cudart.cuDeviceGetCount(count);
+    }
+    if (status != cudart.CUDA_SUCCESS || count[0] == 0) {
+      String found = status == cudart.CUDA_SUCCESS ? "no device" : Driver.describe(status);
       return Availability.unavailable(
           "the CUDA driver says: " + found,
           "check with nvidia-smi that a device is visible and that the driver supports CUDA 13");
@@ -43,17 +43,9 @@ public final class CudaProbe {
   }
 
   private static String name(int ordinal) {
-    int[] device = {0};
-    byte[] name = new byte[256];
-    cudart.cuInit(0);
-    cudart.cuDeviceGet(device, ordinal);
-    cudart.cuDeviceGetName(name, name.length, device[0]);
-    int[] major = {0};
-    int[] minor = {0};
-    cudart.cudaDeviceGetAttribute(major, cudart.cudaDevAttrComputeCapabilityMajor, ordinal);
-    cudart.cudaDeviceGetAttribute(minor, cudart.cudaDevAttrComputeCapabilityMinor, ordinal);
-    String text = new String(name, StandardCharsets.UTF_8);
-    return text.substring(0, text.indexOf(0)) + " (sm_" + major[0] + minor[0] + ")";
+    int major = Driver.attribute(ordinal, cudart.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
+    int minor = Driver.attribute(ordinal, cudart.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    return Driver.name(ordinal) + " (sm_" + major + minor + ")";
   }
 
   /** Tells from the chain of causes which library is missing. */

@@ -191,12 +191,12 @@ public final class RowOperators {
   }
 
   /** Refuses an output that shares memory with an input of its shape without being that input. */
-  private static void checkInPlaceOrApart(String name, Tensor in, Tensor out) {
+  static void checkInPlaceOrApart(String name, Tensor in, Tensor out) {
     long row = in.stride(0);
-    long apart = out.address() - in.address();
+    long apart = Checks.distance(in, out);
     boolean same = apart == 0 && out.stride(0) == row;
     // Columns of one wider matrix interleave without sharing an element.
-    long columns = row == 0 ? 0 : Math.floorMod(apart / Float.BYTES, row);
+    long columns = row == 0 ? 0 : Math.floorMod(apart / in.dtype().bytes(), row);
     boolean beside = out.stride(0) == row && columns >= in.size(1) && columns <= row - in.size(1);
     checkArgument(
         same || beside || !Checks.overlap(in, out),

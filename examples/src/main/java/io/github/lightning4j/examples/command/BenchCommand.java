@@ -35,6 +35,8 @@ final class BenchCommand implements Runnable {
 
   @Mixin private ModelOptions model = new ModelOptions();
 
+  @Mixin private DeviceOptions device = new DeviceOptions();
+
   @Mixin private CacheOptions caches = new CacheOptions();
 
   @Option(
@@ -84,6 +86,7 @@ final class BenchCommand implements Runnable {
 
   @Override
   public void run() {
+    device.check();
     for (int context : contexts) {
       checkArgument(context >= 1, "--prefill: expected >= 1, got %s", context);
     }

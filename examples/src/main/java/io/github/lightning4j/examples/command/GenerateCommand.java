@@ -30,6 +30,8 @@ final class GenerateCommand implements Runnable {
 
   @Mixin private ModelOptions model = new ModelOptions();
 
+  @Mixin private DeviceOptions device = new DeviceOptions();
+
   @Mixin private CacheOptions caches = new CacheOptions();
 
   @ArgGroup(exclusive = true)
@@ -54,6 +56,7 @@ final class GenerateCommand implements Runnable {
 
   @Override
   public void run() {
+    device.check();
     GenerationOptions options = sampling.build();
     Console to = console.unwatched(json);
     try (TextModel open = TextModel.open(model, caches.format(to), to);

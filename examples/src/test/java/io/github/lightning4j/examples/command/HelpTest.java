@@ -10,12 +10,12 @@ import org.junit.jupiter.params.provider.CsvSource;
 final class HelpTest {
   @ParameterizedTest
   @CsvSource({
-    "generate, --model --prompt --prompt-ids --chat --image --max-new-tokens --temperature --top-p --top-k --seed --kv --kv-calibration --threads --json",
+    "generate, --model --prompt --prompt-ids --chat --image --max-new-tokens --temperature --top-p --top-k --seed --kv --kv-calibration --device --threads --json",
     "logits, --model --input --out --hidden --chunk",
     "perplexity, --model --weights --kv --kv-calibration --text --window --json",
     "inspect, --model --json",
     "quantize, --model --weights --out",
-    "bench, --model --kv --kv-calibration --prefill --decode --batch --budget --threads --json",
+    "bench, --model --device --kv --kv-calibration --prefill --decode --batch --budget --threads --json",
     "moe-bench, --hidden --experts --top-k --intermediate --tokens --format --load --ep --etp --edp --token-groups --capacity --threads --json",
     "calibrate, --model --text --train-share --window --image --prompt --prompt-ids --recent --out",
     "kv-report, --model --text --train-share --window --image --prompt --prompt-ids --recent --kv-calibration --tokens --context --decode --repeats --out --json",

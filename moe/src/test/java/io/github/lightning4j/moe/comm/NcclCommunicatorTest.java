@@ -27,14 +27,14 @@ final class NcclCommunicatorTest {
 
   @Test
   void needsNothingForAWorldOfOne() {
-    assertThat(child(new ChildJvm().without("/cuda"), "world"))
+    assertThat(child(new ChildJvm().without("bytedeco/cuda/"), "world"))
         .contains("rank 0 of 1\n")
         .doesNotContain("Exception");
   }
 
   @Test
   void namesTheDependencyThatIsMissing() {
-    assertThat(child(new ChildJvm().without("/cuda"), "ensure"))
+    assertThat(child(new ChildJvm().without("bytedeco/cuda/"), "ensure"))
         .contains(
             "IllegalStateException: NCCL is not available: org.bytedeco:cuda is not on the class"
                 + " path; add org.bytedeco:cuda-platform:");

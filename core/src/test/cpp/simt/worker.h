@@ -1,0 +1,37 @@
+// The fibers of one host thread, which run one block at a time.
+#pragma once
+#include <sys/mman.h>
+
+#include <string>
+
+#include "scheduler.h"
+
+namespace simt {
+
+constexpr unsigned kWarp = 32;
+constexpr size_t kStack = 128 << 10;
+constexpr size_t kMargin = 1 << 12;
+constexpr unsigned char kPoison = 0xFF;  // a NaN in every floating type
+constexpr uint64_t kCanary = 0x5117ca9a51175117;
+
+/// The fibers of one host thread.
+struct Worker {
+  const Launch* launch = nullptr;
+  void* scheduler = nullptr;
+  std::vector<Thread> threads;
+  unsigned char* stacks = nullptr;
+  std::vector<unsigned char> shared;
+  Block block{};
+  std::string failure;
+
+  ~Worker() {
+    if (stacks) munmap(stacks, threads.size() * kStack);
+  }
+};
+
+extern __thread Worker* worker;
+
+/// Runs the block that the worker is set to.
+void run_block(Worker& w);
+
+}  // namespace simt

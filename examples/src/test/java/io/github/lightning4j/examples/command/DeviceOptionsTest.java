@@ -1,0 +1,32 @@
+package io.github.lightning4j.examples.command;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.lightning4j.core.Availability;
+import io.github.lightning4j.core.cuda.kernel.KernelModule;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** {@code --device}. */
+final class DeviceOptionsTest {
+  @ParameterizedTest
+  @ValueSource(strings = {"generate", "bench"})
+  void tellsInOneLineWhatIsMissing(String command) {
+    CommandRun run = CommandRun.of(command, "--device", "cuda:0");
+    assertThat(run.code()).isEqualTo(2);
+    assertThat(run.out()).isEmpty();
+    assertThat(run.err()).hasLineCount(1).startsWith("minimax: --device cuda:0");
+    Availability cuda = KernelModule.availability();
+    assertThat(run.err()).contains(cuda.isAvailable() ? "not whole models" : cuda.fix());
+  }
+
+  @ParameterizedTest
+  @CsvSource({"gpu", "cuda", "cuda:", "cuda:-1", "cuda:99999", "CPU"})
+  void refusesWhatIsNoDevice(String device) {
+    CommandRun run = CommandRun.of("generate", "--device", device);
+    assertThat(run.code()).isEqualTo(2);
+    assertThat(run.err())
+        .isEqualTo("minimax: --device: expected cpu or cuda:N, got " + device + "\n");
+  }
+}
