@@ -96,11 +96,13 @@ public final class Gemm {
    * at once: for few rows they would otherwise wait for each other after each.
    *
    * @param a as above
-   * @param w as above, each
-   * @param out as many, as above, each; must not overlap each other
+   * @param weights as above, each
+   * @param outs as many, as above, each; must not overlap each other
    * @throws IllegalArgumentException as above, or if there are not as many outputs as weights
    */
-  public void multiplyAll(Tensor a, List<Tensor> w, List<Tensor> out) {
+  public void multiplyAll(Tensor a, List<Tensor> weights, List<Tensor> outs) {
+    List<Tensor> w = List.copyOf(weights);
+    List<Tensor> out = List.copyOf(outs);
     checkSame(w, out);
     for (int i = 0; i < w.size(); i++) {
       check(a, w.get(i), out.get(i));
@@ -220,12 +222,14 @@ public final class Gemm {
    * As {@link #multiplyAll(Tensor, List, List)}, over quantized weights.
    *
    * @param a as above
-   * @param w as above, each
-   * @param out as many, as above, each; must not overlap each other
+   * @param weights as above, each
+   * @param outs as many, as above, each; must not overlap each other
    * @throws IllegalArgumentException as above, or if there are not as many outputs as weights
    * @throws IllegalStateException as above
    */
-  public void multiplyAllQuantized(Tensor a, List<QuantizedMatrix> w, List<Tensor> out) {
+  public void multiplyAllQuantized(Tensor a, List<QuantizedMatrix> weights, List<Tensor> outs) {
+    List<QuantizedMatrix> w = List.copyOf(weights);
+    List<Tensor> out = List.copyOf(outs);
     checkSame(w, out);
     for (int i = 0; i < w.size(); i++) {
       check(a, w.get(i), out.get(i));

@@ -81,6 +81,29 @@ final class RecordingTest {
   }
 
   @Test
+  void threadsMayChangeBetweenRuns() {
+    Chain chain = new Chain(65, 20);
+    for (int i = 0; i < 40; i++) {
+      Threads.use(1 + i % 4);
+      chain.check(20);
+    }
+  }
+
+  @Test
+  void whatTensorsHoldIsCheckedInEveryRun() {
+    try (Tensor table = Tensor.allocate(DType.F32, 5, 8);
+        Tensor ids = Tensor.of(new int[] {4, 0}, 2);
+        Tensor out = Tensor.allocate(DType.F32, 2, 8)) {
+      Recording recording = Recording.of(() -> RowOperators.best().gatherRows(table, ids, out));
+      recording.run();
+      ids.accessor().setLong(1, 1 << 30);
+      assertThatThrownBy(recording::run)
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageContaining("ids[1]");
+    }
+  }
+
+  @Test
   void runsBesideOthersAndFromInsideATask() throws Exception {
     Threads.use(3);
     ExecutorService callers = Executors.newFixedThreadPool(4);

@@ -13,6 +13,7 @@ import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Elements;
+import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
 import java.lang.ref.Reference;
 import org.jspecify.annotations.Nullable;
@@ -177,7 +178,7 @@ public final class LightningAttention {
     Arguments.inputs(q, k, v, 3, decay, kernels.takesDoubles());
     Arguments.outputRows("out", out, q, v.shape());
     Arguments.states("statePool", statePool, k, v, -1);
-    Arguments.slots(slots, q.size(0), statePool.size(0), q);
+    Recording.once(() -> Arguments.slots(slots, q.size(0), statePool.size(0), q));
     Apartness apart = new Apartness().input("q", q).input("k", k).input("v", v);
     apart.input("slots", slots).output("out", out).output("statePool", statePool);
     if (norm != null) {
@@ -194,7 +195,7 @@ public final class LightningAttention {
       kernels.decode(call);
     } else {
       new NormedOutputs(kernels, norms, norm.weight(), norm.eps(), norm.gate()).decode(call);
-      Skipped.clear(out, slots);
+      Recording.once(() -> Skipped.clear(out, slots));
     }
     Reference.reachabilityFence(decay);
   }

@@ -193,6 +193,13 @@ abstract class LightningDecodeContract {
         assertThat(out.toFloats()).isEqualTo(expected.toFloats());
         assertThat(p.state.toFloats()).isEqualTo(direct.toFloats());
       }
+      slots.accessor().setLong(1, 3);
+      assertThatThrownBy(step::run)
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageContaining("slots");
+      slots.accessor().setLong(1, -1);
+      step.run();
+      assertThat(out.select(0, 1).toFloats()).containsOnly(0);
       p.close();
       assertThatThrownBy(step::run)
           .isInstanceOf(IllegalStateException.class)

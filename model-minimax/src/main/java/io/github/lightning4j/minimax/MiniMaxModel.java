@@ -23,7 +23,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Consumer;
 
@@ -45,7 +45,10 @@ public final class MiniMaxModel implements AutoCloseable {
   private final LoadOptions options;
   private final ForwardPass pass;
   private final Optional<ImageEncoder> encoder;
-  private final ConcurrentLinkedQueue<Workspace> workspaces = new ConcurrentLinkedQueue<>();
+
+  /** Last in, first out: the next call of a session finds the step that was recorded for it. */
+  private final ConcurrentLinkedDeque<Workspace> workspaces = new ConcurrentLinkedDeque<>();
+
   private final Map<KvCacheFormat, CachePlan> plans = new ConcurrentHashMap<>();
   private final ReentrantReadWriteLock use = new ReentrantReadWriteLock();
   private final Supplier<String> fingerprint;
@@ -245,14 +248,14 @@ public final class MiniMaxModel implements AutoCloseable {
   }
 
   private void withWorkspace(Consumer<Run> work) {
-    Workspace workspace = workspaces.poll();
+    Workspace workspace = workspaces.pollFirst();
     if (workspace == null) {
       workspace = new Workspace();
     }
     try {
       work.accept(new Run(pass, workspace));
     } finally {
-      workspaces.add(workspace);
+      workspaces.addFirst(workspace);
     }
   }
 

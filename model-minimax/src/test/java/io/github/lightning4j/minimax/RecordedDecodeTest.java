@@ -116,6 +116,35 @@ final class RecordedDecodeTest {
     }
   }
 
+  private static boolean isRecorded(MiniMaxModel model) {
+    boolean[] recorded = new boolean[1];
+    model.run(run -> recorded[0] = run.workspace().isRecorded());
+    return recorded[0];
+  }
+
+  @Test
+  void recordsStepsThatFollowOnesOfTheSameSessions() {
+    try (MiniMaxModel model = Nano.load();
+        Session session = model.newSession();
+        Session other = model.newSession()) {
+      session.prefill(ids(model, 3, 20));
+      assertThat(isRecorded(model)).as("a prompt").isFalse();
+      session.decode(7);
+      assertThat(isRecorded(model)).as("behind its prompt").isTrue();
+      session.decode(8);
+      assertThat(isRecorded(model)).isTrue();
+      session.prefill(1, 2);
+      assertThat(isRecorded(model)).as("two tokens").isFalse();
+      other.prefill(ids(model, 4, 5));
+      session.decode(9);
+      assertThat(isRecorded(model)).as("once recorded, kept while others read").isTrue();
+      Session.decode(List.of(session, other), new int[] {1, 2});
+      assertThat(isRecorded(model)).as("another group").isFalse();
+      Session.decode(List.of(session, other), new int[] {3, 4});
+      assertThat(isRecorded(model)).isTrue();
+    }
+  }
+
   @Test
   void closedModelsKeepNoMemoryOfRecordedSteps() {
     long before = Memory.liveBytes();

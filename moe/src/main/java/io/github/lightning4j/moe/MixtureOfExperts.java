@@ -1,5 +1,7 @@
 package io.github.lightning4j.moe;
 
+import static com.google.common.base.Preconditions.checkState;
+
 import io.github.lightning4j.core.Availability;
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.Recording;
@@ -78,7 +80,7 @@ public final class MixtureOfExperts {
       plan.buildFirst((int) x.size(0), (int) index.size(1), weights.experts());
     }
     Recording.once(() -> plan.build(index, weights.experts()));
-    forward(x, weights, plan, weight, workspace, out);
+    run(x, weights, plan, weight, workspace, out);
   }
 
   /**
@@ -94,9 +96,21 @@ public final class MixtureOfExperts {
    * @param out as above
    * @throws IllegalArgumentException as above, or if the plan is of another number of tokens or
    *     experts
-   * @throws IllegalStateException as above
+   * @throws IllegalStateException as above, or while a {@link Recording} is made: the plan might be
+   *     another when it runs
    */
   public void forward(
+      Tensor x,
+      Experts weights,
+      DispatchPlan plan,
+      Tensor weight,
+      MoeWorkspace workspace,
+      Tensor out) {
+    checkState(!Recording.isActive(), "a plan of the caller's cannot be recorded; record an index");
+    run(x, weights, plan, weight, workspace, out);
+  }
+
+  private void run(
       Tensor x,
       Experts weights,
       DispatchPlan plan,

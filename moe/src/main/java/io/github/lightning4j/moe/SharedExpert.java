@@ -5,6 +5,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.moe.internal.ExpertKernels;
 import io.github.lightning4j.moe.internal.MoeLibrary;
@@ -93,7 +94,11 @@ public final class SharedExpert {
     Disjoint.check("moeInOut", moeInOut, "x", x);
     Disjoint.check("moeInOut", moeInOut, "coefficient", coefficient);
     DispatchPlan plan = workspace.sharedPlan();
-    plan.buildShared(Math.toIntExact(x.size(0)));
+    int tokens = Math.toIntExact(x.size(0));
+    if (Recording.isActive()) {
+      plan.buildShared(tokens); // its sizes
+    }
+    Recording.once(() -> plan.buildShared(tokens));
     kernels.mixShared(x, coefficient, expert, plan, workspace.scratch(), moeInOut);
   }
 }

@@ -262,4 +262,18 @@ abstract class MixtureOfExpertsContract {
           });
     }
   }
+
+  @Test
+  void anExpertChosenTwiceByATokenAnswersTwice() {
+    // More than 16 pairs of one expert from fewer tokens.
+    try (Mixture m = new Mixture(9, 33, 24, 4, 2, DType.F32);
+        MoeWorkspace workspace = new MoeWorkspace()) {
+      for (int t = 0; t < 9; t++) {
+        m.choose(t, 0, 0, 0.4);
+        m.choose(t, 1, 0, 0.6);
+      }
+      m.run(experts(), workspace);
+      Closeness.assertNmse("out", m.out.toDoubles(), m.truth(), 1e-10);
+    }
+  }
 }

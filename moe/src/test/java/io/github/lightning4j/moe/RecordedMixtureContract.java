@@ -59,6 +59,8 @@ abstract class RecordedMixtureContract {
         run(m, weights, gate, logits, all, direct);
         float[] expected = m.out.toFloats();
         int[] counts = direct.plan().counts();
+        // A workspace may serve other calls in between.
+        sharedExpert().combine(m.x.narrow(0, 0, 1), all, recorded, m.out.narrow(0, 0, 1));
         m.out.accessor().set(0, Double.NaN);
         recording.run();
         assertThat(m.out.toFloats()).isEqualTo(expected);
@@ -78,6 +80,27 @@ abstract class RecordedMixtureContract {
     router().route(logits, m.slots, m.index, m.weight);
     experts().forward(m.x, weights, m.index, m.weight, workspace, m.out);
     sharedExpert().combine(m.x, shared, workspace, m.out);
+  }
+
+  @Test
+  void refusesPlansOfTheCallerAndCallsBeyondTheKernelsOfFewTokens() {
+    try (Mixture m = new Mixture(9, 16, 16, 4, 2, DType.F32);
+        MoeWorkspace workspace = new MoeWorkspace()) {
+      DispatchPlan plan = new DispatchPlan();
+      plan.build(m.index, 4);
+      assertThatThrownBy(
+              () ->
+                  Recording.of(
+                      () -> experts().forward(m.x, m.weights, plan, m.weight, workspace, m.out)))
+          .isInstanceOf(IllegalStateException.class)
+          .hasMessageContaining("record an index");
+      Recording recording = Recording.of(() -> m.run(experts(), workspace));
+      recording.run();
+      m.index.accessor().setLong(3, 4);
+      assertThatThrownBy(recording::run)
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageContaining("4");
+    }
   }
 
   @Test

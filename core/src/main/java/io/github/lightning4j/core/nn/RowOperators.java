@@ -137,7 +137,7 @@ public final class RowOperators {
     checkArgument(
         !Checks.overlap(out, table) && !Checks.overlap(out, ids),
         "out: must not overlap table or ids");
-    checkIds(ids, table.size(0));
+    Recording.once(() -> checkIds(ids, table.size(0)));
     Recording.forRanges(
         ids.size(0), grain(out), (from, to) -> kernels.gatherRows(table, ids, out, from, to));
   }
@@ -155,12 +155,12 @@ public final class RowOperators {
   public void gatherRows(QuantizedMatrix table, Tensor ids, Tensor out) {
     checkLookup(table.columns(), ids, out);
     checkArgument(!Checks.overlap(out, ids), "out: must not overlap ids");
-    checkIds(ids, table.rows());
-    Elements wanted = ids.accessor();
+    Recording.once(() -> checkIds(ids, table.rows()));
     Recording.forRanges(
         ids.size(0),
         grain(out),
         (from, to) -> {
+          Elements wanted = ids.accessor();
           for (long t = from; t < to; t++) {
             table.dequantizeRows(wanted.getLong(t), out.narrow(0, t, 1));
           }

@@ -1,5 +1,7 @@
 package io.github.lightning4j.attention.internal;
 
+import static com.google.common.base.Preconditions.checkState;
+
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
@@ -43,6 +45,10 @@ public final class NormedOutputs {
     Tensor out = c.out();
     long width = out.size(1) * out.size(2);
     try (Tensor block = wide(out, out.shape())) {
+      checkState(
+          block == null || !Recording.isActive(),
+          "out: %s with a norm cannot be recorded, F32 can",
+          out.dtype());
       Tensor bare = block == null ? out : block;
       kernels.decode(
           new DecodeCall(

@@ -16,24 +16,32 @@ final class DecodeStep implements AutoCloseable {
   private static final int MOST_ROWS = 16;
 
   private final TokenBatch batch;
-  private final Workspace workspace = new Workspace();
+  private final Workspace workspace;
   private final IntBuffer ids;
   private final Tensor logits;
   private final Recording recording;
 
-  /** Records the step of these sequences. */
-  DecodeStep(ForwardPass pass, TokenBatch batch) {
+  private DecodeStep(ForwardPass pass, TokenBatch batch, Workspace workspace) {
     this.batch = batch;
+    this.workspace = workspace;
     long rows = batch.rows();
     Tensor tokens = workspace.get(Slot.IDS, DType.I32, rows);
     this.ids = tokens.pointer().asByteBuffer().asIntBuffer();
     this.logits = workspace.floats(Slot.LAST_LOGITS, rows, pass.config().vocabSize());
-    for (int i = 0; i < rows; i++) {
-      ids.put(i, 0); // checked while recording
-    }
     // The first time scratch memory still grows, which ends what was handed out before.
     Recording.of(() -> pass.step(batch, tokens, workspace, logits));
     this.recording = Recording.of(() -> pass.step(batch, tokens, workspace, logits));
+  }
+
+  /** Records the step of these sequences. */
+  static DecodeStep record(ForwardPass pass, TokenBatch batch) {
+    Workspace workspace = new Workspace();
+    try {
+      return new DecodeStep(pass, batch, workspace);
+    } catch (RuntimeException | Error e) {
+      workspace.close();
+      throw e;
+    }
   }
 
   /** Whether a batch is of the kind that is recorded: single tokens behind prompts, no guesses. */

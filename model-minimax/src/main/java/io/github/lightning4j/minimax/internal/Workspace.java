@@ -2,6 +2,7 @@ package io.github.lightning4j.minimax.internal;
 
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Memory;
+import io.github.lightning4j.core.OutOfNativeMemoryException;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.moe.MoeWorkspace;
 import java.util.Arrays;
@@ -51,6 +52,7 @@ public final class Workspace implements AutoCloseable {
   private final MoeWorkspace moe = new MoeWorkspace();
   private @Nullable TokenBatch lastBatch;
   private @Nullable DecodeStep decodeStep;
+  private boolean recorded;
 
   /** An empty workspace. */
   public Workspace() {}
@@ -94,8 +96,10 @@ public final class Workspace implements AutoCloseable {
     TokenBatch before = lastBatch;
     lastBatch = batch;
     if (decodeStep != null && decodeStep.serves(batch)) {
+      recorded = true;
       return decodeStep;
     }
+    recorded = false;
     if (before == null
         || !DecodeStep.canRecord(batch)
         || !DecodeStep.sameSequences(before, batch)) {
@@ -105,8 +109,18 @@ public final class Workspace implements AutoCloseable {
       decodeStep.close();
       decodeStep = null;
     }
-    decodeStep = new DecodeStep(pass, batch);
+    try {
+      decodeStep = DecodeStep.record(pass, batch);
+      recorded = true;
+    } catch (OutOfNativeMemoryException e) {
+      return null; // without scratch memory of its own the step runs as any other
+    }
     return decodeStep;
+  }
+
+  /** Whether the last batch ran as a recorded step. */
+  public boolean isRecorded() {
+    return recorded;
   }
 
   @Override

@@ -22,8 +22,7 @@ final class CpuExperts implements ExpertKernels {
   public void forward(
       Tensor x, Experts weights, DispatchPlan plan, Tensor weight, Scratch scratch, Tensor out) {
     Tensor answers = feedForward.run(x, weights, plan, scratch);
-    CpuFeedForward.combine(
-        answers, plan, scratch.positions, weight.address(), weight.stride(0), out);
+    CpuFeedForward.combine(answers, plan, scratch.positions, weight, out);
   }
 
   @Override
@@ -39,9 +38,7 @@ final class CpuExperts implements ExpertKernels {
   @Override
   public void combine(
       Tensor rows, Tensor positions, int slots, @Nullable Tensor weight, Tensor out) {
-    long address = weight == null ? 0 : weight.address();
-    long stride = weight == null ? 0 : weight.stride(0);
-    CpuFeedForward.combine(rows, positions, slots, address, stride, out);
+    CpuFeedForward.combine(rows, positions, slots, weight, out);
   }
 
   @Override

@@ -1,5 +1,7 @@
 package io.github.lightning4j.moe.internal;
 
+import static com.google.common.base.Preconditions.checkState;
+
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
@@ -8,6 +10,7 @@ import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.ExpertWeights;
 import io.github.lightning4j.moe.Experts;
 import io.github.lightning4j.moe.QuantizedExpertWeights;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Sends the rows of a plan through their experts: {@code answers[position] = W2 (silu(W1 x) * (W3
@@ -35,20 +38,25 @@ final class CpuFeedForward {
     Tensor pairs = scratch.pairs.take(DType.I32, plan.kept());
     Tensor answers = scratch.answers.take(DType.F32, plan.kept(), weights.hidden());
     ExpertTable table = new ExpertTable(weights, scratch.table);
+    boolean recorded = Recording.isActive();
     Recording.once(
         () -> {
+          checkState(
+              !recorded || plan.largest() <= STREAMED,
+              "an expert got %s tokens: more than %s run as grouped products, which a recording has"
+                  + " not",
+              plan.largest(),
+              STREAMED);
           plan.putPairs(pairs.pointer().asByteBuffer().asIntBuffer());
           list(plan, table);
         });
-    boolean few = Recording.isActive() || table.size() > 0;
+    boolean few = recorded || table.size() > 0;
     if (few && weights instanceof ExpertWeights plain) {
       stream(x, plain, plan, table, pairs, scratch, answers);
     } else if (few && weights instanceof QuantizedExpertWeights quantized) {
       QuantizedStream.run(x, quantized, plan, table, pairs, scratch, answers);
     }
-    if (x.size(0) > STREAMED) {
-      GroupedPrefill.run(x, weights, plan, pairs, scratch, answers);
-    }
+    GroupedPrefill.run(x, weights, plan, pairs, scratch, answers);
     return answers;
   }
 
@@ -118,23 +126,22 @@ final class CpuFeedForward {
   /**
    * {@code out[t] = sum_j weight[t, j] answers[position of (t, j)]}, j upwards over pairs kept.
    *
-   * @param weight the address of the weights, 0 where they all count as 1
+   * @param weight {@code [T, slots]}, or null where all count as 1
    */
   static void combine(
       Tensor answers,
       DispatchPlan plan,
       GrowingBuffer memory,
-      long weight,
-      long weightStride,
+      @Nullable Tensor weight,
       Tensor out) {
     Tensor positions = memory.take(DType.I32, plan.size());
     Recording.once(() -> plan.putPositions(positions.pointer().asByteBuffer().asIntBuffer()));
-    combine(answers, positions, plan.slots(), weight, weightStride, out);
+    combine(answers, positions, plan.slots(), weight, out);
   }
 
   /** The same with the positions of all pairs at hand. */
   static void combine(
-      Tensor answers, Tensor positions, int slots, long weight, long weightStride, Tensor out) {
+      Tensor answers, Tensor positions, int slots, @Nullable Tensor weight, Tensor out) {
     Recording.forRanges(
         out.size(0),
         rows(slots * answers.size(1)),
@@ -143,8 +150,8 @@ final class CpuFeedForward {
                 answers.address(),
                 positions.address(),
                 slots,
-                weight,
-                weightStride,
+                weight == null ? 0 : weight.address(),
+                weight == null ? 0 : weight.stride(0),
                 answers.size(1),
                 out.address(),
                 out.stride(0),

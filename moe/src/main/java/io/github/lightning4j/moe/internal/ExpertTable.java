@@ -50,8 +50,13 @@ final class ExpertTable {
     to.setLong(at + 1, weight.stride(0));
   }
 
-  /** Empties it. */
+  /**
+   * Empties it.
+   *
+   * @throws IllegalStateException if its memory has been given back since
+   */
   void clear() {
+    records.address();
     size = 0;
     pairs = 0;
   }
