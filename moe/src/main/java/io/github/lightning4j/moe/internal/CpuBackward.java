@@ -44,7 +44,7 @@ final class CpuBackward {
         scaledRows(own.gate(), false, weights.gate().get(e), into, false);
         scaledRows(own.up(), false, weights.up().get(e), into, true);
       }
-      CpuFeedForward.combine(dRows, plan, positions, 0, 0, out.dx());
+      CpuFeedForward.combine(dRows, plan, positions, null, out.dx());
     }
   }
 
