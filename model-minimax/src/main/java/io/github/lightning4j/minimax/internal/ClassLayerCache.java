@@ -55,8 +55,7 @@ final class ClassLayerCache implements LayerCache {
     try {
       pivots.add(hidden, cache.length());
     } catch (NonFiniteInputException e) {
-      int unknown = NonFiniteInputException.UNKNOWN;
-      throw e.at(e.what(), cache.config().layer(), unknown, unknown);
+      throw LayerCache.inLayer(cache.config().layer(), e);
     }
   }
 

@@ -75,8 +75,7 @@ final class KvLayerCache implements LayerCache {
     try {
       greatest.add(hidden, cache.length());
     } catch (NonFiniteInputException e) {
-      int unknown = NonFiniteInputException.UNKNOWN;
-      throw e.at(e.what(), cache.config().layer(), unknown, unknown);
+      throw LayerCache.inLayer(cache.config().layer(), e);
     }
   }
 

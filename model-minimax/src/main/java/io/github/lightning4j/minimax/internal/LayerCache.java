@@ -1,6 +1,7 @@
 package io.github.lightning4j.minimax.internal;
 
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.kvquant.quantizer.NonFiniteInputException;
 import io.github.lightning4j.vlmquant.TokenClass;
 import org.jspecify.annotations.Nullable;
 
@@ -85,4 +86,10 @@ interface LayerCache extends AutoCloseable {
 
   @Override
   void close();
+
+  /** What was not finite in a row that a layer saw, with the layer. */
+  static NonFiniteInputException inLayer(int layer, NonFiniteInputException e) {
+    int unknown = NonFiniteInputException.UNKNOWN;
+    return e.at(e.what(), layer, unknown, unknown);
+  }
 }

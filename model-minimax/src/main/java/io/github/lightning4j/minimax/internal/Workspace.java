@@ -93,13 +93,17 @@ public final class Workspace implements AutoCloseable {
    * that is recorded; null otherwise.
    */
   @Nullable DecodeStep decodeStep(ForwardPass pass, TokenBatch batch) {
+    DecodeStep step = find(pass, batch);
+    recorded = step != null;
+    return step;
+  }
+
+  private @Nullable DecodeStep find(ForwardPass pass, TokenBatch batch) {
     TokenBatch before = lastBatch;
     lastBatch = batch;
     if (decodeStep != null && decodeStep.serves(batch)) {
-      recorded = true;
       return decodeStep;
     }
-    recorded = false;
     if (before == null
         || !DecodeStep.canRecord(batch)
         || !DecodeStep.sameSequences(before, batch)) {
@@ -111,7 +115,6 @@ public final class Workspace implements AutoCloseable {
     }
     try {
       decodeStep = DecodeStep.record(pass, batch);
-      recorded = true;
     } catch (OutOfNativeMemoryException e) {
       return null; // without scratch memory of its own the step runs as any other
     }
