@@ -113,7 +113,7 @@ final class BatchTest {
   private static List<CompletableFuture<GenerationResult>> run(int failures, List<Integer> told) {
     List<CompletableFuture<GenerationResult>> outcomes = new ArrayList<>();
     AtomicInteger failed = new AtomicInteger();
-    try (Batch batch = new Batch(new BatchLimits(4, 48))) {
+    try (Batch batch = new Batch(new BatchLimits(4, 48), false)) {
       for (int i = 0; i < 3; i++) {
         boolean bad = i == 1;
         GenerationListener listener =
