@@ -13,6 +13,7 @@ import io.github.lightning4j.vlmquant.VlmAccount;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
+import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -233,9 +234,17 @@ public final class SequenceState implements AutoCloseable {
 
   /** Bits of an element in packed pages, metadata included; 0 before there are any. */
   public double packedBitsPerElement() {
-    double bytes = caches().mapToDouble(LayerCache::packedBytesPerToken).sum();
+    return bitsPerElement(LayerCache::packedBytesPerToken);
+  }
+
+  /** Bits of an element of any token, metadata included; 0 before there are any. */
+  public double storedBitsPerElement() {
+    return position == 0 ? 0 : bitsPerElement(LayerCache::storedBytes) / position;
+  }
+
+  private double bitsPerElement(ToDoubleFunction<LayerCache> bytes) {
     long elements = caches().mapToLong(LayerCache::elements).sum();
-    return elements == 0 ? 0 : 8 * bytes / elements;
+    return elements == 0 ? 0 : 8 * caches().mapToDouble(bytes).sum() / elements;
   }
 
   private Stream<LayerCache> caches() {
