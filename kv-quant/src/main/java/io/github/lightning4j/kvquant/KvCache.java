@@ -203,6 +203,15 @@ public final class KvCache implements AutoCloseable {
   }
 
   /**
+   * Bytes that the tokens take by themselves: quantized ones with scales and zero points, sinks and
+   * recent ones as they came. What pages hold beyond that, slots that wait and exact rows that are
+   * let go later, is not counted.
+   */
+  public long storedBytes() {
+    return open().storedBytes();
+  }
+
+  /**
    * A prompt begins whose sinks are not known yet: all its tokens stay as they are until {@link
    * #endPrompt}. A query meanwhile reads them exactly, so what comes out does not depend on how the
    * prompt is cut into calls.

@@ -73,7 +73,24 @@ abstract class QuantizedCacheContract {
       scene.append(cache, 0, 128);
       assertThat(cache.bytesPerToken()).isEqualTo(bytesPerToken);
       assertThat(cache.bytes()).isEqualTo((long) (128 * bytesPerToken));
+      assertThat(cache.storedBytes()).isEqualTo(cache.bytes());
       assertThat(Memory.liveBytes() - before - empty).isEqualTo(cache.bytes());
+    }
+  }
+
+  @Test
+  void tellsTheBytesOfTokensWithoutSlotsThatWait() {
+    KvCacheConfig config =
+        rotated(2, 64, affine(3, 64)).withTokens(TokenPolicy.NONE.withRecentWindow(70, 1));
+    try (QuantizedScene scene = new QuantizedScene(config, 300, 2)) {
+      KvCache cache = scene.cache(backend());
+      cache.beginPrompt();
+      scene.append(cache, 0, 290);
+      assertThat(cache.storedBytes()).isEqualTo(290 * 512);
+      cache.endPrompt(3, 100, 289); // the last is recent, too
+      scene.append(cache, 290, 10);
+      // 70 recent and two sinks as they came; 228 in 3.25 bits: a byte each for scale and zero.
+      assertThat(cache.storedBytes()).isEqualTo(72 * 512 + 228 * 256 * 13 / 32);
     }
   }
 

@@ -258,6 +258,16 @@ public final class Session implements AutoCloseable {
   }
 
   /**
+   * Bits an element takes on average over all tokens, those in 16 or 32 bits and metadata included,
+   * without slots of pages that wait for tokens; 0 before there is a token.
+   *
+   * @throws IllegalStateException if closed
+   */
+  public double storedBitsPerElement() {
+    return state.memory().storedBitsPerElement(state.position());
+  }
+
+  /**
    * What its tokens take by class, an account for each softmax layer; empty where the {@linkplain
    * #cacheFormat format} knows no classes.
    *

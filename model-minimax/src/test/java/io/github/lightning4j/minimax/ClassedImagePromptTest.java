@@ -95,6 +95,7 @@ final class ClassedImagePromptTest {
       assertThat(account.payloadBits())
           .isCloseTo(2 + 14 * n16 / account.tokens() + 2 * n4 / account.tokens(), within(1e-12));
       assertThat(session.cacheBytes()).isEqualTo(account.pageBytes());
+      assertThat(session.storedBitsPerElement()).isCloseTo(account.averageBits(), within(1e-12));
     }
   }
 

@@ -233,6 +233,10 @@ final class QuantizedSessionTest {
       // 2 bits, a byte each for scale and zero point: of 128 channels of keys, 64 of values.
       assertThat(narrow.packedBitsPerElement()).isEqualTo(2 + (0.125 + 0.25) / 2);
       assertThat(wide.packedBitsPerElement()).isZero();
+      assertThat(wide.storedBitsPerElement()).isEqualTo(16);
+      assertThat(narrow.storedBitsPerElement())
+          .isBetween(
+              narrow.packedBitsPerElement(), narrow.packedBitsPerElement() + 14 * 20 / 2048.);
       assertThat(wide.cacheBytes()).isEqualTo(2048L * 2 * 256 * 2);
       assertThat(narrow.cacheBytes()).isLessThan(wide.cacheBytes() / 4);
       // Packed pages, three of the window at most, and one of sinks.

@@ -4,13 +4,10 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.lightning4j.kvquant.policy.KvPolicy;
-import io.github.lightning4j.kvquant.policy.KvPresets;
-import io.github.lightning4j.kvquant.policy.TokenPolicy;
 import io.github.lightning4j.minimax.ImagePrompt;
 import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.ProgressListener;
 import io.github.lightning4j.minimax.vision.RgbImage;
-import io.github.lightning4j.vlmquant.VlmPolicy;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -35,7 +32,10 @@ record CaptionReport(int pictures, List<Row> rows) {
    * @param right share of names right
    * @param change of that share from the base's, picture by picture
    * @param whole share of captions that are right as a whole
-   * @param bits an element beyond pivots, sinks and window, metadata included
+   * @param bits an element beyond pivots, sinks and window, metadata included, measured on pages; a
+   *     mean over the tokens of all captions
+   * @param storedBits an element of any token, those in 16 bits and metadata included, without
+   *     slots of pages that wait; a mean as well
    * @param bytesPerToken of all caches at the end of a caption, as pages take them
    * @param captions what was said of each picture
    */
@@ -46,6 +46,7 @@ record CaptionReport(int pictures, List<Row> rows) {
       MeanInterval change,
       double whole,
       double bits,
+      double storedBits,
       double bytesPerToken,
       List<String> captions) {}
 
@@ -56,27 +57,14 @@ record CaptionReport(int pictures, List<Row> rows) {
    * @param recent so many newest tokens stay in 16 bits, where a format has such a window
    */
   static List<KvCacheFormat> formats(int recent, Optional<Path> calibration) {
-    VlmPolicy akvq = VlmPolicy.preset("akvq-2");
-    TokenPolicy kept =
-        TokenPolicy.NONE.withMassiveActivations(akvq.pivots()).withRecentWindow(recent, 1);
+    WindowedFormats windowed = new WindowedFormats(recent, calibration);
     List<KvCacheFormat> all = new ArrayList<>();
     all.add(KvCacheFormat.of("f16"));
     for (String name : List.of("naive-2", "rotatekv-2")) {
-      all.add(KvCacheFormat.of(name));
-      KvPolicy windowed = KvPresets.of(name).withTokens(kept).withName(name + " + window");
-      all.add(KvCacheFormat.of(windowed));
+      all.add(windowed.of(name));
+      all.add(windowed.keepingAsAkvq(name));
     }
-    for (String name : List.of("kivi-2", "kv2")) {
-      TokenPolicy tokens = KvPresets.of(name).tokens();
-      all.add(KvCacheFormat.of(name).withTokens(tokens.withRecentWindow(recent, tokens.flush())));
-    }
-    for (String name : VlmPolicy.names()) {
-      all.add(KvCacheFormat.of(VlmPolicy.preset(name).withRecentWindow(recent)));
-    }
-    calibration.ifPresent(
-        file ->
-            all.replaceAll(
-                format -> format.usesCalibration() ? format.withCalibration(file) : format));
+    all.addAll(windowed.all("kivi-2", "kv2", "akvq-2", "akvq-2-text4"));
     return all;
   }
 
@@ -114,7 +102,8 @@ record CaptionReport(int pictures, List<Row> rows) {
   private static final class Sums {
     private final double[] right;
     private final List<String> captions = new ArrayList<>();
-    private double bits;
+    private double bits; // times tokens, as the next
+    private double storedBits;
     private long bytes;
     private long tokens;
 
@@ -125,7 +114,8 @@ record CaptionReport(int pictures, List<Row> rows) {
     void add(CaptionedPicture picture, Captioner.Caption caption) {
       right[captions.size()] = picture.right(caption.text());
       captions.add(caption.text().strip());
-      bits = Math.max(bits, caption.bits());
+      bits += caption.bits() * caption.tokens();
+      storedBits += caption.storedBits() * caption.tokens();
       bytes += caption.bytes();
       tokens += caption.tokens();
     }
@@ -142,7 +132,8 @@ record CaptionReport(int pictures, List<Row> rows) {
           MeanInterval.of(right),
           MeanInterval.of(change),
           (double) Arrays.stream(right).filter(share -> share == 1).count() / right.length,
-          bits > 0 ? bits : simulated,
+          bits > 0 ? bits / tokens : simulated,
+          storedBits / tokens,
           (double) bytes / tokens,
           List.copyOf(captions));
     }
@@ -150,12 +141,12 @@ record CaptionReport(int pictures, List<Row> rows) {
 
   void print(PrintWriter out) {
     out.println(
-        "| format | names right | against 16 bits | captions right | bits | bytes a token |");
-    out.println("| --- | --- | --- | --- | --- | --- |");
+        "| format | names right | against 16 bits | captions right | bits | bits of all tokens | bytes a token |");
+    out.println("| --- | --- | --- | --- | --- | --- | --- |");
     for (Row row : rows) {
       out.printf(
           Locale.ROOT,
-          "| %s | %.2f %% +- %.2f | %+.2f +- %.2f | %.1f %% | %s%.3f | %s |%n",
+          "| %s | %.2f %% +- %.2f | %+.2f +- %.2f | %.1f %% | %s%.3f | %s | %s |%n",
           row.name(),
           100 * row.right().mean(),
           100 * row.right().halfWidth(),
@@ -164,10 +155,13 @@ record CaptionReport(int pictures, List<Row> rows) {
           100 * row.whole(),
           row.packed() ? "" : "~",
           row.bits(),
+          row.packed() ? String.format(Locale.ROOT, "%.3f", row.storedBits()) : "-",
           row.packed() ? String.format(Locale.ROOT, "%,.0f", row.bytesPerToken()) : "-");
     }
     out.printf(Locale.ROOT, "%n%,d pictures; +- is half of a 95 %% interval.%n", pictures);
-    out.println("Bits: of an element beyond pivots, sinks and recent tokens. ~ simulated.");
+    out.println(
+        "Bits: of an element beyond pivots, sinks and recent tokens, on pages; then of all.");
+    out.println("~ simulated.");
   }
 
   ObjectNode json() {
@@ -181,6 +175,9 @@ record CaptionReport(int pictures, List<Row> rows) {
       one.put("namesRightHalfWidth", row.right().halfWidth());
       one.put("change", row.change().mean()).put("changeHalfWidth", row.change().halfWidth());
       one.put("captionsRight", row.whole()).put("bitsPerElement", row.bits());
+      if (row.packed()) {
+        one.put("storedBitsPerElement", row.storedBits());
+      }
       one.put("bytesPerToken", row.bytesPerToken());
       row.captions().forEach(one.putArray("captions")::add);
     }

@@ -24,10 +24,11 @@ record Captioner(MiniMaxModel model, Tokenizer tokenizer, String stop, int most)
    * @param text the caption, without the stop
    * @param bits an element takes beyond sinks and recent tokens, metadata included; 0 where nothing
    *     is packed
+   * @param storedBits an element takes on average, sinks and recent tokens included
    * @param bytes of the pages of all caches at its end
    * @param tokens of prompt and caption that are in them
    */
-  record Caption(String text, double bits, long bytes, long tokens) {}
+  record Caption(String text, double bits, double storedBits, long bytes, long tokens) {}
 
   /** The caption behind an open prompt, with key-value caches of a format. */
   Caption caption(ImagePrompt prompt, KvCacheFormat format) {
@@ -45,6 +46,7 @@ record Captioner(MiniMaxModel model, Tokenizer tokenizer, String stop, int most)
       return new Caption(
           end < 0 ? text : text.substring(0, end),
           session.packedBitsPerElement(),
+          session.storedBitsPerElement(),
           session.cacheBytes(),
           session.position());
     }

@@ -5,7 +5,6 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.lightning4j.kvquant.policy.KvPolicy;
 import io.github.lightning4j.kvquant.policy.KvPresets;
-import io.github.lightning4j.kvquant.policy.TokenPolicy;
 import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxModel;
 import io.github.lightning4j.minimax.Session;
@@ -14,6 +13,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.Random;
 
 /**
@@ -41,42 +41,23 @@ record KvReport(int context, List<Row> rows) {
   /**
    * All formats of a report: 16 bits, 8 bits, the presets, 2 bits with the sinks and window of kv2,
    * and candidates of kv2 with the sinks of RotateKV alone.
+   *
+   * @param recent so many newest tokens stay in 16 bits, where a format has such a window
    */
-  static List<KvCacheFormat> formats(Path calibration) {
+  static List<KvCacheFormat> formats(int recent, Path calibration) {
+    WindowedFormats windowed = new WindowedFormats(recent, Optional.of(calibration));
     List<KvCacheFormat> all = new ArrayList<>();
-    for (String name :
-        List.of(
-            "bf16",
-            "int8",
-            "naive-4",
-            "naive-3",
-            "naive-2",
-            "kivi-4",
-            "kivi-2",
-            "quarot-4",
-            "quarot-3",
-            "quarot-2",
-            "rotatekv-4",
-            "rotatekv-3",
-            "rotatekv-2")) {
-      all.add(KvCacheFormat.of(name));
-    }
+    all.addAll(windowed.all("bf16", "int8", "naive-4", "naive-3", "naive-2", "kivi-4", "kivi-2"));
+    all.addAll(windowed.all("quarot-4", "quarot-3", "quarot-2"));
+    all.addAll(windowed.all("rotatekv-4", "rotatekv-3", "rotatekv-2"));
     for (String name : List.of("naive-2", "rotatekv-2")) {
-      all.add(keeping(KvPresets.of("kv2").tokens(), name, " + window"));
+      all.add(windowed.with(windowed.of("kv2").policy().orElseThrow().tokens(), name, " + window"));
     }
     for (String name : List.of("kv2-centered", "kv2-affine", "kv2-wush")) {
-      all.add(keeping(KvPresets.of("rotatekv-2").tokens(), name, " - window"));
+      all.add(windowed.with(KvPresets.of("rotatekv-2").tokens(), name, " - window"));
     }
-    for (String name : List.of("kv2-affine", "kv2-wush", "kv2")) {
-      all.add(KvCacheFormat.of(name));
-    }
-    all.replaceAll(
-        format -> format.usesCalibration() ? format.withCalibration(calibration) : format);
+    all.addAll(windowed.all("kv2-affine", "kv2-wush", "kv2"));
     return all;
-  }
-
-  private static KvCacheFormat keeping(TokenPolicy tokens, String name, String suffix) {
-    return KvCacheFormat.of(KvPresets.of(name).withTokens(tokens).withName(name + suffix));
   }
 
   /** Adds memory and speed, measured, to what is known of the quality. */

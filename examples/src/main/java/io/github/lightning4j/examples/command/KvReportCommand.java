@@ -153,7 +153,7 @@ final class KvReportCommand implements Runnable {
   }
 
   private KvReport report(TextModel open, int[] ids, int window, Path calibrated, Console to) {
-    List<KvCacheFormat> formats = KvReport.formats(calibrated);
+    List<KvCacheFormat> formats = KvReport.formats(pictures.recent(), calibrated);
     List<CacheQuality> quality;
     try (ProgressLine bar = new ProgressLine("Reading the text", to.terminal())) {
       quality =

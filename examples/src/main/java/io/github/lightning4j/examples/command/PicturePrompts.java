@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import picocli.CommandLine.Option;
 
 /** Prompts with pictures that a model is measured on. */
@@ -20,6 +21,20 @@ final class PicturePrompts {
           "PNG or JPEG picture for a MiniMax-VL-01 model; repeatable. Each prompt takes the next"
               + " ones, as many as it has places for; so there are several prompts.")
   private List<Path> images = List.of();
+
+  @Option(
+      names = "--captions",
+      paramLabel = "FILE.tsv",
+      description =
+          "In place of --image: a line each with a picture, a tab, and what stands behind --prompt"
+              + " for this picture.")
+  private Optional<Path> captions = Optional.empty();
+
+  @Option(
+      names = "--pictures",
+      paramLabel = "DIR",
+      description = "Folder of the pictures of --captions.")
+  private Optional<Path> folder = Optional.empty();
 
   @Option(
       names = "--prompt",
@@ -41,13 +56,13 @@ final class PicturePrompts {
       paramLabel = "N",
       defaultValue = "128",
       description =
-          "Newest tokens that stay in 16 bits, and do not tell where a layer looks"
-              + " (${DEFAULT-VALUE}).")
+          "Newest tokens that stay in 16 bits where a format keeps any, and do not tell where a"
+              + " layer looks (${DEFAULT-VALUE}).")
   private int recent;
 
   /** Whether there are any. */
   boolean isPresent() {
-    return !images.isEmpty();
+    return !images.isEmpty() || captions.isPresent();
   }
 
   /** Newest tokens that are recent. */
@@ -57,13 +72,23 @@ final class PicturePrompts {
 
   /** What the pictures are called. */
   String corpus() {
-    return images.size() + " pictures from " + images.get(0).getFileName();
+    return captions
+        .map(file -> "pictures of " + file.getFileName())
+        .orElseGet(() -> images.size() + " pictures from " + images.get(0).getFileName());
   }
 
   /** Checks what can be checked without a model. */
   void check() {
     checkArgument(recent >= 0, "--recent: expected >= 0, got %s", recent);
-    if (isPresent()) {
+    checkArgument(
+        captions.isPresent() == folder.isPresent(),
+        "--captions: expected --pictures with it, and the reverse");
+    if (captions.isPresent()) {
+      checkArgument(images.isEmpty(), "--captions: expected no --image with it");
+      checkArgument(
+          texts.size() == 1 && ids.length == 0 && places(texts.get(0)) <= 1,
+          "--captions: expected one --prompt with it, for one picture at a time");
+    } else if (isPresent()) {
       checkArgument(
           !texts.isEmpty() || ids.length > 0,
           "--image: expected --prompt or --prompt-ids with it: what is asked of the pictures");
@@ -76,14 +101,15 @@ final class PicturePrompts {
   List<ImagePrompt> read(TextModel open, MemoryScope scope) {
     checkArgument(
         open.model().vision().isPresent(), "--image: %s reads text only", open.model().folder());
+    if (captions.isPresent()) {
+      return captioned(open, scope);
+    }
     int token = open.model().vision().get().imageToken();
     List<RgbImage> pictures = images.stream().map(RgbImage::read).toList();
     List<ImagePrompt> prompts = new ArrayList<>();
     for (String text : texts) {
-      boolean placed = text.contains(ImagePrompt.PLACEHOLDER);
-      String whole = placed ? text : ImagePrompt.PLACEHOLDER + text;
-      int places = whole.split(ImagePrompt.PLACEHOLDER, -1).length - 1;
-      for (List<RgbImage> taken : inTurn("--prompt", pictures, places)) {
+      String whole = placed(text);
+      for (List<RgbImage> taken : inTurn("--prompt", pictures, places(whole))) {
         prompts.add(scope.add(open.imagePrompt("--prompt", whole, taken)));
       }
     }
@@ -94,6 +120,25 @@ final class PicturePrompts {
       }
     }
     return prompts;
+  }
+
+  private List<ImagePrompt> captioned(TextModel open, MemoryScope scope) {
+    List<ImagePrompt> prompts = new ArrayList<>();
+    for (CaptionedPicture line : CaptionedPicture.read(folder.get(), captions.get())) {
+      String text = placed(texts.get(0)) + " " + String.join(", ", line.names());
+      List<RgbImage> picture = List.of(RgbImage.read(line.picture()));
+      prompts.add(scope.add(open.imagePrompt("--prompt", text, picture)));
+    }
+    return prompts;
+  }
+
+  private static int places(String text) {
+    return text.split(ImagePrompt.PLACEHOLDER, -1).length - 1;
+  }
+
+  /** With a picture before a text that has none. */
+  private static String placed(String text) {
+    return places(text) > 0 ? text : ImagePrompt.PLACEHOLDER + text;
   }
 
   private static List<List<RgbImage>> inTurn(String option, List<RgbImage> pictures, int places) {

@@ -13,7 +13,6 @@ import io.github.lightning4j.vlmquant.AttentionMass;
 import io.github.lightning4j.vlmquant.LayerPattern;
 import io.github.lightning4j.vlmquant.SalienceCalibrator;
 import io.github.lightning4j.vlmquant.TokenClass;
-import io.github.lightning4j.vlmquant.VlmPolicy;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -49,7 +48,7 @@ record PictureReport(int prompts, List<Layer> layers, List<Row> rows) {
    * @param bytes of all caches behind the answers, all prompts together
    * @param classes bytes by class, metadata included, without slots that wait; empty where the
    *     format knows no classes
-   * @param bits an element takes on average, metadata included; 0 where there are no classes
+   * @param bits an element takes on average over all tokens, metadata included
    */
   record Row(
       String name,
@@ -61,7 +60,7 @@ record PictureReport(int prompts, List<Layer> layers, List<Row> rows) {
   /**
    * Measures.
    *
-   * @param recent newest tokens that formats by class keep in 16 bits
+   * @param recent newest tokens that formats keep in 16 bits if they keep any
    * @param steps tokens of an answer
    * @param calibration of this model; without it formats do as they can
    */
@@ -100,35 +99,28 @@ record PictureReport(int prompts, List<Layer> layers, List<Row> rows) {
   }
 
   private static List<KvCacheFormat> formats(int recent, Optional<Path> calibration) {
-    List<KvCacheFormat> formats = new ArrayList<>();
-    for (String name : List.of("bf16", "int8", "rotatekv-2", "kv2")) {
-      formats.add(KvCacheFormat.of(name));
-    }
-    for (String name : VlmPolicy.names()) {
-      formats.add(KvCacheFormat.of(VlmPolicy.preset(name).withRecentWindow(recent)));
-    }
-    formats.replaceAll(
-        format ->
-            format.usesCalibration() && calibration.isPresent()
-                ? format.withCalibration(calibration.get())
-                : format);
+    WindowedFormats windowed = new WindowedFormats(recent, calibration);
+    List<KvCacheFormat> formats = new ArrayList<>(windowed.all("bf16", "int8", "rotatekv-2"));
+    formats.add(windowed.keepingAsAkvq("rotatekv-2"));
+    formats.addAll(windowed.all("kv2", "akvq-2", "akvq-2-text4"));
     return formats;
   }
 
   void print(PrintWriter out) {
     out.printf(Locale.ROOT, "%d prompts with pictures, %d steps%n%n", prompts, steps());
-    out.println("| format | KL, nats | top-1 | logit error | caption | bytes | by class |");
-    out.println("| --- | --- | --- | --- | --- | --- | --- |");
+    out.println("| format | KL, nats | top-1 | logit error | caption | bits | bytes | by class |");
+    out.println("| --- | --- | --- | --- | --- | --- | --- | --- |");
     for (Row row : rows) {
       PictureQuality quality = row.quality();
       out.printf(
           Locale.ROOT,
-          "| %s | %.5f | %.2f %% | %.2e | %.2f %% | %,d | %s |%n",
+          "| %s | %.5f | %.2f %% | %.2e | %.2f %% | %.3f | %,d | %s |%n",
           row.name(),
           quality.divergence(),
           100 * quality.agreement(),
           quality.logitError(),
           100 * quality.caption(),
+          row.bits(),
           row.bytes(),
           row.classes().isEmpty() ? "-" : classes(row));
     }
@@ -140,16 +132,15 @@ record PictureReport(int prompts, List<Layer> layers, List<Row> rows) {
       layer.shares().values().forEach(share -> out.printf(Locale.ROOT, " %.2f %% |", 100 * share));
       out.println();
     }
-    out.printf("%nShares of the attention of answers, in 32 bits.%n");
+    out.printf("%nBits: of an element of any token, those in 16 bits and metadata included.%n");
+    out.printf("Shares of the attention of answers, in 32 bits.%n");
   }
 
   private static String classes(Row row) {
-    String bytes =
-        new EnumMap<>(row.classes())
-            .entrySet().stream()
-                .map(of -> String.format(Locale.ROOT, "%s %,d", name(of.getKey()), of.getValue()))
-                .collect(Collectors.joining(", "));
-    return String.format(Locale.ROOT, "%s; %.3f bits", bytes, row.bits());
+    return new EnumMap<>(row.classes())
+        .entrySet().stream()
+            .map(of -> String.format(Locale.ROOT, "%s %,d", name(of.getKey()), of.getValue()))
+            .collect(Collectors.joining(", "));
   }
 
   private static String name(TokenClass tokenClass) {
@@ -173,9 +164,9 @@ record PictureReport(int prompts, List<Layer> layers, List<Row> rows) {
               .put("agreement", row.quality().agreement())
               .put("logitError", row.quality().logitError())
               .put("captionAgreement", row.quality().caption())
+              .put("storedBitsPerElement", row.bits())
               .put("cacheBytes", row.bytes());
       if (!row.classes().isEmpty()) {
-        entry.put("bitsPerElement", row.bits());
         ObjectNode bytes = entry.putObject("classBytes");
         row.classes().forEach((tokenClass, count) -> bytes.put(name(tokenClass), count));
       }

@@ -22,12 +22,14 @@ final class PictureRun {
     private final PictureQuality.Sums quality = new PictureQuality.Sums();
     private final Map<TokenClass, Long> classes = new EnumMap<>(TokenClass.class);
     private long bytes;
-    private long elements;
+    private double storedBits; // times tokens
+    private long tokens;
 
     void add(Session session) {
       bytes += session.cacheBytes();
+      storedBits += session.storedBitsPerElement() * session.position();
+      tokens += session.position();
       for (VlmAccount account : session.accounts()) {
-        elements += account.elements() * account.tokens();
         for (TokenClass tokenClass : TokenClass.values()) {
           long held = account.payloadBytes(tokenClass) + account.metadataBytes(tokenClass);
           classes.merge(tokenClass, held, Long::sum);
@@ -36,9 +38,7 @@ final class PictureRun {
     }
 
     PictureReport.Row row(String name) {
-      double held = classes.values().stream().mapToLong(Long::longValue).sum();
-      double bits = elements == 0 ? 0 : 8 * held / elements;
-      return new PictureReport.Row(name, quality.quality(), bytes, classes, bits);
+      return new PictureReport.Row(name, quality.quality(), bytes, classes, storedBits / tokens);
     }
   }
 

@@ -10,6 +10,7 @@ import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxModel;
 import io.github.lightning4j.minimax.text.Tokenizer;
 import io.github.lightning4j.minimax.vision.RgbImage;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -86,6 +87,12 @@ final class CaptionReportTest {
       assertThat(right(report, better)).as(better).isGreaterThan(right(report, "naive-2") + 0.05);
     }
     assertThat(right(report, "akvq-2")).isBetween(exact - 0.1, exact + 0.05);
+    assertThat(storedBits(report, "f16")).isEqualTo(16);
+    assertThat(storedBits(report, "naive-2")).isEqualTo(2.25); // heads of 64, nothing kept
+    for (String windowed : List.of("rotatekv-2 + window", "akvq-2", "akvq-2-text4")) {
+      double kept = RECENT * (16 - 2.25) / 360;
+      assertThat(storedBits(report, windowed)).as(windowed).isBetween(2.1875 + kept, 4.0);
+    }
     for (JsonNode format : report.get("formats")) {
       double change = format.get("namesRight").asDouble() - exact;
       assertThat(format.get("change").asDouble()).isCloseTo(change, within(1e-9));
@@ -93,27 +100,47 @@ final class CaptionReportTest {
       boolean classes = format.get("format").asText().startsWith("akvq");
       double most = classes ? 3.5 : format.get("format").asText().equals("f16") ? 16 : 3;
       assertThat(format.get("bitsPerElement").asDouble()).isBetween(2.0, most);
+      boolean simulated = format.get("format").asText().startsWith("kivi");
+      assertThat(format.has("storedBitsPerElement")).isNotEqualTo(simulated);
     }
   }
 
-  /** On pictures that nothing is measured on, with a text behind them to look at. */
-  private static Path calibrate(List<String> lines) {
+  /** On pictures that nothing is measured on, each with its own caption behind it to look at. */
+  private static Path calibrate(List<String> lines) throws IOException {
     Path out = model.resolve("calibration.safetensors");
-    List<Object> words = Lists.newArrayList("calibrate", "--model", model, "--recent", RECENT);
-    for (String line : lines) {
-      words.add("--image");
-      words.add(CaptionCheckpoint.FOLDER.resolve("pictures").resolve(line.split("\t")[0]));
-    }
-    String caption = lines.get(0).split("\t")[1];
-    words.addAll(List.of("--prompt", "<image>\nI see " + caption, "--out", out));
-    CommandRun.done(words.toArray());
+    CommandRun run =
+        CommandRun.done(
+            "calibrate",
+            "--model",
+            model,
+            "--recent",
+            RECENT,
+            "--pictures",
+            CaptionCheckpoint.FOLDER.resolve("pictures"),
+            "--captions",
+            Files.write(model.resolve("calibrate.tsv"), lines),
+            "--prompt",
+            "<image>\nI see",
+            "--out",
+            out);
+    assertThat(run.err())
+        .contains("tokens of pictures of calibrate.tsv to")
+        .containsPattern("layers: TSA \\(1[0-9]\\.\\d\\d\\)");
     return out;
   }
 
   private static double right(JsonNode report, String format) {
+    return told(report, format, "namesRight");
+  }
+
+  private static double storedBits(JsonNode report, String format) {
+    return told(report, format, "storedBitsPerElement");
+  }
+
+  private static double told(JsonNode report, String format, String what) {
     return StreamSupport.stream(report.get("formats").spliterator(), false)
         .filter(row -> row.get("format").asText().equals(format))
-        .mapToDouble(row -> row.get("namesRight").asDouble())
+        .mapToDouble(row -> row.get(what).asDouble())
         .findFirst()
         .orElseThrow();
   }

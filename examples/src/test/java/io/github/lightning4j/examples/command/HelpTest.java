@@ -17,8 +17,8 @@ final class HelpTest {
     "quantize, --model --weights --out",
     "bench, --model --device --kv --kv-calibration --prefill --decode --batch --budget --threads --json",
     "moe-bench, --hidden --experts --top-k --intermediate --tokens --format --load --ep --etp --edp --token-groups --capacity --threads --json",
-    "calibrate, --model --text --train-share --window --image --prompt --prompt-ids --recent --out",
-    "kv-report, --model --text --train-share --window --image --prompt --prompt-ids --recent --kv-calibration --tokens --context --decode --repeats --out --json",
+    "calibrate, --model --text --train-share --window --image --captions --pictures --prompt --prompt-ids --recent --out",
+    "kv-report, --model --text --train-share --window --image --captions --pictures --prompt --prompt-ids --recent --kv-calibration --tokens --context --decode --repeats --out --json",
     "caption-report, --model --pictures --captions --prompt --stop --max-new-tokens --recent --kv-calibration --json",
     "diagnose, --measure --json",
     "rl, --seeds --rollouts --plot --json"

@@ -77,7 +77,15 @@ final class PictureCommandsTest {
     Map<String, JsonNode> rows = Maps.newHashMap();
     report.get("formats").forEach(row -> rows.put(row.get("format").asText(), row));
     assertThat(rows)
-        .containsOnlyKeys("bf16", "int8", "rotatekv-2", "kv2", "akvq-2", "akvq-2-text4");
+        .containsOnlyKeys(
+            "bf16", "int8", "rotatekv-2", "rotatekv-2 + window", "kv2", "akvq-2", "akvq-2-text4");
+    assertThat(rows.get("bf16").get("storedBitsPerElement").asDouble()).isEqualTo(16);
+    assertThat(rows.get("int8").get("storedBitsPerElement").asDouble()).isBetween(8.0, 11.0);
+    for (String name : new String[] {"rotatekv-2 + window", "kv2", "akvq-2", "akvq-2-text4"}) {
+      assertThat(rows.get(name).get("storedBitsPerElement").asDouble())
+          .as(name)
+          .isGreaterThan(rows.get("rotatekv-2").get("storedBitsPerElement").asDouble());
+    }
     JsonNode base = rows.get("bf16");
     assertThat(base.get("divergence").asDouble()).isZero();
     assertThat(base.get("logitError").asDouble()).isZero();
@@ -87,7 +95,6 @@ final class PictureCommandsTest {
       JsonNode row = rows.get(name);
       assertThat(row.get("divergence").asDouble()).isPositive();
       assertThat(row.get("logitError").asDouble()).isBetween(1e-9, 0.5);
-      assertThat(row.get("bitsPerElement").asDouble()).isBetween(2.0, 16.0);
       assertThat(row.get("classBytes").get("visual").asLong()).isPositive();
       assertThat(row.get("classBytes").get("recent").asLong()).isPositive();
     }
@@ -170,6 +177,36 @@ final class PictureCommandsTest {
         temp, "--prompt: expected --image", "kv-report", "--model", MODEL, "--prompt", "what");
     CommandRun.assertRefused(
         temp, "reads text only", "kv-report", "--model", nano, "--image", GRAY, "--prompt", "what");
+    CommandRun.assertRefused(
+        temp, "expected --pictures with it", "kv-report", "--model", MODEL, "--captions", GRAY);
+    CommandRun.assertRefused(
+        temp,
+        "expected no --image with it",
+        "calibrate",
+        "--model",
+        MODEL,
+        "--captions",
+        temp.resolve("x.tsv"),
+        "--pictures",
+        temp,
+        "--image",
+        GRAY,
+        "--out",
+        out);
+    CommandRun.assertRefused(
+        temp,
+        "expected one --prompt with it",
+        "calibrate",
+        "--model",
+        MODEL,
+        "--captions",
+        temp.resolve("x.tsv"),
+        "--pictures",
+        temp,
+        "--prompt",
+        "<image><image>",
+        "--out",
+        out);
     CommandRun.assertRefused(
         temp,
         "a divisor of the 1 given, got 2",

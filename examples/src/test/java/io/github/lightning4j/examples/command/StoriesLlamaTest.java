@@ -37,7 +37,7 @@ final class StoriesLlamaTest {
     Map<String, CacheQuality> found;
     try (MiniMaxModel model = MiniMaxModel.load(LlamaCheckpoint.convert(llama, temp))) {
       Path calibration = calibrate(model, facts.get("sampled"));
-      List<KvCacheFormat> formats = new ArrayList<>(KvReport.formats(calibration));
+      List<KvCacheFormat> formats = new ArrayList<>(KvReport.formats(128, calibration));
       formats.add(KvCacheFormat.F32);
       found = measure(model, formats, facts.get("stories"));
     }

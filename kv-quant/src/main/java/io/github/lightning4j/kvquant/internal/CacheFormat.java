@@ -86,6 +86,12 @@ public record CacheFormat(
     return key == null || value == null ? 0 : key.bytes() + value.bytes();
   }
 
+  /** Bytes of so many tokens in 16 or 32 bits and so many quantized ones, without padding. */
+  long storedBytes(long kept, long quantized) {
+    long elements = 2L * config.kvHeads() * config.headDim();
+    return kept * elements * config.dtype().bytes() + quantized * packedBytes() / PageLayout.TOKENS;
+  }
+
   /** The window as the kernels take it: endless where nothing is quantized. */
   long window() {
     return quantizes() ? config.tokens().recentWindow() : Long.MAX_VALUE / 4;

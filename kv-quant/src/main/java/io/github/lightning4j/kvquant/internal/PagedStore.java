@@ -277,6 +277,12 @@ public final class PagedStore implements AutoCloseable {
     return left == 0 ? 0 : (double) packed.bytes() / left;
   }
 
+  /** As the facade tells. */
+  public long storedBytes() {
+    long kept = sinks.before(left);
+    return format.storedBytes(length - left + kept, left - kept);
+  }
+
   /** Puts back the numbers of a snapshot, whose pages the caller has filled. */
   void restore(long newLength, long newFirst, long newStart, long newLeft, boolean inPrompt) {
     length = newLength;

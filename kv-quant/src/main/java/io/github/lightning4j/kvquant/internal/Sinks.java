@@ -69,9 +69,14 @@ final class Sinks implements AutoCloseable {
 
   /** Whether one of the tokens {@code [from, to)} is a sink. */
   boolean any(long from, long to) {
-    int at = indexOf(from);
-    int next = at >= 0 ? at : -at - 1;
+    int next = before(from);
     return next < count && sorted[next] < to;
+  }
+
+  /** How many there are among the first {@code tokens}. */
+  int before(long tokens) {
+    int at = indexOf(tokens);
+    return at >= 0 ? at : -at - 1;
   }
 
   /** Sees to a page that may be written. */

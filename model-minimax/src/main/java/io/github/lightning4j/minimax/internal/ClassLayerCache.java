@@ -119,6 +119,11 @@ final class ClassLayerCache implements LayerCache {
   }
 
   @Override
+  public long storedBytes() {
+    return cache.account().storedBytes();
+  }
+
+  @Override
   public long lastingBytes() {
     return cache.lastingBytes();
   }

@@ -10,6 +10,7 @@ import io.github.lightning4j.vlmquant.VlmAccount;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
+import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
@@ -164,9 +165,17 @@ public final class HostMemory implements SequenceMemory {
 
   @Override
   public double packedBitsPerElement() {
-    double bytes = caches().mapToDouble(LayerCache::packedBytesPerToken).sum();
+    return bitsPerElement(LayerCache::packedBytesPerToken);
+  }
+
+  @Override
+  public double storedBitsPerElement(long tokens) {
+    return tokens == 0 ? 0 : bitsPerElement(LayerCache::storedBytes) / tokens;
+  }
+
+  private double bitsPerElement(ToDoubleFunction<LayerCache> bytes) {
     long elements = caches().mapToLong(LayerCache::elements).sum();
-    return elements == 0 ? 0 : 8 * bytes / elements;
+    return elements == 0 ? 0 : 8 * caches().mapToDouble(bytes).sum() / elements;
   }
 
   private Stream<LayerCache> caches() {

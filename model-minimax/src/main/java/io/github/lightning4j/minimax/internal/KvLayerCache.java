@@ -145,6 +145,11 @@ final class KvLayerCache implements LayerCache {
   }
 
   @Override
+  public long storedBytes() {
+    return cache.storedBytes();
+  }
+
+  @Override
   public long lastingBytes() {
     return plan.lastingBytes(cache.length());
   }

@@ -69,6 +69,9 @@ interface LayerCache extends AutoCloseable {
   /** Bytes of the packed pages for each token in them; 0 before there is one. */
   double packedBytesPerToken();
 
+  /** Bytes that the tokens take by themselves, without slots that wait. */
+  long storedBytes();
+
   /** Bytes of full pages that no later token changes. */
   long lastingBytes();
 

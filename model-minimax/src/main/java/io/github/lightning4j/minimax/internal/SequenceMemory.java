@@ -49,6 +49,9 @@ public interface SequenceMemory extends AutoCloseable {
   /** Bits of an element in packed pages, metadata included; 0 before there are any. */
   double packedBitsPerElement();
 
+  /** Bits of an element of any of so many tokens, metadata included; 0 before there are any. */
+  double storedBitsPerElement(long tokens);
+
   @Override
   void close();
 }
