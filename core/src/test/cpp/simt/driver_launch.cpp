@@ -34,11 +34,15 @@ struct Module {
 
 using Contents = std::map<uintptr_t, std::vector<unsigned char>>;
 
-Contents contents() {
+/// The memory of the device that a kernel may write, which is what its arguments point to.
+Contents contents(const Entry& entry, void** arguments) {
   Contents all;
-  for (auto& [start, allocation] : device.allocations) {
-    const auto* first = reinterpret_cast<const unsigned char*>(start);
-    if (allocation.on_device) all[start].assign(first, first + allocation.bytes);
+  for (unsigned i = 0; i < entry.parameters; i++) {
+    auto* found = entry.writable[i] ? device.find(*static_cast<void**>(arguments[i])) : nullptr;
+    if (found == nullptr || !found->second.on_device) continue;
+    const auto* first = reinterpret_cast<const unsigned char*>(found->first);
+    std::vector<unsigned char>& bytes = all[found->first];
+    if (bytes.empty()) bytes.assign(first, first + found->second.bytes);
   }
   return all;
 }
@@ -51,6 +55,7 @@ void restore(const Contents& all) {
 std::string difference(const Contents& all) {
   for (auto& [start, bytes] : all) {
     const auto* now = reinterpret_cast<const unsigned char*>(start);
+    if (memcmp(now, bytes.data(), bytes.size()) == 0) continue;
     for (size_t i = 0; i < bytes.size(); i++) {
       if (now[i] != bytes[i]) {
         return "byte " + std::to_string(i) + " of an allocation of " + std::to_string(bytes.size()) +
@@ -78,11 +83,11 @@ void run_checked(const Function& function, Launch launch, std::vector<std::vecto
   launch.arguments = arguments.data();
   std::string failure = stray_pointer(*launch.entry, launch.arguments);
   if (!failure.empty()) return device.lose(kIllegalAddress, function.name + ": " + failure);
-  Contents before = contents();
+  Contents before = contents(*launch.entry, launch.arguments);
   launch.descending = false;
   failure = run(launch);
   if (failure.empty()) {
-    Contents after = contents();
+    Contents after = contents(*launch.entry, launch.arguments);
     restore(before);
     launch.descending = true;
     failure = run(launch);

@@ -56,6 +56,8 @@ struct Entry {
   unsigned parameters;
   const unsigned* sizes;
   const bool* pointers;
+  /// Pointers to what is not const.
+  const bool* writable;
   void (*call)(void** arguments);
   unsigned max_threads;
 };

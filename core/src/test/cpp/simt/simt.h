@@ -126,6 +126,7 @@ template <class... A>
 struct Signature<void (*)(A...)> {
   static constexpr unsigned kSizes[] = {sizeof(A)..., 0};
   static constexpr bool kPointers[] = {std::is_pointer_v<A>..., false};
+  static constexpr bool kWritable[] = {(std::is_pointer_v<A> && !std::is_const_v<std::remove_pointer_t<A>>)..., false};
   template <void (*kernel)(A...), size_t... I>
   static void call(void** arguments, std::index_sequence<I...>) {
     kernel(*static_cast<std::remove_cv_t<A>*>(arguments[I])...);
@@ -145,4 +146,5 @@ extern "C" __attribute__((visibility("default"))) void simt_touch_shared() {
 #define SIMT_KERNEL(name, bounds)                                                                      \
   extern "C" __attribute__((visibility("default"))) const simt::Entry simt_entry_##name = {            \
       simt::Signature<decltype(&name)>::kCount, simt::Signature<decltype(&name)>::kSizes,              \
-      simt::Signature<decltype(&name)>::kPointers, &simt::Signature<decltype(&name)>::call<&name>, bounds};
+      simt::Signature<decltype(&name)>::kPointers, simt::Signature<decltype(&name)>::kWritable,        \
+      &simt::Signature<decltype(&name)>::call<&name>, bounds};
