@@ -46,9 +46,9 @@ public record CudaProduct(
     return quantized == null ? codes.dtype().bytes() * 8 : quantized.format().bits();
   }
 
-  /** Weights of a scale. */
+  /** Weights of a scale; 1 where there are none. */
   int block() {
-    return quantized == null ? 0 : quantized.format().block();
+    return quantized == null ? 1 : quantized.format().block();
   }
 
   private long rowBytes() {
@@ -112,11 +112,10 @@ public record CudaProduct(
   /** Defines what both kernels know of types: {@code W, BLOCK, O}. */
   KernelSource specialise(KernelSource source) {
     int weights = quantized == null ? (bits() == 32 ? 0 : 1) : bits() == 8 ? 2 : 3;
-    return source.define("W", weights).define("BLOCK", block()).define("O", code(out.dtype()));
-  }
-
-  static int code(DType type) {
-    return type == DType.F32 ? 0 : 1;
+    return source
+        .define("W", weights)
+        .define("BLOCK", block())
+        .define("O", CudaRows.code(out.dtype()));
   }
 
   /**

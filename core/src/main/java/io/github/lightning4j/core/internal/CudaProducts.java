@@ -87,7 +87,7 @@ public final class CudaProducts {
     for (int out : new int[] {0, 1}) {
       all.add(Sources.JOIN.define("O", out));
     }
-    int[][] weights = {{0, 0}, {1, 0}, {2, 128}, {2, 32}, {3, 128}, {3, 64}, {3, 32}};
+    int[][] weights = {{0, 1}, {1, 1}, {2, 128}, {2, 32}, {3, 128}, {3, 64}, {3, 32}};
     for (int[] format : weights) {
       for (int x : new int[] {0, 1}) {
         KernelSource rows =
@@ -145,14 +145,14 @@ public final class CudaProducts {
     int bytes = product.quantized() == null ? 16 : Math.min(16, product.block() * bits / 32);
     int chunk = 4 * bytes * 8 / bits;
     long turn = (long) WARPS * chunk * (chunk >= 128 ? 2 : 4);
-    long tiles = ceilDiv(product.n(), ROWS);
-    long groups = ceilDiv(product.m(), columns);
+    long tiles = CudaRows.ceilDiv(product.n(), ROWS);
+    long groups = CudaRows.ceilDiv(product.m(), columns);
     long span = span(product, tiles * groups, turn, turn);
-    long parts = Math.max(1, ceilDiv(product.k(), span));
+    long parts = Math.max(1, CudaRows.ceilDiv(product.k(), span));
     KernelSource source =
         rows(
             product.specialise(Sources.ROWS),
-            CudaProduct.code(product.x().dtype()),
+            CudaRows.code(product.x().dtype()),
             columns,
             product.isAligned());
     Tensor partial = partial(product, parts);
@@ -167,12 +167,13 @@ public final class CudaProducts {
 
   private void byTiles(CudaProduct product) {
     Tile large = product.quantized() == null ? Tile.LARGE : Tile.LARGE_CODES;
-    long count = ceilDiv(product.m(), large.rows) * ceilDiv(product.n(), large.columns);
+    long count =
+        CudaRows.ceilDiv(product.m(), large.rows) * CudaRows.ceilDiv(product.n(), large.columns);
     Tile tile = count >= stream.device().multiprocessors() ? large : Tile.SMALL;
-    long down = ceilDiv(product.m(), tile.rows);
-    long across = ceilDiv(product.n(), tile.columns);
+    long down = CudaRows.ceilDiv(product.m(), tile.rows);
+    long across = CudaRows.ceilDiv(product.n(), tile.columns);
     long span = span(product, down * across, 2 * DEPTH, (long) FEWEST_STEPS * DEPTH);
-    long parts = Math.max(1, ceilDiv(product.k(), span));
+    long parts = Math.max(1, CudaRows.ceilDiv(product.k(), span));
     Tensor partial = partial(product, parts);
     KernelModule.of(stream.device(), tile.define(product.specialise(Sources.TILES)))
         .kernel("gemm_tiles")
@@ -188,10 +189,11 @@ public final class CudaProducts {
    * gives the GPU enough blocks and whose sums fit into the workspace.
    */
   private long span(CudaProduct product, long tiles, long unit, long least) {
-    long wanted = ceilDiv((long) BLOCKS * stream.device().multiprocessors(), tiles);
+    long wanted = CudaRows.ceilDiv((long) BLOCKS * stream.device().multiprocessors(), tiles);
     long fitting = workspace.elements() / (product.m() * product.n());
     long parts = Math.min(Math.min(wanted, fitting), product.k() / least);
-    return Math.max(1, ceilDiv(ceilDiv(product.k(), Math.max(1, parts)), unit)) * unit;
+    return Math.max(1, CudaRows.ceilDiv(CudaRows.ceilDiv(product.k(), Math.max(1, parts)), unit))
+        * unit;
   }
 
   private @Nullable Tensor partial(CudaProduct product, long parts) {
@@ -203,16 +205,12 @@ public final class CudaProducts {
       return;
     }
     KernelArguments arguments = new KernelArguments().tensor(partial).i32(parts).i32(product.n());
-    KernelSource source = Sources.JOIN.define("O", CudaProduct.code(product.out().dtype()));
+    KernelSource source = Sources.JOIN.define("O", CudaRows.code(product.out().dtype()));
     KernelModule.of(stream.device(), source)
         .kernel("gemm_join")
         .launch(
             stream,
-            LaunchShape.of(product.m(), ceilDiv(product.n(), JOIN_THREADS), JOIN_THREADS),
+            LaunchShape.of(product.m(), CudaRows.ceilDiv(product.n(), JOIN_THREADS), JOIN_THREADS),
             product.ending(arguments));
-  }
-
-  private static long ceilDiv(long n, long by) {
-    return (n + by - 1) / by;
   }
 }

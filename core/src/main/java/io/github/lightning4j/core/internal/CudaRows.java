@@ -57,7 +57,7 @@ public final class CudaRows {
     return Sources.ARGMAX.define("X", code(x)).define("VECTOR", vector);
   }
 
-  private static int code(DType type) {
+  static int code(DType type) {
     return type == DType.F32 ? 0 : type == DType.BF16 ? 1 : 2;
   }
 
@@ -177,7 +177,7 @@ public final class CudaRows {
   }
 
   /** How many elements a thread takes at once: 16 bytes of the first tensor, or one. */
-  private static int vector(long width, List<Tensor> rows, List<Tensor> dense) {
+  static int vector(long width, List<Tensor> rows, List<Tensor> dense) {
     int wide = WIDE / (rows.isEmpty() ? dense : rows).get(0).dtype().bytes();
     boolean fits = width % wide == 0;
     for (List<Tensor> some : List.of(rows, dense)) {
@@ -189,7 +189,7 @@ public final class CudaRows {
     return fits ? wide : 1;
   }
 
-  private static long ceilDiv(long n, long by) {
+  static long ceilDiv(long n, long by) {
     return (n + by - 1) / by;
   }
 }

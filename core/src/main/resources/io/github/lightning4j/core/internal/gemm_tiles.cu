@@ -102,7 +102,7 @@ __device__ __forceinline__ void widen_codes(Shared& shared, const Stage& stage, 
 
 /// Tile (blockIdx.x, blockIdx.y) of out over the part blockIdx.z of K. With `partial` [parts][m][n] the sums go there;
 /// else out = alpha sum + beta residual. x and w start, and their rows do, at multiples of 16 bytes; k is a multiple of 8.
-extern "C" __global__ void __launch_bounds__(kThreads, 2)
+extern "C" __global__ void __launch_bounds__(kThreads, kThreads == 128 ? 3 : 2)
     gemm_tiles(const bf16* x, int64_t ldx, const uint8_t* w, int64_t row_bytes, const bf16* scales,
                const uint8_t* zeros, int blocks, int m, int n, int k, int span, float* partial, Output* out,
                int64_t ldo, float alpha, const Output* residual, int64_t ldr, float beta) {

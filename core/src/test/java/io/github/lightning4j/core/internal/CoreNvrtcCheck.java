@@ -8,6 +8,12 @@ final class CoreNvrtcCheck extends NvrtcContract {
   CoreNvrtcCheck() {
     super(
         CudaRows.class,
-        Stream.of(CudaRows.sources(), CudaProducts.sources()).flatMap(List::stream).toList());
+        Stream.of(
+                CudaRows.sources(),
+                CudaProducts.sources(),
+                CudaSteps.sources(),
+                CudaSampling.sources())
+            .flatMap(List::stream)
+            .toList());
   }
 }
