@@ -7,15 +7,16 @@ import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.cuda.CudaStream;
 import io.github.lightning4j.kvquant.internal.CudaAttention;
+import io.github.lightning4j.kvquant.internal.CudaPrefill;
 import io.github.lightning4j.kvquant.internal.CudaStore;
 import java.util.EnumSet;
 import java.util.Set;
 
 /**
- * {@link CacheAttention} on a GPU, over a {@link CudaKvCache}: decode steps of many sequences.
- * Calls put kernels on a stream and return; tensors must stay open until these have ended. Lengths
- * and pages are read when kernels run, nothing is allocated and nothing waits, so a call recorded
- * in a graph serves every step.
+ * {@link CacheAttention} on a GPU, over a {@link CudaKvCache}: prompts and decode steps of many
+ * sequences. Calls put kernels on a stream and return; tensors must stay open until these have
+ * ended. Lengths and pages are read when kernels run, nothing is allocated and nothing waits, so a
+ * call recorded in a graph serves every step.
  *
  * <p>What lies on the GPU is not looked at before: sequences must be -1 or below those of the
  * pages. A position without a page makes its row NaN. What NaN and infinity do is said at {@link
@@ -27,7 +28,8 @@ import java.util.Set;
  * positions.
  *
  * <p><b>Cost.</b> Decode reads each key and value once for all query heads of its kv head, up to
- * eight; more heads read them again.
+ * eight; more heads read them again. A prompt costs {@code 4 headDim} operations for each query
+ * head and visible key, on tensor cores.
  */
 public final class CudaCacheAttention {
   private static final Set<DType> TYPES = EnumSet.of(DType.F32, DType.BF16, DType.F16);
@@ -89,6 +91,31 @@ public final class CudaCacheAttention {
     apart("out", out, q, sequences, positions);
     if (q.size(0) > 0) {
       CudaAttention.decode(stream, store, q, sequences, positions, scale, scratch, out);
+    }
+  }
+
+  /**
+   * The tokens of pieces of prompts attend to their sequences, each up to its own position: to what
+   * was there before and to their own pieces, whose keys and values have been appended.
+   *
+   * <p>A value of a piece that is not finite may show in results of tokens up to 128 before it as
+   * well.
+   *
+   * @param q queries {@code [T, heads, headDim]}, as {@link #decode} takes them
+   * @param cache what they attend to
+   * @param rows where they belong; tokens outside all pieces have no output
+   * @param scale as above
+   * @param out {@code [T, heads, headDim]}, as above
+   * @throws IllegalArgumentException as above
+   */
+  public void prefill(Tensor q, CudaKvCache cache, CudaKvRows rows, float scale, Tensor out) {
+    CudaStore store = cache.open();
+    queries(q, cache, out, scale);
+    rows.check(stream.device().device(), q.size(0));
+    apart("out", out, q, rows.sequences(), rows.starts());
+    if (q.size(0) > 0 && rows.count() > 0) {
+      CudaPrefill.run(
+          stream, store, q, rows.sequences(), rows.starts(), rows.offsets(), scale, out);
     }
   }
 

@@ -31,7 +31,7 @@ public final class CudaAttention {
 
   private static final int ALL = 0;
 
-  private static final float LOG2_E = 1.44269504f;
+  static final float LOG2_E = 1.44269504f;
 
   private CudaAttention() {}
 
@@ -43,6 +43,7 @@ public final class CudaAttention {
   /** Every source in a form that builds compile to see that it does. */
   public static List<KernelSource> sources() {
     List<KernelSource> all = new ArrayList<>(CudaStoreKernels.sources());
+    all.addAll(CudaPrefill.sources());
     for (int dim : new int[] {32, 64, 128}) {
       all.add(exact(DType.BF16, dim));
       all.add(merge(DType.BF16, dim));

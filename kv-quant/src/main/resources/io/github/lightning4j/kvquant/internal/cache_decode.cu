@@ -76,7 +76,7 @@ __device__ __forceinline__ float zero_of(uint32_t two, int i) {
   constexpr float kMiddle = (BITS < 16 ? float(1 << (BITS - 1) % 16) : 0.0f) + kBias;
   if (ZERO == 0) return 0;
   if (ZERO == 3) return kMiddle + widen(f16{uint16_t(two >> 16 * i)});
-  return kMiddle + float(int8_t(two >> 8 * i)) * (ZERO == 2 ? 0.125f : 1.0f);
+  return kMiddle + float(static_cast<signed char>(two >> 8 * i)) * (ZERO == 2 ? 0.125f : 1.0f);
 }
 
 /// Reads the tile that starts in `slot` of a page; `seen` has two bits for each eight tokens.
