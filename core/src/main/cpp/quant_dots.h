@@ -1,125 +1,52 @@
-// Products of rows of quantized weights with rows of 16-bit integer activations, see quant_layout.h:
+// Products of rows of quantized weights with rows of integer activations, see quant_layout.h:
 //
 //   <w, x> = sum over blocks of w.scale x.scale (sum_i c_i q_i - zero sum_i q_i)
 //
-// The integer sums are exact: 127 * 32767 * 128 < 2^31. Three instructions serve 2 * kWidth weights of 8 bits (widen,
-// multiply-add pairs, add), eight serve 4 * kWidth of 4 bits. The factors w.scale x.scale and the zero-point terms
-// of kWidth blocks are formed at once. Sums in fp32 have one order for every grouping of rows and tokens: lane by
-// lane over the blocks, zero-point terms of kWidth blocks before their products, then the lanes are folded.
+// The integer sums are exact. 8 bits meet 16: 127 * 32767 * 128 < 2^31, and three instructions serve 2 * kWidth weights (widen,
+// multiply-add pairs, add). 4 bits meet 8: four products of at most 15 * 127 for each lane of a vector of codes stay
+// below 2^15 (eight in a block of 128), so ten instructions serve 8 * kWidth weights of one token (three of them all
+// tokens): load, part the nibbles, multiply-add pairs of bytes twice, add, widen to 32 bits, to float, scale. The
+// factors w.scale x.scale and the zero-point terms of kWidth blocks are formed at once. Sums in fp32 have one order for every grouping
+// of rows and tokens: lane by lane over the blocks, zero-point terms of kWidth blocks before their products, then the lanes are folded.
 // Multiply-adds are written out, since a compiler may contract each copy of a template differently.
 
-// vs: 2 * kWidth integers of 16 bits.
-#if L4J_WIDTH == 16
-typedef __m512i vs;
-static inline vs load_s16(const int16_t* p) { return _mm512_loadu_si512(p); }
-static inline vs load_s8(const uint8_t* p) {
-  return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-}
-static inline vs load_u8(const uint8_t* p) {
-  return _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-}
-static inline vs low_nibbles(vs x) { return _mm512_and_si512(x, _mm512_set1_epi16(15)); }
-static inline vs high_nibbles(vs x) { return _mm512_srli_epi16(x, 4); }
-static inline vi multiply_pairs(vs a, vs b) { return (vi)_mm512_madd_epi16(a, b); }
-static inline vf to_floats(vi x) { return (vf)_mm512_cvtepi32_ps((__m512i)x); }
-static inline vf multiply_add(vf a, vf b, vf c) { return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
-static inline vf negative_multiply_add(vf a, vf b, vf c) {
-  return (vf)_mm512_fnmadd_ps((__m512)a, (__m512)b, (__m512)c);
-}
-static inline vi load_bytes(const uint8_t* p) {
-  return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-}
-static inline vi load_signed_bytes(const uint8_t* p) {
-  return (vi)_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-}
-#else
-typedef __m256i vs;
-static inline vs load_s16(const int16_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-static inline vs load_s8(const uint8_t* p) {
-  return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-}
-static inline vs load_u8(const uint8_t* p) {
-  return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-}
-static inline vs low_nibbles(vs x) { return _mm256_and_si256(x, _mm256_set1_epi16(15)); }
-static inline vs high_nibbles(vs x) { return _mm256_srli_epi16(x, 4); }
-static inline vi multiply_pairs(vs a, vs b) { return (vi)_mm256_madd_epi16(a, b); }
-static inline vf to_floats(vi x) { return (vf)_mm256_cvtepi32_ps((__m256i)x); }
-static inline vf multiply_add(vf a, vf b, vf c) { return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
-static inline vf negative_multiply_add(vf a, vf b, vf c) {
-  return (vf)_mm256_fnmadd_ps((__m256)a, (__m256)b, (__m256)c);
-}
-static inline vi load_bytes(const uint8_t* p) {
-  return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
-}
-static inline vi load_signed_bytes(const uint8_t* p) {
-  return (vi)_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
-}
-#endif
-
-static inline vf scales_at(const uint16_t* p) { return load(reinterpret_cast<const bf16*>(p)); }
-
-// The activations that meet the low and the high nibbles of 2 * kWidth bytes.
-static inline void load_split(const int16_t* q, vs& low, vs& high) {
-#if L4J_WIDTH == 16
-  const __m256i* p = reinterpret_cast<const __m256i*>(q);
-  low = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256(p)), _mm256_loadu_si256(p + 2), 1);
-  high = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256(p + 1)), _mm256_loadu_si256(p + 3), 1);
-#else
-  low = load_s16(q);
-  high = load_s16(q + 16);
-#endif
-}
-
-// Zeros, as for vf.
-template <int R, int C>
-static inline void clear(vi (&x)[R][C]) {
-  for (int i = 0; i < R; ++i) {
-    for (int j = 0; j < C; ++j) x[i][j] = vi{};
-  }
-}
-
-// Integer sums of the next n weights of NB rows with MB tokens; n is a multiple of 32.
-template <int BITS, int MB, int NB>
+// Integer sums of the next n weights of 8 bits of NB rows with MB tokens; n is a multiple of 32.
+template <int MB, int NB>
 static inline __attribute__((always_inline)) void block_sums(const uint8_t* const (&w)[NB],
-                                                             const int16_t* const (&q)[MB], int64_t n,
+                                                             const uint8_t* const (&q)[MB], int64_t n,
                                                              vi (&sums)[MB][NB]) {
   clear(sums);
-  constexpr int64_t kStep = BITS == 8 ? 2 * kWidth : 4 * kWidth;
-  int64_t i = 0;
 #pragma GCC unroll 1  // unrolled, the sums of two tokens and more spill to memory
-  for (; i + kStep <= n; i += kStep) {
-    if constexpr (BITS == 8) {
-      vs x[MB];
-      for (int m = 0; m < MB; ++m) x[m] = load_s16(q[m] + i);
-      for (int j = 0; j < NB; ++j) {
-        vs c = load_s8(w[j] + i);
-        for (int m = 0; m < MB; ++m) sums[m][j] += multiply_pairs(c, x[m]);
-      }
-    } else {
-      vs low[MB], high[MB];
-      for (int m = 0; m < MB; ++m) load_split(q[m] + i, low[m], high[m]);
-      for (int j = 0; j < NB; ++j) {
-        vs c = load_u8(w[j] + i / 2);
-        vs c0 = low_nibbles(c), c1 = high_nibbles(c);
-        for (int m = 0; m < MB; ++m) sums[m][j] += multiply_pairs(c0, low[m]) + multiply_pairs(c1, high[m]);
-      }
-    }
-  }
-#if L4J_WIDTH == 16
-  if (BITS == 4 && i < n) {  // 32 weights are half a step
+  for (int64_t i = 0; i < n; i += 2 * kWidth) {
+    vs x[MB];
+    for (int m = 0; m < MB; ++m) x[m] = load_codes(q[m] + 2 * i);
     for (int j = 0; j < NB; ++j) {
-      __m256i c = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(w[j] + i / 2)));
-      __m256i c0 = _mm256_and_si256(c, _mm256_set1_epi16(15)), c1 = _mm256_srli_epi16(c, 4);
-      for (int m = 0; m < MB; ++m) {
-        const __m256i* p = reinterpret_cast<const __m256i*>(q[m] + i);
-        __m256i s = _mm256_add_epi32(_mm256_madd_epi16(c0, _mm256_loadu_si256(p)),
-                                     _mm256_madd_epi16(c1, _mm256_loadu_si256(p + 1)));
-        sums[m][j] += (vi)_mm512_zextsi256_si512(s);
-      }
+      vs c = load_s8(w[j] + i);
+      for (int m = 0; m < MB; ++m) sums[m][j] += multiply_pairs(c, x[m]);
     }
   }
-#endif
+}
+
+// Adds the products of the next kMaxBlock weights of 4 bits of one row, whose factors are in `factors` from b on.
+template <int BLOCK, int MB, int NB>
+static inline __attribute__((always_inline)) void add_nibbles(const uint8_t* w, const uint8_t* const (&q)[MB],
+                                                              const float (&factors)[MB][NB][2 * kWidth], int64_t b,
+                                                              int j, vf (&totals)[MB][NB]) {
+  constexpr int kSteps = kMaxBlock / kNibbleStep, kBlocks = std::max<int>(1, kNibbleStep / BLOCK);
+  constexpr bool kJoined = BLOCK > kNibbleStep;  // one sum for all steps
+  vs sums[MB];
+  for (int s = 0; s < kSteps; ++s) {
+    vs c = load_codes(w + s * kNibbleStep / 2), low = low_nibbles(c), high = high_nibbles(c);
+    for (int m = 0; m < MB; ++m) {
+      const uint8_t* x = q[m] + s * kNibbleStep;
+      vs both = add_s16(multiply_bytes(low, load_codes(x)), multiply_bytes(high, load_codes(x + kNibbleStep / 2)));
+      sums[m] = kJoined && s > 0 ? add_s16(sums[m], both) : both;
+      if (kJoined && s + 1 < kSteps) continue;
+      const float* factor = factors[m][j] + b + (kJoined ? 0 : s * kNibbleStep / BLOCK);
+      totals[m][j] =
+          multiply_add(to_floats(multiply_pairs(sums[m], splat_s16(1))), spread<kBlocks>(factor), totals[m][j]);
+    }
+  }
 }
 
 // The factors of kWidth blocks from b on; with 4 bits their zero-point terms are taken from the totals.
@@ -128,7 +55,7 @@ static inline __attribute__((always_inline)) void block_factors(const uint16_t* 
                                                                 const uint8_t* const (&zeros)[NB],
                                                                 const float* const (&x_scales)[MB],
                                                                 const float* const (&x_offsets)[MB], int64_t b,
-                                                                float (&factors)[MB][NB][kWidth],
+                                                                float (&factors)[MB][NB][2 * kWidth],
                                                                 vf (&totals)[MB][NB]) {
   for (int j = 0; j < NB; ++j) {
     vf scale = scales_at(scales[j] + b), zero{};
@@ -145,7 +72,8 @@ constexpr int64_t kAhead = 2048;
 
 // out[m][j] = <row[j] of matrix[j], token[m] of x>; the matrices have one layout, with blocks of BLOCK. What lies
 // kAhead bytes on is fetched into the cache, a line for each one read and in the order it lies in: hardware does not look
-// from one short row to the next. Rows of one matrix are neighbours.
+// from one short row to the next. Rows of one matrix are neighbours. With 4 bits, up to 48 bytes behind a row are read too; they
+// meet zeros.
 template <int BITS, int BLOCK, int MB, int NB>
 static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int64_t (&row)[NB], const QuantRows& x,
                               const int64_t (&token)[MB], float (&out)[MB][NB]) {
@@ -164,18 +92,23 @@ static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int6
   for (int j = 0; j < NB; ++j) {
     next[j] = reinterpret_cast<const char*>(neighbours ? w[0] + j * kLine : w[j]) + kAhead;
   }
-  const int16_t* q[MB];
+  auto fetch = [&] {
+    for (int j = 0; j < NB; ++j) {
+      _mm_prefetch(next[j], _MM_HINT_T0);
+      next[j] += step;
+    }
+  };
+  const uint8_t* q[MB];
   const float *x_scales[MB], *x_offsets[MB];
   for (int m = 0; m < MB; ++m) {
-    q[m] = x.q + token[m] * kp;
+    q[m] = x.q + token[m] * x.row_bytes;
     x_scales[m] = x.scales + token[m] * x.ld;
     x_offsets[m] = x.offsets + token[m] * x.ld;
   }
   vf totals[MB][NB];
   clear(totals);
-  float factors[MB][NB][kWidth];
-  vi sums[MB][NB];
-  auto add_block = [&](int64_t b) {
+  float factors[MB][NB][2 * kWidth];  // of the second half nothing is used, but spread() reads it
+  auto add_block = [&](int64_t b, const vi (&sums)[MB][NB]) {
     for (int m = 0; m < MB; ++m) {
       for (int j = 0; j < NB; ++j) {
         totals[m][j] = multiply_add(to_floats(sums[m][j]), splat(factors[m][j][b]), totals[m][j]);
@@ -184,24 +117,32 @@ static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int6
   };
   for (int64_t b0 = 0; b0 < blocks; b0 += kWidth) {
     block_factors<BITS, MB, NB>(scales, zeros, x_scales, x_offsets, b0, factors, totals);
-    for (int64_t b = b0; b < std::min<int64_t>(whole, b0 + kWidth); ++b) {
-      if (kBytes >= kLine || b % (kLine / kBytes) == 0) {
+    if constexpr (BITS == 4) {
+      for (int64_t b = b0; b < std::min<int64_t>(blocks, b0 + kWidth); b += kMaxBlock / BLOCK) {
+        fetch();
         for (int j = 0; j < NB; ++j) {
-          for (int i = 0; i < kBytes; i += kLine) {
-            _mm_prefetch(next[j], _MM_HINT_T0);
-            next[j] += step;
-          }
+          add_nibbles<BLOCK>(w[j], q, factors, b - b0, j, totals);
+          w[j] += kMaxBlock / 2;
         }
+        for (int m = 0; m < MB; ++m) q[m] += kMaxBlock;
       }
-      block_sums<BITS, MB, NB>(w, q, BLOCK, sums);
-      for (int j = 0; j < NB; ++j) w[j] += kBytes;
-      for (int m = 0; m < MB; ++m) q[m] += BLOCK;
-      add_block(b - b0);
+    } else {
+      for (int64_t b = b0; b < std::min<int64_t>(whole, b0 + kWidth); ++b) {
+        if (kBytes >= kLine || b % (kLine / kBytes) == 0) {
+          for (int i = 0; i < kBytes; i += kLine) fetch();
+        }
+        vi sums[MB][NB];
+        block_sums(w, q, BLOCK, sums);
+        for (int j = 0; j < NB; ++j) w[j] += kBytes;
+        for (int m = 0; m < MB; ++m) q[m] += 2 * BLOCK;
+        add_block(b - b0, sums);
+      }
     }
   }
-  if (whole < blocks) {
-    block_sums<BITS, MB, NB>(w, q, kp - whole * BLOCK, sums);
-    add_block(whole % kWidth);
+  if (BITS == 8 && whole < blocks) {
+    vi sums[MB][NB];
+    block_sums(w, q, kp - whole * BLOCK, sums);
+    add_block(whole % kWidth, sums);
   }
   for (int m = 0; m < MB; ++m) {
     for (int j = 0; j < NB; ++j) out[m][j] = sum(totals[m][j]);
@@ -232,20 +173,4 @@ static inline void quant_pair(const QuantMatrix* const (&matrix)[2], const int64
     case 4:
       return dots(std::integral_constant<int, 4>{});
   }
-}
-
-// Calls work with the bits and the block of a layout as constants.
-template <class Work>
-static inline void with_format(const QuantMatrix& w, Work work) {
-  auto with_bits = [&](auto bits) {
-    switch (w.block) {
-      case 32:
-        return work(bits, std::integral_constant<int, 32>{});
-      case 64:
-        return work(bits, std::integral_constant<int, 64>{});
-      case kMaxBlock:
-        return work(bits, std::integral_constant<int, kMaxBlock>{});
-    }
-  };
-  w.bits == 8 ? with_bits(std::integral_constant<int, 8>{}) : with_bits(std::integral_constant<int, 4>{});
 }

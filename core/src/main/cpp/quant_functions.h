@@ -5,9 +5,13 @@
 
 #include "isa.h"
 #include "quant_layout.h"
+#define L4J_KERNELS "quant_vectors.h"
+#include "foreach_isa.h"
 #define L4J_KERNELS "quant_dots.h"
 #include "foreach_isa.h"
 #define L4J_KERNELS "quant_rows.h"
+#include "foreach_isa.h"
+#define L4J_KERNELS "quant_panels.h"
 #include "foreach_isa.h"
 #define L4J_KERNELS "quant_kernels.h"
 #include "foreach_isa.h"
@@ -19,16 +23,21 @@
 namespace l4j::quant {
 
 struct Table {
+  int64_t panel;
   decltype(&avx2::quantize) quantize;
   decltype(&avx2::dequantize) dequantize;
   decltype(&avx2::quantize_rows) quantize_rows;
   decltype(&avx2::quant_gemm) quant_gemm;
+  decltype(&avx2::quant_pack) quant_pack;
+  decltype(&avx2::quant_panel_gemm) quant_panel_gemm;
 };
 
 constexpr Table kTables[] = {
     {},
-    {avx2::quantize, avx2::dequantize, avx2::quantize_rows, avx2::quant_gemm},
-    {avx512::quantize, avx512::dequantize, avx512::quantize_rows, avx512::quant_gemm},
+    {avx2::kQuantPanel, avx2::quantize, avx2::dequantize, avx2::quantize_rows, avx2::quant_gemm, avx2::quant_pack,
+     avx2::quant_panel_gemm},
+    {avx512::kQuantPanel, avx512::quantize, avx512::dequantize, avx512::quantize_rows, avx512::quant_gemm, avx512::quant_pack,
+     avx512::quant_panel_gemm},
 };
 
 static const Table* table = nullptr;
@@ -76,4 +85,20 @@ static int l4j_quant_gemm(int64_t matrix, int64_t a, int64_t lda, int64_t out, i
   table->quantize_rows(w, reinterpret_cast<float*>(a), lda, rows, 0, M);
   table->quant_gemm(w, rows, reinterpret_cast<float*>(out), ldo, M, n0, n1);
   return 1;
+}
+// The same for many rows, in two steps: activations in panels, then the product.
+static int64_t l4j_quant_panel_tokens() { return l4j::quant::table->panel; }
+static int64_t l4j_quant_panel_bytes(int64_t matrix) {
+  using namespace l4j::quant;
+  return l4j::QuantPanels::at(nullptr, matrix_at(matrix), table->panel).panel_bytes();
+}
+static void l4j_quant_pack(int64_t matrix, int64_t a, int64_t lda, int64_t M, int64_t panels, int64_t p0, int64_t p1) {
+  using namespace l4j::quant;
+  table->quant_pack(matrix_at(matrix), reinterpret_cast<float*>(a), lda, M, reinterpret_cast<void*>(panels), p0, p1);
+}
+static void l4j_quant_panel_gemm(int64_t matrix, int64_t panels, int64_t out, int64_t ldo, int64_t M, int64_t n0,
+                                 int64_t n1) {
+  using namespace l4j::quant;
+  table->quant_panel_gemm(matrix_at(matrix), reinterpret_cast<void*>(panels), reinterpret_cast<float*>(out), ldo, M, n0,
+                          n1);
 }

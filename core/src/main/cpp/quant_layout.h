@@ -25,26 +25,50 @@ struct QuantMatrix {
   int64_t row_bytes() const { return kp * bits / 8; }
 };
 
-// Rows of activations as 16-bit integers with a scale for each block: x = scale * q. The error is at most half a
-// step of (largest magnitude of the block) / 32767. Blocks are padded to `ld`, a multiple of 16, with zero scales.
+// Rows of activations as integers with a scale for each block: x = scale * q, in 16 bits (q in -32767..32767) against
+// weights of 8 bits and in 8 bits (q in -127..127) against weights of 4. The error is at most half a step of (largest
+// magnitude of the block) / 32767, or / 127. Blocks are padded to `ld`, a multiple of 16, with zero scales.
+//
+// 16 bits stand in the order of the columns. 8 bits are padded with zeros to a multiple of kMaxBlock and stand, within each step of
+// 8 * (floats in a vector) columns, as the nibbles of that many weights meet them: those of all low ones, those of all high ones.
 struct QuantRows {
-  int16_t* q;      // [rows][kp]
+  uint8_t* q;      // [rows][row_bytes]
   float* scales;   // [rows][ld]
   float* offsets;  // [rows][ld], scale * sum of q
-  int64_t kp, ld;
+  int64_t row_bytes, ld;
+
+  static int64_t row_bytes_for(const QuantMatrix& w) {
+    return w.bits == 8 ? 2 * w.kp : (w.kp + kMaxBlock - 1) / kMaxBlock * kMaxBlock;
+  }
 
   // The bytes that `rows` rows against w take.
   static int64_t bytes(int64_t rows, const QuantMatrix& w) {
-    return rows * (w.kp * 2 + (w.blocks + 15) / 16 * 16 * 8);
+    return rows * (row_bytes_for(w) + (w.blocks + 15) / 16 * 16 * 8);
   }
 
   // As they lie in memory for `rows` rows against w.
   static QuantRows at(void* memory, int64_t rows, const QuantMatrix& w) {
-    int64_t ld = (w.blocks + 15) / 16 * 16;
-    auto q = static_cast<int16_t*>(memory);
-    auto scales = reinterpret_cast<float*>(q + rows * w.kp);
-    return {q, scales, scales + rows * ld, w.kp, ld};
+    int64_t ld = (w.blocks + 15) / 16 * 16, row_bytes = row_bytes_for(w);
+    auto q = static_cast<uint8_t*>(memory);
+    auto scales = reinterpret_cast<float*>(q + rows * row_bytes);
+    return {q, scales, scales + rows * ld, row_bytes, ld};
   }
+};
+
+// The same integers of many rows ("tokens"), for products that hold one token in each lane: panels of `lanes` tokens, each with
+// its integers in units of 32 bits (two of 16 bits or four of 8, neighbours in a row), [kp / 2 or kp / 4][lanes], then scales
+// and offsets, [blocks][lanes] each. Lanes without a token are zero.
+struct QuantPanels {
+  uint8_t* memory;
+  int64_t units, blocks, lanes;
+
+  static QuantPanels at(void* memory, const QuantMatrix& w, int64_t lanes) {
+    return {static_cast<uint8_t*>(memory), w.kp * w.bits / 16, w.blocks, lanes};
+  }
+  int64_t panel_bytes() const { return (units + 2 * blocks) * lanes * 4; }
+  int32_t* q(int64_t panel) const { return reinterpret_cast<int32_t*>(memory + panel * panel_bytes()); }
+  float* scales(int64_t panel) const { return reinterpret_cast<float*>(q(panel) + units * lanes); }
+  float* offsets(int64_t panel) const { return scales(panel) + blocks * lanes; }
 };
 
 }  // namespace l4j

@@ -56,11 +56,18 @@ static void measure(int64_t N, int64_t K, int64_t bits, int64_t block, int round
   volatile int64_t sink;
   double one = best_of(rounds, [&] { l4j_quant_gemm(address(&w), address(x.data()), K, address(out.data()), N, 1, 0, N); });
   double four = best_of(rounds, [&] { l4j_quant_gemm(address(&w), address(x.data()), K, address(out.data()), N, 4, 0, N); });
+  constexpr int64_t kMany = 128;
+  std::vector<float> batch(kMany * K, 0.5f), products(kMany * N);
+  int64_t panels = (kMany + l4j_quant_panel_tokens() - 1) / l4j_quant_panel_tokens();
+  auto packed = static_cast<char*>(aligned_alloc(64, panels * l4j_quant_panel_bytes(address(&w)) + 63 & -64));
+  double pack = best_of(5, [&] { l4j_quant_pack(address(&w), address(batch.data()), K, kMany, address(packed), 0, panels); });
+  double many = best_of(std::max(2, rounds / 20), [&] { l4j_quant_panel_gemm(address(&w), address(packed), address(products.data()), N, kMany, 0, N); });
+  free(packed);
   double read = best_of(rounds, [&] { sink = read_all(codes, bytes); });
   double activations = best_of(20, [&] { l4j::quant::table->quantize_rows(w, x.data(), K, l4j::QuantRows::at(rows.data(), 4, w), 0, 4); });
   double making = best_of(3, [&] { l4j_quantize(l4j::kBF16, address(weights.data()), K, address(&w), 0, address(report.data()), 0, 64); });
-  printf("int%ld/%-3ld %6ld x %4ld: 1 token %5.1f GB/s, 4 tokens %5.1f GB/s, plain read %5.1f GB/s, activations %4.1f G/s, quantizer %4.2f GB/s\n",
-         (long)bits, (long)block, (long)N, (long)K, bytes / one / 1e9, bytes / four / 1e9, bytes / read / 1e9,
+  printf("int%ld/%-3ld %6ld x %4ld: 1 token %5.1f GB/s, 4 tokens %5.1f GB/s, %ld tokens %5.1f GFLOP/s (packing %4.1f G/s), plain read %5.1f GB/s, activations %4.1f G/s, quantizer %4.2f GB/s\n",
+         (long)bits, (long)block, (long)N, (long)K, bytes / one / 1e9, bytes / four / 1e9, (long)kMany, 2e-9 * kMany * N * K / many, 1e-9 * kMany * K / pack, bytes / read / 1e9,
          4 * K / activations / 1e9, 128 * K / making / 1e9);
   free(codes);
 }

@@ -54,20 +54,6 @@ struct PlainRows {
   static constexpr int64_t bytes(int64_t n) { return n * sizeof(W); }
 };
 
-struct QuantizedRows {
-  const void* matrix;
-  int64_t ld;
-
-  void widen(int64_t row, int64_t k, int64_t n, float* to) const {
-    for (int64_t i = 0; i < n; i += 32) dequantize_step(*quant_matrix(matrix), row, k + i, to + i);
-  }
-  const void* line(int64_t row, int64_t k) const {
-    const QuantMatrix& w = *quant_matrix(matrix);
-    return w.codes + row * w.row_bytes() + k * w.bits / 8;
-  }
-  int64_t bytes(int64_t n) const { return n * quant_matrix(matrix)->bits / 8; }
-};
-
 // sums[r][...] (+)= sum over k < depth of w[r][k] x[k][...]
 template <int R, int V>
 static inline void prefill_tile(const float* w, const float* x, int64_t depth, float (*sums)[kPanel], bool add) {
@@ -263,9 +249,7 @@ static void prefill_down_typed(const Expert* experts, int64_t size, float* hidde
   });
 }
 
-// Calls work with the reader of rows of a type; kQuantized where the pointers of an Expert lead to QuantMatrix.
-constexpr int kQuantized = -1;
-
+// Calls work with the reader of rows of a type.
 template <class Work>
 static inline void with_rows(int wtype, Work work) {
   switch (wtype) {
@@ -275,8 +259,6 @@ static inline void with_rows(int wtype, Work work) {
       return work(PlainRows<bf16>{});
     case kF16:
       return work(PlainRows<f16>{});
-    case kQuantized:
-      return work(QuantizedRows{});
   }
 }
 

@@ -11,6 +11,7 @@
 #include "foreach_isa.h"
 #include "quant_experts_functions.h"
 #include "prefill_functions.h"
+#include "quant_prefill_functions.h"
 
 namespace l4j::moe {
 
@@ -50,6 +51,7 @@ static int l4j_moe_init(int isa) {
   l4j::moe::table = l4j::table_for(l4j::moe::kTables, isa, best);
   l4j::moe_quant::table = l4j::table_for(l4j::moe_quant::kTables, isa, best);
   l4j::moe_prefill::table = l4j::table_for(l4j::moe_prefill::kTables, isa, best);
+  l4j::moe_quant_prefill::table = l4j::table_for(l4j::moe_quant_prefill::kTables, isa, best);
   return best;
 }
 

@@ -7,13 +7,13 @@
 #include "expert.h"
 #include "isa.h"
 #include "quant_layout.h"
+#define L4J_KERNELS "quant_vectors.h"
+#include "foreach_isa.h"
 #define L4J_KERNELS "quant_dots.h"
 #include "foreach_isa.h"
 #define L4J_KERNELS "quant_rows.h"
 #include "foreach_isa.h"
 #define L4J_KERNELS "quant_experts_kernels.h"
-#include "foreach_isa.h"
-#define L4J_KERNELS "dequantize_kernels.h"
 #include "foreach_isa.h"
 
 namespace l4j::moe_quant {

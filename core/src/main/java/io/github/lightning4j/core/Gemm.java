@@ -87,7 +87,8 @@ public final class Gemm {
     check(a, w, out);
     if (a.size(0) > 0) {
       GemmKernel kernel = kernel(a.size(0));
-      Recording.forRanges(w.size(0), grain(a), (from, to) -> kernel.multiply(a, w, out, from, to));
+      Recording.forRanges(
+          w.size(0), grain(a, DnnlGemm.PANEL), (from, to) -> kernel.multiply(a, w, out, from, to));
     }
   }
 
@@ -109,9 +110,10 @@ public final class Gemm {
     }
     if (a.size(0) > 0) {
       GemmKernel kernel = kernel(a.size(0));
-      long[] ends = ends(a, w.size(), i -> w.get(i).size(0));
+      long[] ends = ends(a, DnnlGemm.PANEL, w.size(), i -> w.get(i).size(0));
       spread(
           a,
+          DnnlGemm.PANEL,
           ends,
           (i, from, to) ->
               kernel.multiply(a, w.get(i), out.get(i), from, Math.min(to, w.get(i).size(0))));
@@ -146,27 +148,27 @@ public final class Gemm {
   }
 
   /** Output columns worth handing out, in whole blocks. */
-  private static long grain(Tensor a) {
+  private static long grain(Tensor a, long panel) {
     long columns = Math.max(1, GRAIN / Math.max(1, a.size(0) * a.size(1)));
-    return blocks(a, columns);
+    return blocks(a, panel, columns);
   }
 
   /**
    * Rounds up to blocks. The own kernels go over 8 rows of weights at a time for one row of
-   * activations, 3 or 4 for more; the others widen panels of 64, which must be the same for any
-   * number of threads, or last bits differ.
+   * activations, 2, 3 or 4 for more. Many rows go over panels of weights: those of oneDNN must be
+   * the same for any number of threads, or last bits differ.
    */
-  private static long blocks(Tensor a, long columns) {
-    long block = a.size(0) > SMALL ? DnnlGemm.PANEL : a.size(0) >= 4 ? 48 : 16;
+  private static long blocks(Tensor a, long panel, long columns) {
+    long block = a.size(0) > SMALL ? panel : a.size(0) >= 4 ? 48 : 16;
     return (columns + block - 1) / block * block;
   }
 
   /** Where each of several matrices ends on the line of their rows, in whole blocks. */
-  private static long[] ends(Tensor a, int count, IntToLongFunction rows) {
+  private static long[] ends(Tensor a, long panel, int count, IntToLongFunction rows) {
     long[] ends = new long[count];
     long end = 0;
     for (int i = 0; i < count; i++) {
-      end += blocks(a, rows.applyAsLong(i));
+      end += blocks(a, panel, rows.applyAsLong(i));
       ends[i] = end;
     }
     return ends;
@@ -179,10 +181,10 @@ public final class Gemm {
   }
 
   /** Runs all parts; a matrix is padded to whole blocks, so a part may reach beyond its rows. */
-  private static void spread(Tensor a, long[] ends, Part part) {
+  private static void spread(Tensor a, long panel, long[] ends, Part part) {
     Recording.forRanges(
         ends[ends.length - 1],
-        grain(a),
+        grain(a, panel),
         (from, to) -> {
           for (int i = 0; i < ends.length; i++) {
             long first = i == 0 ? 0 : ends[i - 1];
@@ -196,26 +198,37 @@ public final class Gemm {
   /**
    * Computes {@code out = a w^T} over quantized weights.
    *
-   * <p>Numerics: on the CPU, up to {@value #SMALL} rows of {@code a} are rounded to 16-bit integers
-   * with a scale for each 32, 64 or 128 neighbours (as the weights are grouped), products are exact
-   * integers within such a block, and blocks are added in fp32. The normalized mean square error
-   * against the exact product over the {@linkplain QuantizedMatrix#dequantize dequantized} weights
-   * is at most 1e-8 (about 5e-10 for normal activations). More rows go, where oneDNN is on the
-   * class path, through weights dequantized to fp32 panel by panel. The reference adds in double. A
-   * row of {@code a} with NaN or infinity gives outputs that are not finite, in that row alone.
+   * <p>Numerics: on the CPU the rows of {@code a} are rounded to integers with a scale for each 32,
+   * 64 or 128 neighbours (as the weights are grouped), {@code q = round(x c / m)} to the nearest,
+   * ties to even, where m is their largest magnitude. Products are exact integers within such a
+   * block, and blocks are added in fp32.
+   *
+   * <ul>
+   *   <li>Weights of 8 bits: c = 32767. The normalized mean square error against the exact product
+   *       over the {@linkplain QuantizedMatrix#dequantize dequantized} weights is at most 1e-8
+   *       (about 5e-10 for normal activations).
+   *   <li>Weights of 4 bits: c = 127. An activation is off by at most m / 254, and the error is
+   *       some 2e-5 to 5e-5 for normal activations, a hundredth of what 4 bits cost the weights; a
+   *       block of g with one large activation and little else comes to g / 2e5 at most, in the
+   *       mean over weights without a bias. Against the exact product with the rounded activations
+   *       it is 1e-10.
+   * </ul>
+   *
+   * <p>Up to {@value #SMALL} rows give each the bits it has alone; more rows are summed in another
+   * order, which does not depend on their number either. The reference rounds nothing and adds in
+   * double. A row of {@code a} with NaN or infinity gives outputs that are not finite, in that row
+   * alone.
    *
    * @param a activations {@code [M, K]}, F32
    * @param w weights {@code [N, K]}
    * @param out {@code [M, N]}, F32; must not overlap {@code a}
    * @throws IllegalArgumentException if types, shapes or strides do not fit
    * @throws IllegalStateException if {@code w} or a tensor is closed
+   * @throws OutOfNativeMemoryException if there is no memory for the rounded rows
    */
   public void multiply(Tensor a, QuantizedMatrix w, Tensor out) {
     check(a, w, out);
-    if (a.size(0) > 0) {
-      Recording.forRanges(
-          w.rows(), grain(a), (from, to) -> quantized.multiply(a, w, out, from, to));
-    }
+    multiplyChecked(a, List.of(w), List.of(out));
   }
 
   /**
@@ -234,13 +247,20 @@ public final class Gemm {
     for (int i = 0; i < w.size(); i++) {
       check(a, w.get(i), out.get(i));
     }
-    if (a.size(0) > 0) {
-      long[] ends = ends(a, w.size(), i -> w.get(i).rows());
+    multiplyChecked(a, w, out);
+  }
+
+  private void multiplyChecked(Tensor a, List<QuantizedMatrix> w, List<Tensor> out) {
+    if (a.size(0) == 0) {
+      return;
+    }
+    long[] ends = ends(a, QuantKernels.BLOCK_ROWS, w.size(), i -> w.get(i).rows());
+    try (QuantKernels.Product product = quantized.product(a, w)) {
       spread(
           a,
+          QuantKernels.BLOCK_ROWS,
           ends,
-          (i, from, to) ->
-              quantized.multiply(a, w.get(i), out.get(i), from, Math.min(to, w.get(i).rows())));
+          (i, from, to) -> product.multiply(i, out.get(i), from, Math.min(to, w.get(i).rows())));
     }
   }
 

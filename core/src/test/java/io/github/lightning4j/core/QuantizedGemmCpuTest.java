@@ -15,4 +15,9 @@ final class QuantizedGemmCpuTest extends QuantizedGemmContract {
   Gemm gemm() {
     return Gemm.of(Backend.CPU);
   }
+
+  @Override
+  boolean rounds() {
+    return true;
+  }
 }

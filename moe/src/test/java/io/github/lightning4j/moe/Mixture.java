@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import java.util.function.UnaryOperator;
 
 /** A random mixture with its routing, and its answer in plain doubles. */
 final class Mixture implements AutoCloseable {
@@ -103,11 +104,18 @@ final class Mixture implements AutoCloseable {
   }
 
   double[] truth(double[] tokensIn, double[] shares, double[][][] w) {
+    return truth(tokensIn, shares, w, row -> row);
+  }
+
+  /** The same with something done to each row between the layers. */
+  double[] truth(
+      double[] tokensIn, double[] shares, double[][][] w, UnaryOperator<double[]> between) {
     long[] chosen = index.toLongs();
     double[] sum = new double[tokens * hidden];
     for (int pair = 0; pair < tokens * slots; pair++) {
       int e = (int) chosen[pair];
       int t = pair / slots;
+      double[] a = new double[inner];
       for (int i = 0; i < inner; i++) {
         double g = 0;
         double u = 0;
@@ -115,9 +123,12 @@ final class Mixture implements AutoCloseable {
           g += w[0][e][i * hidden + h] * tokensIn[t * hidden + h];
           u += w[1][e][i * hidden + h] * tokensIn[t * hidden + h];
         }
-        double a = shares[pair] * g / (1 + Math.exp(-g)) * u;
-        for (int h = 0; h < hidden; h++) {
-          sum[t * hidden + h] += w[2][e][h * inner + i] * a;
+        a[i] = g / (1 + Math.exp(-g)) * u;
+      }
+      a = between.apply(a);
+      for (int h = 0; h < hidden; h++) {
+        for (int i = 0; i < inner; i++) {
+          sum[t * hidden + h] += shares[pair] * w[2][e][h * inner + i] * a[i];
         }
       }
     }

@@ -11,6 +11,7 @@ import io.github.lightning4j.core.quant.QuantFormat;
 import io.github.lightning4j.core.quant.QuantizedMatrix;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.FlatMemory;
+import io.github.lightning4j.core.testkit.RoundedRows;
 import java.util.List;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
@@ -20,8 +21,15 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** What every implementation of {@link MixtureOfExperts#forward} must do with quantized weights. */
 abstract class QuantizedExpertsContract {
-  /** The stated bound against the same experts over dequantized weights. */
-  private static final double NMSE = 1e-8;
+  /** The stated bound against the same experts over dequantized weights, for normal tokens. */
+  private static double stated(QuantFormat format) {
+    return format.bits() == 8 ? 1e-8 : 1e-3;
+  }
+
+  /** The bound with rounded rows: in 8 bits a hidden value near a tie may fall to either side. */
+  private static double afterRounding(QuantFormat format) {
+    return format.bits() == 8 ? 1e-8 : 1e-6;
+  }
 
   static List<QuantFormat> formats() {
     return List.of(
@@ -37,6 +45,9 @@ abstract class QuantizedExpertsContract {
   abstract MixtureOfExperts experts();
 
   abstract SharedExpert sharedExpert();
+
+  /** Whether tokens and hidden rows are rounded to integers. */
+  abstract boolean rounds();
 
   private static double[][][] doubles(QuantizedExpertWeights weights) {
     return new double[][][] {
@@ -60,8 +71,21 @@ abstract class QuantizedExpertsContract {
         .toArray(double[][]::new);
   }
 
-  private static double[] truth(Mixture mixture, QuantizedExpertWeights weights) {
+  private static double[] exact(Mixture mixture, QuantizedExpertWeights weights) {
     return mixture.truth(mixture.x.toDoubles(), mixture.weight.toDoubles(), doubles(weights));
+  }
+
+  /** The answers with tokens and hidden rows as they are used. */
+  private double[] truth(Mixture mixture, QuantizedExpertWeights weights) {
+    if (!rounds()) {
+      return exact(mixture, weights);
+    }
+    QuantFormat format = weights.format();
+    return mixture.truth(
+        RoundedRows.of(mixture.x.toDoubles(), mixture.hidden, format),
+        mixture.weight.toDoubles(),
+        doubles(weights),
+        row -> RoundedRows.of(row, mixture.inner, format));
   }
 
   private float[] run(Mixture mixture, QuantizedExpertWeights weights, MoeWorkspace workspace) {
@@ -76,7 +100,11 @@ abstract class QuantizedExpertsContract {
       run(mixture, weights, workspace);
       String what =
           String.format("%s T=%d H=%d I=%d E=%d k=%d", format, tokens, hidden, inner, experts, k);
-      Closeness.assertNmse(what, mixture.out.toDoubles(), truth(mixture, weights), NMSE);
+      double[] came = mixture.out.toDoubles();
+      Closeness.assertNmse(what, came, truth(mixture, weights), afterRounding(format));
+      if (tokens * hidden > 200) {
+        Closeness.assertNmse(what, came, exact(mixture, weights), stated(format));
+      }
     }
   }
 
@@ -98,6 +126,7 @@ abstract class QuantizedExpertsContract {
     }
     check(3, 1312, 545, 2, 1, format);
     check(37, 257, 129, 1, 1, format);
+    check(290, 1100, 61, 1, 1, format);
   }
 
   @ParameterizedTest
@@ -159,7 +188,11 @@ abstract class QuantizedExpertsContract {
       }
       run(mixture, weights, workspace);
       assertThat(workspace.plan().counts()).containsExactly(20, 37, 20, 3);
-      Closeness.assertNmse("mixed", mixture.out.toDoubles(), truth(mixture, weights), NMSE);
+      Closeness.assertNmse(
+          "mixed",
+          mixture.out.toDoubles(),
+          truth(mixture, weights),
+          afterRounding(weights.format()));
     }
   }
 
@@ -179,7 +212,11 @@ abstract class QuantizedExpertsContract {
             mixture.weight.accessor().set(pair, 0);
           }
         }
-        Closeness.assertNmse("capacity", mixture.out.toDoubles(), truth(mixture, weights), NMSE);
+        Closeness.assertNmse(
+            "capacity",
+            mixture.out.toDoubles(),
+            truth(mixture, weights),
+            afterRounding(weights.format()));
       }
     }
   }
@@ -227,7 +264,8 @@ abstract class QuantizedExpertsContract {
           expected[i] = expected[i] * (1 - c) + answer[i] * c;
         }
         sharedExpert().combine(one.x, weights, coefficient, workspace, moe);
-        Closeness.assertNmse(format + " T=" + tokens, moe.toDoubles(), expected, NMSE);
+        Closeness.assertNmse(
+            format + " T=" + tokens, moe.toDoubles(), expected, afterRounding(format));
       }
     }
   }

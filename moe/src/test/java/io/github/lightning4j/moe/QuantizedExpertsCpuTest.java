@@ -18,4 +18,9 @@ final class QuantizedExpertsCpuTest extends QuantizedExpertsContract {
   SharedExpert sharedExpert() {
     return SharedExpert.of(Backend.CPU);
   }
+
+  @Override
+  boolean rounds() {
+    return true;
+  }
 }

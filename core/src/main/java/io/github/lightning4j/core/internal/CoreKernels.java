@@ -105,6 +105,20 @@ public final class CoreKernels {
   static native int quantGemm(
       long matrix, long a, long lda, long out, long ldo, long m, long n0, long n1);
 
+  @Name("l4j_quant_panel_tokens")
+  static native @Cast("int64_t") long quantPanelTokens();
+
+  @Name("l4j_quant_panel_bytes")
+  static native @Cast("int64_t") long quantPanelBytes(long matrix);
+
+  @Name("l4j_quant_pack")
+  static native void quantPack(
+      long matrix, long a, long lda, long m, long panels, long p0, long p1);
+
+  @Name("l4j_quant_panel_gemm")
+  static native void quantPanelGemm(
+      long matrix, long panels, long out, long ldo, long m, long n0, long n1);
+
   /** Multiply-adds in registers; returns the operations done. */
   @Name("l4j_fma_chains")
   public static native @Cast("int64_t") long fmaChains(long rounds);

@@ -4,7 +4,6 @@ import io.github.lightning4j.core.Availability;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Memory;
 import io.github.lightning4j.core.Tensor;
-import io.github.lightning4j.core.quant.QuantizedMatrix;
 import org.bytedeco.dnnl.global.dnnl;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.Pointer;
@@ -38,46 +37,16 @@ public final class DnnlGemm implements GemmKernel {
       return;
     }
     long k = a.size(1);
-    multiplyPanels(
-        a,
-        out,
-        from,
-        to,
-        (n, end, panel) -> {
-          for (long row = n; row < end; row++) {
-            CoreKernels.widen(
-                w.dtype().ordinal(),
-                w.address() + row * w.stride(0) * w.dtype().bytes(),
-                panel + (row - n) * k * 4,
-                k);
-          }
-        });
-  }
-
-  /** {@code out[:, from:to) = a w[from:to)^T} over quantized weights. */
-  void multiply(Tensor a, QuantizedMatrix w, Tensor out, long from, long to) {
-    runOnCallingThread();
-    multiplyPanels(
-        a,
-        out,
-        from,
-        to,
-        (n, end, panel) -> CoreKernels.dequantize(w.descriptor(), panel, a.size(1), n, end));
-  }
-
-  /** Writes the weight rows {@code [n, end)} as fp32 to an address. */
-  @FunctionalInterface
-  private interface PanelWriter {
-    void write(long n, long end, long panel);
-  }
-
-  private static void multiplyPanels(
-      Tensor a, Tensor out, long from, long to, PanelWriter weights) {
-    long k = a.size(1);
     try (Memory scratch = Memory.allocate(PANEL * k * 4)) {
       for (long n = from; n < to; n += PANEL) {
         long end = Math.min(to, n + PANEL);
-        weights.write(n, end, scratch.address());
+        for (long row = n; row < end; row++) {
+          CoreKernels.widen(
+              w.dtype().ordinal(),
+              w.address() + row * w.stride(0) * w.dtype().bytes(),
+              scratch.address() + (row - n) * k * 4,
+              k);
+        }
         sgemm(a, scratch.address(), k, out, n, end);
       }
     }

@@ -3,6 +3,7 @@ package io.github.lightning4j.core.internal;
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.quant.QuantizedMatrix;
+import java.util.List;
 
 /** Making and using quantized matrices; arguments are checked by the facades. */
 public interface QuantKernels {
@@ -17,8 +18,20 @@ public interface QuantKernels {
   /** {@code out[n] = the weights of row first + n}, for all rows of out. */
   void dequantize(QuantizedMatrix w, Tensor out, long first);
 
-  /** Computes the columns {@code [from, to)} of {@code out = a w^T}. */
-  void multiply(Tensor a, QuantizedMatrix w, Tensor out, long from, long to);
+  /** What products of the same activations share; close it behind the last of them. */
+  Product product(Tensor a, List<QuantizedMatrix> weights);
+
+  /** Activations, ready for several matrices. */
+  interface Product extends AutoCloseable {
+    /** Computes the columns {@code [from, to)} of {@code out = a weights[i]^T}. */
+    void multiply(int i, Tensor out, long from, long to);
+
+    @Override
+    void close();
+  }
+
+  /** Rows of weights that the products of many rows go over at once. */
+  long BLOCK_ROWS = 48;
 
   /** The implementation for a backend. */
   static QuantKernels of(Backend backend) {

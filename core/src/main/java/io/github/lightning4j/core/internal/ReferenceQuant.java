@@ -4,6 +4,7 @@ import io.github.lightning4j.core.Bfloat16;
 import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.quant.QuantizedMatrix;
+import java.util.List;
 
 /**
  * The quantizer of {@code quantizer_kernels.h}, bit for bit, and products in double. Codes are
@@ -128,7 +129,19 @@ final class ReferenceQuant implements QuantKernels {
   }
 
   @Override
-  public void multiply(Tensor a, QuantizedMatrix w, Tensor out, long from, long to) {
+  public Product product(Tensor a, List<QuantizedMatrix> weights) {
+    return new Product() {
+      @Override
+      public void multiply(int i, Tensor out, long from, long to) {
+        ReferenceQuant.multiply(a, weights.get(i), out, from, to);
+      }
+
+      @Override
+      public void close() {}
+    };
+  }
+
+  private static void multiply(Tensor a, QuantizedMatrix w, Tensor out, long from, long to) {
     Elements left = a.accessor();
     Elements product = out.accessor();
     for (long n = from; n < to; n++) {

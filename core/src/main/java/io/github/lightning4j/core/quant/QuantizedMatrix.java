@@ -264,7 +264,11 @@ public final class QuantizedMatrix implements AutoCloseable {
    */
   public long activationBytes(long rows) {
     long padded = (store.blocks() + 15) / 16 * 16;
-    return rows * (Short.BYTES * store.paddedColumns() + 2 * Float.BYTES * padded);
+    long codes =
+        format().bits() == 8
+            ? Short.BYTES * store.paddedColumns()
+            : (store.paddedColumns() + 127) / 128 * 128;
+    return rows * (codes + 2 * Float.BYTES * padded);
   }
 
   /**

@@ -6,11 +6,13 @@ import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.ExpertWeights;
 import io.github.lightning4j.moe.Experts;
+import io.github.lightning4j.moe.QuantizedExpertWeights;
 
 /**
- * The kernels of {@code experts_prefill_kernels.h} over the experts with many tokens: all of them
- * together, so that threads are not kept waiting by an expert that is done, in waves of a bounded
- * number of pairs, which bounds the scratch memory. Where a wave ends changes no result.
+ * The kernels of {@code experts_prefill_kernels.h}, or those of {@link QuantizedPrefill}, over the
+ * experts with many tokens: all of them together, so that threads are not kept waiting by an expert
+ * that is done, in waves of a bounded number of pairs, which bounds the scratch memory. Where a
+ * wave ends changes no result.
  */
 final class GroupedPrefill {
   /** The most pairs of a wave; a multiple of every panel width. */
@@ -68,9 +70,19 @@ final class GroupedPrefill {
     if (panels == 0) {
       return;
     }
-    long h = weights.hidden();
-    long i = weights.intermediate();
-    int type = weights instanceof ExpertWeights plain ? plain.dtype().ordinal() : -1;
+    if (weights instanceof ExpertWeights plain) {
+      multiply(plain);
+    } else if (weights instanceof QuantizedExpertWeights quantized) {
+      new QuantizedPrefill(table, panels, quantized, scratch).run(x, pairs, slots, answers);
+    }
+    table.clear();
+    panels = 0;
+  }
+
+  private void multiply(ExpertWeights plain) {
+    long h = plain.hidden();
+    long i = plain.intermediate();
+    int type = plain.dtype().ordinal();
     Tensor packed = scratch.panels.take(DType.F32, panels, h, panelTokens);
     Tensor hidden = scratch.hiddenPanels.take(DType.F32, panels, i, panelTokens);
     Threads.forRanges(
@@ -116,11 +128,10 @@ final class GroupedPrefill {
                 answers.address(),
                 from,
                 to));
-    table.clear();
-    panels = 0;
   }
 
-  private static long blocks(long rows, long block) {
+  /** The blocks of so many rows in all of them. */
+  static long blocks(long rows, long block) {
     return (rows + block - 1) / block;
   }
 }

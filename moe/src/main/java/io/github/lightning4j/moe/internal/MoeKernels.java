@@ -150,6 +150,30 @@ final class MoeKernels {
   static native void prefillDown(
       int wtype, long experts, long size, long hidden, long h, long i, long y, long from, long to);
 
+  @Name("l4j_moe_quant_panel_bytes")
+  static native @Cast("int64_t") long quantPanelBytes(long matrix);
+
+  @Name("l4j_moe_quant_pack_panels")
+  static native void quantPackPanels(
+      long matrix,
+      long experts,
+      long size,
+      long x,
+      long ldx,
+      long pairs,
+      long slots,
+      long panels,
+      long from,
+      long to);
+
+  @Name("l4j_moe_quant_prefill_gate_up")
+  static native void quantPrefillGateUp(
+      long experts, long size, long panels, long i, long hidden, long from, long to);
+
+  @Name("l4j_moe_quant_prefill_down")
+  static native void quantPrefillDown(
+      long experts, long size, long panels, long h, long y, long from, long to);
+
   @Name("l4j_moe_combine")
   static native void combine(
       long y,
