@@ -248,3 +248,44 @@ __device__ __forceinline__ void wait_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(left) : "memory");
 #endif
 }
+
+// ---- Weights of few bits -------------------------------------------------------------------------------------------
+
+/// 16 bytes that are read once and by this thread alone: they push nothing out of the multiprocessor's cache.
+__device__ __forceinline__ uint4 load_once(const void* from) {
+#ifdef L4J_SIMT
+  return *static_cast<const uint4*>(from);
+#else
+  uint4 x;
+  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
+               : "l"(from));
+  return x;
+#endif
+}
+
+/// Four of the eight bytes of `low` (0 to 3) and `high` (4 to 7), which the hexadecimal digits of `which` name.
+__device__ __forceinline__ uint32_t pick_bytes(uint32_t low, uint32_t high, uint32_t which) {
+#ifdef L4J_SIMT
+  uint64_t both = uint64_t(high) << 32 | low;
+  uint32_t picked = 0;
+  for (int i = 0; i < 4; i++) picked |= uint32_t(both >> (which >> 4 * i & 7) * 8 & 0xff) << 8 * i;
+  return picked;
+#else
+  uint32_t picked;
+  asm("prmt.b32 %0, %1, %2, %3;" : "=r"(picked) : "r"(low), "r"(high), "r"(which));
+  return picked;
+#endif
+}
+
+/// a b + c for two bf16 at once, rounded once.
+__device__ __forceinline__ uint32_t fma_bf16(uint32_t a, uint32_t b, uint32_t c) {
+#ifdef L4J_SIMT
+  return pack_bf16(fmaf(simt::from_bf16(a & 0xffff), simt::from_bf16(b & 0xffff), simt::from_bf16(c & 0xffff)),
+                   fmaf(simt::from_bf16(a >> 16), simt::from_bf16(b >> 16), simt::from_bf16(c >> 16)));
+#else
+  uint32_t d;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+  return d;
+#endif
+}

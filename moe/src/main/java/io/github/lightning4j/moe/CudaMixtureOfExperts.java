@@ -1,0 +1,195 @@
+package io.github.lightning4j.moe;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import io.github.lightning4j.core.Checks;
+import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.cuda.CudaStream;
+import io.github.lightning4j.moe.internal.CudaExperts;
+import io.github.lightning4j.moe.internal.CudaRouting;
+import java.util.EnumSet;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * {@link Router} and {@link MixtureOfExperts} on a GPU, in one call.
+ *
+ * <pre>
+ *   index[t], weight[t] = route(logits[t])
+ *   mixture[t] = sum_j weight[t, j] W2_e (silu(W1_e x[t]) * (W3_e x[t])),   e = index[t, j]
+ *   out[t] = mixture[t], or alpha residual[t] + beta mixture[t]
+ * </pre>
+ *
+ * <p>A call puts four to eight kernels on a stream and returns. How many tokens each expert got is
+ * known on the GPU alone, nothing waits for it and nothing is allocated, so that a call can be part
+ * of a {@link io.github.lightning4j.core.cuda.CudaGraph}. The first call with new types, options or
+ * sizes compiles kernels: make it before recording. Tensors, weights and workspace must stay open
+ * until the work has ended.
+ *
+ * <p><b>Routing</b> follows {@link RouterOptions} as the CPU does, ties to the lowest index, in
+ * fp32. Nobody can be told of logits that are NaN, positive infinity or all negative infinity: such
+ * a token gets the experts 0 to k - 1 with weights NaN, and its row of {@code out} is NaN. NaN and
+ * infinity in a token stay in that token.
+ *
+ * <p><b>Numerics.</b> Products of bf16 on tensor cores with fp32 sums; weights of 8 and 4 bits
+ * become bf16 in registers, rounded to nearest after their scale. What is between the two layers is
+ * rounded to bf16, the answers of experts are fp32 and are added in the order of choices, and the
+ * result is rounded once. Sums go in an order that depends on sizes and on how many tokens an
+ * expert has, up to 16 or more; so the same input gives the same bits.
+ *
+ * <p><b>Cost.</b> 6 T k H I operations. Experts with at most 16 tokens read their weights once, and
+ * nothing else counts; others read them once for every 16 tiles of 64 or 128 tokens.
+ */
+public final class CudaMixtureOfExperts {
+  private static final Set<DType> OUTPUTS = EnumSet.of(DType.BF16, DType.F32);
+  private static final int ALIGNMENT = 16;
+
+  private final CudaStream stream;
+
+  private CudaMixtureOfExperts(CudaStream stream) {
+    this.stream = stream;
+  }
+
+  /** The operator whose work goes to a stream. */
+  public static CudaMixtureOfExperts on(CudaStream stream) {
+    return new CudaMixtureOfExperts(stream);
+  }
+
+  /**
+   * Routes tokens and computes the mixture.
+   *
+   * @param x {@code [T, H]} BF16; rows begin at multiples of 16 bytes
+   * @param logits {@code [T, E]} F32, E at most 1024
+   * @param options what is chosen and how it is weighed
+   * @param bias {@code [E]} F32, contiguous and finite, added to the scores for the choice alone;
+   *     null for none
+   * @param weights of E experts
+   * @param workspace for at least T tokens; keeps the routing until its next call
+   * @param out {@code [T, H]} BF16 or F32, overwritten; rows begin at multiples of 16 bytes
+   * @throws IllegalArgumentException if types, shapes, sizes, alignment or devices do not fit, the
+   *     options do not fit E experts, or {@code out} overlaps another argument
+   * @throws IllegalStateException if weights, workspace or a tensor are closed
+   */
+  public void forward(
+      Tensor x,
+      Tensor logits,
+      RouterOptions options,
+      @Nullable Tensor bias,
+      CudaExpertWeights weights,
+      CudaMoeWorkspace workspace,
+      Tensor out) {
+    run(x, logits, options, bias, weights, workspace, null, 0, 1, out);
+  }
+
+  /**
+   * The same, and the residual sum of a layer with it.
+   *
+   * @param x as above
+   * @param logits as above
+   * @param options as above
+   * @param bias as above
+   * @param weights as above
+   * @param workspace as above
+   * @param residual {@code [T, H]} of the type of out; may be {@code out} itself
+   * @param alpha factor of the residual
+   * @param beta factor of the mixture
+   * @param out as above
+   * @throws IllegalArgumentException as above
+   * @throws IllegalStateException as above
+   */
+  public void forward(
+      Tensor x,
+      Tensor logits,
+      RouterOptions options,
+      @Nullable Tensor bias,
+      CudaExpertWeights weights,
+      CudaMoeWorkspace workspace,
+      Tensor residual,
+      float alpha,
+      float beta,
+      Tensor out) {
+    rows("residual", residual, EnumSet.of(out.dtype()), x.size(0), weights.hidden());
+    boolean same = Checks.distance(residual, out) == 0 && residual.stride(0) == out.stride(0);
+    checkArgument(
+        same || !Checks.overlap(residual, out),
+        "out: expected residual itself or memory apart from it, got an overlap");
+    run(x, logits, options, bias, weights, workspace, residual, alpha, beta, out);
+  }
+
+  private void run(
+      Tensor x,
+      Tensor logits,
+      RouterOptions options,
+      @Nullable Tensor bias,
+      CudaExpertWeights weights,
+      CudaMoeWorkspace workspace,
+      @Nullable Tensor residual,
+      float alpha,
+      float beta,
+      Tensor out) {
+    Checks.rank("x", x, 2);
+    rows("x", x, EnumSet.of(DType.BF16), x.size(0), weights.hidden());
+    rows("out", out, OUTPUTS, x.size(0), weights.hidden());
+    here("logits", logits);
+    Checks.matrix("logits", logits, DType.F32);
+    Checks.shape("logits", logits, x.size(0), weights.experts());
+    checkArgument(
+        weights.experts() <= CudaRouting.MOST_EXPERTS,
+        "weights: expected at most %s experts, got %s",
+        CudaRouting.MOST_EXPERTS,
+        weights.experts());
+    options.check(weights.experts());
+    if (bias != null) {
+      here("bias", bias);
+      Checks.dtype("bias", bias, DType.F32);
+      Checks.shape("bias", bias, weights.experts());
+      Checks.contiguous("bias", bias);
+      Disjoint.check("out", out, "bias", bias);
+    }
+    workspace.check(weights, x.size(0), options.k());
+    checkArgument(
+        weights.device().equals(stream.device()),
+        "weights: expected those on %s, as the stream is, got %s",
+        stream.device(),
+        weights.device());
+    Disjoint.check("out", out, "x", x);
+    Disjoint.check("out", out, "logits", logits);
+    CudaExperts.Call call =
+        new CudaExperts.Call(
+            x,
+            options.k(),
+            weights.experts(),
+            weights.format(),
+            weights.matrices(),
+            workspace.buffers(),
+            residual,
+            alpha,
+            beta,
+            out);
+    if (x.size(0) > 0) {
+      CudaRouting.run(stream, logits, options, bias, workspace.buffers());
+      CudaExperts.run(stream, call);
+    }
+  }
+
+  private void here(String name, Tensor tensor) {
+    checkArgument(
+        tensor.device().equals(stream.device().device()),
+        "%s: expected a tensor on %s, as the stream is, got %s",
+        name,
+        stream.device().device(),
+        tensor);
+  }
+
+  private void rows(String name, Tensor tensor, Set<DType> types, long tokens, long hidden) {
+    here(name, tensor);
+    Checks.matrix(name, tensor, types);
+    Checks.shape(name, tensor, tokens, hidden);
+    boolean aligned =
+        tensor.deviceAddress() % ALIGNMENT == 0
+            && tensor.stride(0) * tensor.dtype().bytes() % ALIGNMENT == 0;
+    checkArgument(
+        aligned, "%s: expected rows at multiples of %s bytes, got %s", name, ALIGNMENT, tensor);
+  }
+}

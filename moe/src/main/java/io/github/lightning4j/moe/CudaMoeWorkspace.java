@@ -1,0 +1,146 @@
+package io.github.lightning4j.moe;
+
+import static com.google.common.base.Preconditions.checkArgument;
+import static com.google.common.base.Preconditions.checkState;
+
+import io.github.lightning4j.core.MemoryScope;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.cuda.CudaDevice;
+import io.github.lightning4j.moe.internal.CudaMoeBuffers;
+
+/**
+ * Scratch memory of {@link CudaMixtureOfExperts} for batches of up to T tokens with k choices each:
+ * {@code T k (4 H + 2 I)} bytes and a little. All of it is allocated at once, so that calls
+ * allocate nothing and can be recorded in a {@link io.github.lightning4j.core.cuda.CudaGraph}.
+ *
+ * <p>Layers of the same sizes can share one, on one stream: a call overwrites what the one before
+ * left. Its owner closes it, after the work that uses it.
+ */
+public final class CudaMoeWorkspace implements AutoCloseable {
+  private final MemoryScope scope = new MemoryScope();
+  private final CudaDevice device;
+  private final long tokens;
+  private final int k;
+  private final int experts;
+  private final long hidden;
+  private final long intermediate;
+  private final CudaMoeBuffers buffers;
+  private boolean closed;
+
+  private CudaMoeWorkspace(CudaExpertWeights weights, long tokens, int k) {
+    this.device = weights.device();
+    this.tokens = tokens;
+    this.k = k;
+    this.experts = weights.experts();
+    this.hidden = weights.hidden();
+    this.intermediate = weights.intermediate();
+    try {
+      buffers = CudaMoeBuffers.allocate(device, scope, tokens * k, experts, hidden, intermediate);
+    } catch (RuntimeException e) {
+      scope.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Memory on the GPU of the weights.
+   *
+   * @param weights of the sizes E, H and I that will be worked on
+   * @param tokens the most tokens of a call, {@code >= 1}
+   * @param k the choices of each token, {@code 1 <= k <= E}
+   * @throws IllegalArgumentException if a number does not fit
+   * @throws io.github.lightning4j.core.cuda.CudaOutOfMemoryException with what was asked for and
+   *     what is free; nothing is left allocated
+   */
+  public static CudaMoeWorkspace allocate(CudaExpertWeights weights, long tokens, int k) {
+    checkArgument(
+        k >= 1 && k <= weights.experts(), "k: expected 1 <= k <= %s, got %s", weights.experts(), k);
+    checkArgument(
+        tokens >= 1 && tokens <= Integer.MAX_VALUE / k,
+        "tokens: expected 1 to %s with k = %s, got %s",
+        Integer.MAX_VALUE / k,
+        k,
+        tokens);
+    return new CudaMoeWorkspace(weights, tokens, k);
+  }
+
+  /** The most tokens of a call. */
+  public long tokens() {
+    return tokens;
+  }
+
+  /** The choices of each token. */
+  public int k() {
+    return k;
+  }
+
+  /**
+   * The experts that the last call chose, as {@link Router} gives them; valid on its stream.
+   *
+   * @param count the tokens of that call
+   * @return I32 {@code [count, k]} on the GPU, a view that ends with this workspace
+   */
+  public Tensor index(long count) {
+    return buffers().index().narrow(0, 0, count * k).reshape(count, k);
+  }
+
+  /**
+   * The weights of these choices.
+   *
+   * @param count the tokens of that call
+   * @return F32 {@code [count, k]} on the GPU
+   */
+  public Tensor weight(long count) {
+    return buffers().weight().narrow(0, 0, count * k).reshape(count, k);
+  }
+
+  /**
+   * Where the tokens of each expert begin, I32 {@code [E + 1]} on the GPU: differences are loads.
+   */
+  public Tensor offsets() {
+    return buffers().offsets();
+  }
+
+  CudaMoeBuffers buffers() {
+    checkState(!closed, "a workspace of %s is closed", device);
+    return buffers;
+  }
+
+  /** Checks that a batch of a layer fits. */
+  void check(CudaExpertWeights weights, long count, int choices) {
+    checkArgument(
+        weights.device().equals(device)
+            && weights.experts() == experts
+            && weights.hidden() == hidden
+            && weights.intermediate() == intermediate,
+        "workspace: expected one for %s experts of %s x %s on %s, got one for %s of %s x %s on %s",
+        weights.experts(),
+        weights.hidden(),
+        weights.intermediate(),
+        weights.device(),
+        experts,
+        hidden,
+        intermediate,
+        device);
+    checkArgument(
+        count <= tokens && choices == k,
+        "workspace: expected room for %s tokens with %s choices, got one for %s with %s;"
+            + " allocate a larger one",
+        count,
+        choices,
+        tokens,
+        k);
+  }
+
+  /**
+   * Frees the memory.
+   *
+   * @throws IllegalStateException if closed already
+   */
+  @Override
+  public void close() {
+    checkState(!closed, "a workspace of %s is closed already", device);
+    closed = true;
+    scope.close();
+  }
+}
