@@ -22,6 +22,11 @@
 // that turn where keys lack their mean, else 0.
 #include "cache_codes.cuh"
 #include "hadamard.cuh"
+#if HALF > 0
+#include "cache_mean.cuh"
+#else
+struct MeanTerm {};
+#endif
 
 typedef ElementOf<X>::type Input;
 
@@ -117,8 +122,13 @@ __device__ __forceinline__ void read(const uint8_t* keys, const uint8_t* values,
 
 /// Takes a tile into the softmax. Lane 4 g + t has of head g the scores of tokens 2 t and 2 t + 1 of each eight.
 __device__ __forceinline__ void attend(const Tile& tile, const uint32_t (&query)[kKeyPairs], float query_sum,
-                                       float scale, uint32_t seen, Softmax& softmax) {
+                                       float scale, uint32_t seen, const MeanTerm& mean, const float* turns,
+                                       const uint32_t* angles, Softmax& softmax) {
   int t = threadIdx.x % 4;
+#if HALF > 0
+  uint32_t turned[kSteps][2];
+  turn_back(mean, turns, turned);
+#endif
   float s[2 * kBlocks][4];
   float most = softmax.max;
 #pragma unroll
@@ -131,13 +141,19 @@ __device__ __forceinline__ void attend(const Tile& tile, const uint32_t (&query)
     for (int i = 0; i < kKeyPairs; i += 2) {
       mma_bf16(s[n], {query[i], 0u, query[i + 1], 0u}, {pairs[i], pairs[i + 1]});
     }
+#if HALF > 0
+    float gains[4] = {mean.constant, mean.constant};
+    add_mean(turned, angles, n, gains);
+#else
+    constexpr float gains[4] = {};
+#endif
 #pragma unroll
     for (int i = 0; i < 2; i++) {
 #if BITS < 16
       float zero = ZERO > 0 ? zero_of(tile.zeros[0][n], i) : 0.0f;
       s[n][i] = scale_of(tile.scales[0][n], i) * (s[n][i] - zero * query_sum);
 #endif
-      s[n][i] = seen >> (2 * n + i) & 1 ? s[n][i] * scale : minus_infinity();
+      s[n][i] = seen >> (2 * n + i) & 1 ? s[n][i] * scale + gains[i] : minus_infinity();
       most = fmaxf(most, s[n][i]);
     }
   }
@@ -284,11 +300,13 @@ __device__ __forceinline__ int left(int length, int window, int flush) {
 /// sequences[row]; -1 is none. Splits are written as [row, head, split]: sums [.., D] and stats [.., 2] = (maximum, sum
 /// of exponentials) in powers of two, from first_split on of all_splits. Part kAged: positions that have left the window
 /// but for sinks, kRecent: those that have not, and in the last split the sinks that have, which lie in pages of their
-/// own, one a sequence: slot i that of position sink_positions[sequence][i], ascending, of 64.
+/// own, one a sequence: slot i that of position sink_positions[sequence][i], ascending, of 64. A sequence of which
+/// something was spoiled gives NaN. means [kv heads, D], turns [pages_each, HALF, 2] and angles as cache_mean.cuh.
 extern "C" __global__ void __launch_bounds__(kThreads)
     cache_decode(const Input* q, int64_t q_row, int64_t q_head, int group, float scale, const uint8_t* pages,
                  int64_t page_bytes, const int* table, int pages_each, const int* sequences, const int* positions,
-                 int part, int window, int flush, const uint8_t* sinks, const int* sink_positions, float* sums,
+                 int part, int window, int flush, const uint8_t* sinks, const int* sink_positions,
+                 const int* spoiled, const float* means, const float* turns, const uint32_t* angles, float* sums,
                  float* stats, int first_split, int all_splits) {
   __shared__ Shared shared;
   int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
@@ -341,7 +359,13 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   query_sum += __shfl_xor_sync(kAllLanes, query_sum, 1);
   query_sum += __shfl_xor_sync(kAllLanes, query_sum, 2);
 
+#if HALF > 0
+  MeanTerm mean = mean_term(q + row * q_row + (head + lane / 4) * q_head, lane / 4 < count, means + kv_head * D, D, scale);
+#else
+  MeanTerm mean;
+#endif
   Softmax softmax = {minus_infinity()};
+  if (spoiled != nullptr && spoiled[sequence] != 0) softmax.sum = __uint_as_float(0x7fc00000u);
   for (int tile = begin + warp; tile < end; tile += kWarps) {
     int position = tile * kTile, at = position / kPageTokens;
     int page = of_sinks ? sequence : at < pages_each ? table[int64_t(sequence) * pages_each + at] : -1;
@@ -362,7 +386,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     if (part == kAged && with_sinks) seen = without_sinks(seen, position, own);
     Tile data;
     read(keys, values, position % kPageTokens, seen, data);
-    attend(data, query, query_sum, scale, seen, softmax);
+    attend(data, query, query_sum, scale, seen, mean, turns + int64_t(at) * 2 * HALF,
+           angles + position % kPageTokens / 8 * kWarp * HALF / 4, softmax);
   }
   join(softmax, shared, count, sums, stats, all_splits);
 }
