@@ -71,12 +71,6 @@ inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __clz(int x) { return x ? __builtin_clz(x) : 32; }
 inline int __ffs(int x) { return __builtin_ffs(x); }
-inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
-  uint64_t bytes = uint64_t(y) << 32 | x;
-  unsigned result = 0;
-  for (int i = 0; i < 4; i++) result |= unsigned(bytes >> (selector >> 4 * i & 7) * 8 & 0xff) << 8 * i;
-  return result;
-}
 #define SIMT_EXTREMES(type)                                  \
   inline type min(type a, type b) { return b < a ? b : a; } \
   inline type max(type a, type b) { return a < b ? b : a; }
