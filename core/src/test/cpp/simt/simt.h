@@ -54,6 +54,9 @@ inline int __float_as_int(float x) { return simt_bits<int>(x); }
 inline float __uint_as_float(unsigned x) { return simt_bits<float>(x); }
 inline float __int_as_float(int x) { return simt_bits<float>(x); }
 inline int __float2int_rn(float x) { return static_cast<int>(nearbyintf(x)); }
+inline int64_t __double_as_longlong(double x) { return simt_bits<int64_t>(x); }
+inline double __longlong_as_double(int64_t x) { return simt_bits<double>(x); }
+inline double __dmul_rn(double x, double y) { return x * y; }
 inline float __expf(float x) { return expf(x); }
 inline float __logf(float x) { return logf(x); }
 inline float __fdividef(float x, float y) { return x / y; }

@@ -61,7 +61,8 @@ public final class CudaCacheAttention {
    * @param sequences {@code [B]} I32: the sequence of each row; -1 for none, whose output is zero
    * @param positions {@code [B]} I32: where each query stands
    * @param scale factor of the scores, usually {@code headDim^-0.5}; finite
-   * @param scratch F32, {@link #scratchElements} or more, contiguous; nothing in it need be set
+   * @param scratch F32, {@link #scratchElements} or more, contiguous, from a multiple of 16 bytes on;
+   *     nothing in it need be set
    * @param out {@code [B, heads, headDim]}, of the type of q or F32; a dense last dimension
    * @throws IllegalArgumentException if types, shapes or devices do not fit, or an output overlaps
    *     something
@@ -87,6 +88,10 @@ public final class CudaCacheAttention {
         "scratch: expected at least %s elements, got %s",
         needed,
         scratch.size(0));
+    checkArgument(
+        scratch.deviceAddress() % 16 == 0,
+        "scratch: expected memory from a multiple of 16 bytes on, got %s",
+        scratch);
     apart("scratch", scratch, q, sequences, positions, out);
     apart("out", out, q, sequences, positions);
     if (q.size(0) > 0) {

@@ -10,8 +10,10 @@ import io.github.lightning4j.core.cuda.CudaStream;
 import io.github.lightning4j.kvquant.internal.CacheFormat;
 import io.github.lightning4j.kvquant.internal.CudaStore;
 import io.github.lightning4j.kvquant.internal.CudaStoreKernels;
+import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.Set;
+import java.util.stream.IntStream;
 
 /**
  * The keys and values of many sequences in one softmax attention layer, on a GPU. {@link KvCache}
@@ -20,6 +22,11 @@ import java.util.Set;
  * <p>All memory is taken when it is made. Which of its pages a sequence holds is a matter of {@link
  * CudaKvPages}, which the caches of all layers share. Tokens lie as BF16, in pages of 64, {@code 4
  * kvHeads headDim} bytes each.
+ *
+ * <p>A cache with a {@link KvCacheConfig#format} has packed pages besides, given out separately.
+ * Tokens come into pages of BF16 as they are; {@link #age} takes those that leave the window of
+ * recent ones into the basis and quantizes them. Prompts attend to what is in pages of BF16 only,
+ * so a prompt is aged when all of it has attended.
  *
  * <p>Calls put kernels on a stream and return; they can be recorded in a graph. Not thread-safe.
  */
@@ -47,12 +54,128 @@ public final class CudaKvCache implements AutoCloseable {
     checkExact(config);
     checkArgument(
         config.format() == null,
-        "config: expected one that quantizes nothing, got %s",
+        "config: expected one that quantizes nothing, or packed pages beside, got %s",
         config.format());
     CacheFormat format = CacheFormat.of(config);
-    CudaStore store = new CudaStore(pages.device(), format, pages.table(), pages.pages());
+    Tensor table = pages.table();
+    CudaStore store = new CudaStore(pages.device(), format, table, pages.pages(), null, 0);
     pages.count(format.exact().pageBytes());
     return new CudaKvCache(pages, store);
+  }
+
+  /**
+   * A cache without tokens that quantizes what leaves the window of recent tokens.
+   *
+   * @param recent who gives out pages of BF16: for the window, and for prompts until {@link #age}
+   * @param aged who gives out packed pages; as many sequences of as many tokens as {@code recent}
+   * @param config as above, with a format that keys and values share but for how much is clipped:
+   *     2, 4 or 8 bits, affine (clipped by a factor) or for 2 bits Lloyd-Max, groups of whole
+   *     heads, scales LOG8 or FP16; {@code Plain}, {@code HeadHadamard} or {@code CenteredHadamard}
+   * @throws IllegalArgumentException if the configuration is another
+   * @throws io.github.lightning4j.core.cuda.CudaOutOfMemoryException if the pages do not fit
+   */
+  public static CudaKvCache create(CudaKvPages recent, CudaKvPages aged, KvCacheConfig config) {
+    checkExact(config);
+    checkArgument(config.format() != null, "config: expected one that quantizes, got %s", config);
+    checkArgument(
+        recent.device().equals(aged.device())
+            && recent.sequences() == aged.sequences()
+            && recent.tokensEach() == aged.tokensEach(),
+        "aged: expected pages of %s sequences of %s tokens on %s, got %s of %s on %s",
+        recent.sequences(),
+        recent.tokensEach(),
+        recent.device(),
+        aged.sequences(),
+        aged.tokensEach(),
+        aged.device());
+    checkArgument(
+        config.tokens().firstTokens() <= KvCache.MAX_SINKS,
+        "tokens: expected at most %s first tokens, got %s",
+        KvCache.MAX_SINKS,
+        config.tokens().firstTokens());
+    CacheFormat format = CacheFormat.of(config);
+    CudaStore store =
+        new CudaStore(
+            recent.device(), format, recent.table(), recent.pages(), aged.table(), aged.pages());
+    recent.count(format.exact().pageBytes());
+    aged.count(format.packedBytes());
+    return new CudaKvCache(recent, store);
+  }
+
+  /**
+   * A sequence begins in the place of another: its first tokens are kept for good, as the
+   * configuration says. Before its first {@link #age}; nothing happens where nothing is quantized.
+   *
+   * @throws IllegalArgumentException if there is no such sequence
+   */
+  public void begin(CudaStream stream, int sequence) {
+    open();
+    checkSequence(sequence);
+    store.begin(stream, sequence, sinks());
+  }
+
+  /**
+   * Sinks of a prompt, for instance those of {@code MassiveActivations}, are kept for good besides
+   * the first tokens. Before the {@link #age} that they would leave in.
+   *
+   * @throws IllegalArgumentException if there is no such sequence, the configuration keeps none, or
+   *     there are more than {@value KvCache#MAX_SINKS} with the first tokens
+   */
+  public void keep(CudaStream stream, int sequence, int... sinks) {
+    open();
+    checkSequence(sequence);
+    checkArgument(
+        sinks.length == 0
+            || config().tokens().firstTokens() > 0
+            || config().tokens().massiveActivations() > 0,
+        "sinks: expected none with %s",
+        config().tokens());
+    store.keep(stream, sequence, sinks(sinks));
+  }
+
+  private int[] sinks(int... others) {
+    int[] all =
+        IntStream.concat(IntStream.range(0, config().tokens().firstTokens()), IntStream.of(others))
+            .sorted()
+            .distinct()
+            .toArray();
+    checkArgument(
+        all.length <= KvCache.MAX_SINKS && (all.length == 0 || all[0] >= 0),
+        "sinks: expected at most %s positions >= 0 with the first tokens, got %s",
+        KvCache.MAX_SINKS,
+        Arrays.toString(all));
+    int[] filled = Arrays.copyOf(all, KvCache.MAX_SINKS);
+    Arrays.fill(filled, all.length, filled.length, Integer.MAX_VALUE);
+    return filled;
+  }
+
+  private void checkSequence(int sequence) {
+    checkArgument(
+        sequence >= 0 && sequence < pages.sequences(),
+        "sequence: expected 0 <= sequence < %s, got %s",
+        pages.sequences(),
+        sequence);
+  }
+
+  /**
+   * Quantizes, each once, the tokens that leave the window of recent ones as sequences go on by
+   * these pieces; sinks are put by instead. In a decode step behind {@link #append}; for a prompt
+   * once at its end, with one piece from its first position on. Packed pages for the tokens have
+   * been reserved and published; afterwards {@link CudaKvPages#dropBefore} may take the others:
+   * tokens before {@code config().tokens().left(length)} are not read there any more.
+   *
+   * <p>The codes are those of {@link io.github.lightning4j.kvquant.quantizer.KvQuantizer}, to the
+   * bit. Nobody can be told of a key or value that is NaN or infinite: attention over its sequence
+   * gives NaN from here on, until {@link #begin}. The same goes for a token without a packed page.
+   *
+   * @throws IllegalArgumentException if the rows are on another device
+   */
+  public void age(CudaStream stream, CudaKvRows rows) {
+    open();
+    rows.check(stream.device().device(), rows.count());
+    if (rows.count() > 0) {
+      CudaStoreKernels.age(stream, store, rows.sequences(), rows.starts(), rows.offsets());
+    }
   }
 
   private static void checkExact(KvCacheConfig config) {

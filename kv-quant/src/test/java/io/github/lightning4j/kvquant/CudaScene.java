@@ -8,6 +8,7 @@ import io.github.lightning4j.core.testkit.Cases;
 import io.github.lightning4j.core.testkit.Gpu;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /** Sequences of given lengths in a cache on a GPU, and each of them in one of the reference. */
 final class CudaScene implements AutoCloseable {
@@ -15,6 +16,7 @@ final class CudaScene implements AutoCloseable {
   final KvCacheConfig config;
   final int[] lengths;
   final CudaKvPages pages;
+  final CudaKvPages aged;
   final CudaKvCache cache;
   final List<KvCache> references = new ArrayList<>();
   final MemoryScope scope = new MemoryScope();
@@ -35,7 +37,11 @@ final class CudaScene implements AutoCloseable {
       most = Math.max(most, length);
     }
     pages = CudaKvPages.create(gpu.device(), lengths.length, most + 64L, tokens / 64 + 64);
-    cache = CudaKvCache.create(pages, config);
+    aged = CudaKvPages.create(gpu.device(), lengths.length, most + 64L, tokens / 64 + 64);
+    cache =
+        config.format() == null
+            ? CudaKvCache.create(pages, config)
+            : CudaKvCache.create(pages, aged, config);
     k = scope.add(Cases.normal(1, DType.BF16, tokens, config.kvHeads(), config.headDim()));
     v = scope.add(Cases.normal(2, DType.BF16, tokens, config.kvHeads(), config.headDim()));
     for (int length : lengths) {
@@ -52,23 +58,39 @@ final class CudaScene implements AutoCloseable {
     return first;
   }
 
-  /** Gives both sides all tokens, the GPU in one call. */
-  void fill() {
+  /** Gives both sides all tokens, the GPU in one call; these of each sequence are sinks. */
+  void fill(int... sinks) {
     int n = lengths.length;
     int[] sequences = new int[n];
     int[] offsets = new int[n + 1];
     for (int i = 0; i < n; i++) {
       sequences[i] = i;
       offsets[i + 1] = offsets[i] + lengths[i];
-      pages.reserve(i, lengths[i]);
+      reserve(i, lengths[i]);
+      cache.begin(gpu.stream(), i);
+      int length = lengths[i];
+      int[] own = IntStream.of(sinks).filter(sink -> sink < length).toArray();
+      cache.keep(gpu.stream(), i, own);
+      references.get(i).beginPrompt();
       reference(i, 0, lengths[i]);
+      references.get(i).endPrompt(IntStream.of(own).asLongStream().toArray());
     }
+    publish();
+    CudaKvRows rows = CudaKvRows.packed(ints(sequences), ints(new int[n]), ints(offsets));
+    cache.append(gpu.stream(), there(k), there(v), rows);
+    cache.age(gpu.stream(), rows);
+  }
+
+  void reserve(int sequence, int tokens) {
+    pages.reserve(sequence, tokens);
+    if (config.format() != null) {
+      aged.reserve(sequence, tokens);
+    }
+  }
+
+  void publish() {
     pages.publish(gpu.stream());
-    cache.append(
-        gpu.stream(),
-        there(k),
-        there(v),
-        CudaKvRows.packed(ints(sequences), ints(new int[n]), ints(offsets)));
+    aged.publish(gpu.stream());
   }
 
   /** Appends tokens {@code [from, to)} of a sequence to its reference. */
@@ -108,6 +130,7 @@ final class CudaScene implements AutoCloseable {
     gpu.stream().synchronize();
     cache.close();
     pages.close();
+    aged.close();
     scope.close();
   }
 }

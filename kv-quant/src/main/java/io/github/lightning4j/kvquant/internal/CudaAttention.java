@@ -29,8 +29,6 @@ public final class CudaAttention {
   /** Tokens that are worth a split; as the kernel has it. */
   private static final int LEAST_TOKENS = 256;
 
-  private static final int ALL = 0;
-
   static final float LOG2_E = 1.44269504f;
 
   private CudaAttention() {}
@@ -44,25 +42,21 @@ public final class CudaAttention {
   public static List<KernelSource> sources() {
     List<KernelSource> all = new ArrayList<>(CudaStoreKernels.sources());
     all.addAll(CudaPrefill.sources());
+    all.addAll(CudaTransforms.sources());
     for (int dim : new int[] {32, 64, 128}) {
-      all.add(exact(DType.BF16, dim));
+      all.add(decode(DType.BF16, CudaCodec.EXACT, dim));
       all.add(merge(DType.BF16, dim));
     }
-    all.add(exact(DType.F32, 128));
-    all.add(exact(DType.F16, 128));
+    for (CudaCodec codec : CudaStoreKernels.CODECS) {
+      all.add(decode(DType.BF16, codec, 128));
+    }
+    all.add(decode(DType.F32, CudaStoreKernels.CODECS.get(0), 64));
+    all.add(decode(DType.F16, CudaCodec.EXACT, 128));
     return all;
   }
 
-  private static KernelSource exact(DType q, int dim) {
-    return Sources.DECODE
-        .define("X", CudaStoreKernels.code(q))
-        .define("D", dim)
-        .define("BITS", 16)
-        .define("LLOYD_MAX", 0)
-        .define("SCALE", 0)
-        .define("ZERO", 0)
-        .define("ROTATE", 0)
-        .define("HALF", 0);
+  private static KernelSource decode(DType q, CudaCodec codec, int dim) {
+    return codec.define(Sources.DECODE, dim).define("X", CudaStoreKernels.code(q));
   }
 
   private static KernelSource merge(DType out, int dim) {
@@ -89,10 +83,22 @@ public final class CudaAttention {
     return (int) Math.min(splits, Math.min(useful, MOST_SPLITS));
   }
 
+  /** Splits of what is not quantized yet, with one for sinks; 0 where there is no such thing. */
+  private static int recentSplits(CudaStore store) {
+    CudaStore.Packed packed = store.packed();
+    if (packed == null) {
+      return 0;
+    }
+    long tokens = store.format().window() + store.format().flush() - 1;
+    int window = (int) Math.min(MOST_SPLITS, (tokens + LEAST_TOKENS - 1) / LEAST_TOKENS);
+    return packed.sinks() == null ? window : Math.max(1, window) + 1;
+  }
+
   /** Floats that the splits of so many rows take. */
   public static long scratch(CudaDevice device, CudaStore store, long rows, long heads) {
     int dim = store.format().exact().headDim();
-    return rows * heads * splits(device, store, rows, heads) * (dim + 2);
+    int splits = splits(device, store, rows, heads) + recentSplits(store);
+    return rows * heads * splits * (dim + 2);
   }
 
   /** Attends with {@code q [B, heads, headDim]} over positions up to that of each row. */
@@ -105,51 +111,93 @@ public final class CudaAttention {
       float scale,
       Tensor scratch,
       Tensor out) {
+    CudaStore.Packed packed = store.packed();
+    int recent = recentSplits(store);
     int splits = splits(stream.device(), store, q.size(0), q.size(1));
-    long heads = q.size(1);
-    int dim = store.format().exact().headDim();
-    Tensor sums = scratch.narrow(0, 0, q.size(0) * heads * splits * dim);
-    Tensor stats = scratch.narrow(0, sums.size(0), q.size(0) * heads * splits * 2);
-    int kvHeads = store.format().exact().kvHeads();
-    long group = heads / kvHeads;
-    CudaStore.Pages pages = store.exact();
-    KernelModule.of(stream.device(), exact(q.dtype(), dim))
-        .kernel("cache_decode")
-        .launch(
-            stream,
-            new LaunchShape(splits, kvHeads * eights(group), q.size(0), THREADS, 0),
-            new KernelArguments()
-                .tensor(q)
-                .i64(q.stride(0))
-                .i64(q.stride(1))
-                .i32(group)
-                .f32(scale * LOG2_E)
-                .tensor(pages.pool())
-                .i64(pages.pageBytes())
-                .tensor(pages.table())
-                .i32(pages.each())
-                .tensor(sequences)
-                .tensor(positions)
-                .i32(ALL)
-                .i32(0)
-                .i32(1)
-                .tensorOrNull(null)
-                .tensorOrNull(null)
-                .tensor(sums)
-                .tensor(stats)
-                .i32(0)
-                .i32(splits));
-    KernelModule.of(stream.device(), merge(out.dtype(), dim))
+    Step step = new Step(stream, store, q, sequences, positions, scale, scratch, splits + recent);
+    if (packed == null) {
+      step.attend(Part.ALL, CudaCodec.EXACT, store.exact(), 0, splits);
+    } else {
+      step.attend(Part.AGED, packed.codec(), packed.pages(), 0, splits);
+    }
+    if (recent > 0) {
+      step.attend(Part.RECENT, CudaCodec.EXACT, store.exact(), splits, recent);
+    }
+    KernelModule.of(stream.device(), merge(out.dtype(), (int) q.size(2)))
         .kernel("cache_merge")
         .launch(
             stream,
-            LaunchShape.of(heads, q.size(0), dim),
+            LaunchShape.of(q.size(1), q.size(0), (int) q.size(2)),
             new KernelArguments()
-                .tensor(sums)
-                .tensor(stats)
-                .i32(splits)
+                .tensor(step.sums())
+                .tensor(step.stats())
+                .i32(step.splits)
                 .tensor(out)
                 .i64(out.stride(0))
                 .i64(out.stride(1)));
+  }
+
+  /** Which positions a launch is over; as the kernel numbers them. */
+  private enum Part {
+    ALL,
+    AGED,
+    RECENT
+  }
+
+  /** The launches of one call, whose splits lie side by side. */
+  private record Step(
+      CudaStream stream,
+      CudaStore store,
+      Tensor q,
+      Tensor sequences,
+      Tensor positions,
+      float scale,
+      Tensor scratch,
+      int splits) {
+    Tensor sums() {
+      return scratch.narrow(0, 0, q.elements() * splits);
+    }
+
+    Tensor stats() {
+      return scratch.narrow(0, q.elements() * splits, q.size(0) * q.size(1) * splits * 2);
+    }
+
+    void attend(Part part, CudaCodec codec, CudaStore.Pages pages, int first, int count) {
+      CacheFormat format = store.format();
+      CudaStore.Packed packed = store.packed();
+      int kvHeads = format.exact().kvHeads();
+      long group = q.size(1) / kvHeads;
+      boolean aged = part == Part.AGED && packed != null;
+      KernelModule.of(stream.device(), decode(q.dtype(), codec, format.exact().headDim()))
+          .kernel("cache_decode")
+          .launch(
+              stream,
+              new LaunchShape(count, kvHeads * eights(group), q.size(0), THREADS, 0),
+              new KernelArguments()
+                  .tensor(q)
+                  .i64(q.stride(0))
+                  .i64(q.stride(1))
+                  .i32(group)
+                  .f32(scale * LOG2_E)
+                  .tensor(pages.pool())
+                  .i64(pages.pageBytes())
+                  .tensor(pages.table())
+                  .i32(pages.each())
+                  .tensor(sequences)
+                  .tensor(positions)
+                  .i32(part.ordinal())
+                  .i32(packed == null ? 0 : format.window())
+                  .i32(format.flush())
+                  .tensorOrNull(packed == null ? null : packed.sinks())
+                  .tensorOrNull(packed == null ? null : packed.sinkPositions())
+                  .tensorOrNull(aged ? packed.spoiled() : null)
+                  .tensorOrNull(aged ? packed.mean() : null)
+                  .tensorOrNull(aged ? packed.turns() : null)
+                  .tensorOrNull(aged ? packed.angles() : null)
+                  .tensor(sums())
+                  .tensor(stats())
+                  .i32(first)
+                  .i32(splits));
+    }
   }
 }

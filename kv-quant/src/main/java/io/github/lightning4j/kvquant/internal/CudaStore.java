@@ -5,15 +5,21 @@ import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.cuda.CudaDevice;
 import io.github.lightning4j.core.cuda.CudaMemory;
+import io.github.lightning4j.core.cuda.CudaStream;
+import io.github.lightning4j.kvquant.KvCacheConfig.KeyBasis;
+import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /** The pages of one layer on a GPU, and the tables of whoever gives them out. */
 public final class CudaStore implements AutoCloseable {
   /** The most sinks of a sequence. */
-  static final int MOST_SINKS = PageLayout.TOKENS;
+  public static final int MOST_SINKS = PageLayout.TOKENS;
 
+  private final CudaDevice device;
   private final CacheFormat format;
   private final MemoryScope scope = new MemoryScope();
   private final Pages exact;
+  private final @Nullable Packed packed;
 
   /**
    * A layer's pages of one kind.
@@ -31,20 +37,135 @@ public final class CudaStore implements AutoCloseable {
     }
   }
 
-  /** The pages of a layer that is not quantized. */
-  public CudaStore(CudaDevice device, CacheFormat format, Tensor table, int pages) {
+  /**
+   * What a cache that quantizes has besides.
+   *
+   * @param codec the format
+   * @param pages its packed pages
+   * @param sinks {@code [sequences, exact page bytes]} U8, null if tokens are not kept for good
+   * @param sinkPositions {@code [sequences, 64]} I32, ascending, filled up with the greatest number
+   * @param spoiled {@code [sequences]} I32: keys and values that could not be quantized
+   * @param mean {@code [kvHeads, headDim]} F32 where keys lack it
+   * @param frequencies {@code [half]} F32
+   * @param turns as {@link CudaAngles#turns}
+   * @param angles as {@link CudaAngles#angles}
+   */
+  record Packed(
+      CudaCodec codec,
+      Pages pages,
+      @Nullable Tensor sinks,
+      @Nullable Tensor sinkPositions,
+      Tensor spoiled,
+      @Nullable Tensor mean,
+      @Nullable Tensor frequencies,
+      @Nullable Tensor turns,
+      @Nullable Tensor angles) {}
+
+  /**
+   * The pages of a layer.
+   *
+   * @param table of exact pages, {@code [sequences, pages of one]} I32
+   * @param pages how many of them there are
+   * @param packedTable of packed pages; null if nothing is quantized
+   * @param packedPages how many of them there are
+   * @throws IllegalArgumentException if kernels do not have the format
+   */
+  public CudaStore(
+      CudaDevice device,
+      CacheFormat format,
+      Tensor table,
+      int pages,
+      @Nullable Tensor packedTable,
+      int packedPages) {
+    this.device = device;
     this.format = format;
-    this.exact = new Pages(bytes(device, pages, format.exact().pageBytes()), table);
+    CudaCodec codec =
+        format.key() == null || format.value() == null
+            ? CudaCodec.EXACT
+            : CudaCodec.of(format.config(), format.key().quantizer(), format.value().quantizer());
+    try {
+      exact = new Pages(bytes(pages, format.exact().pageBytes()), table);
+      packed =
+          packedTable == null
+              ? null
+              : pack(codec, new Pages(bytes(packedPages, format.packedBytes()), packedTable));
+    } catch (RuntimeException | Error e) {
+      scope.close();
+      throw e;
+    }
   }
 
-  private Tensor bytes(CudaDevice device, long pages, long pageBytes) {
-    return scope.add(
-        Tensor.wrap(
-            CudaMemory.allocate(device, Math.multiplyExact(pages, pageBytes)),
-            0,
-            DType.U8,
-            pages,
-            pageBytes));
+  private Packed pack(CudaCodec codec, Pages pages) {
+    long sequences = pages.table().size(0);
+    boolean keeps =
+        format.config().tokens().firstTokens() > 0
+            || format.config().tokens().massiveActivations() > 0;
+    KeyBasis basis = codec.half() == 0 ? null : format.config().keyBasis();
+    float[] mean = basis == null ? null : basis.mean();
+    try (CudaStream stream = CudaStream.open(device)) {
+      Packed all =
+          new Packed(
+              codec,
+              pages,
+              keeps ? bytes(sequences, format.exact().pageBytes()) : null,
+              keeps ? up(stream, noSinks(sequences)) : null,
+              allocate(DType.I32, sequences),
+              mean == null ? null : up(stream, Tensor.of(mean, mean.length)),
+              basis == null
+                  ? null
+                  : up(stream, Tensor.of(basis.inverseFrequencies(), codec.half())),
+              basis == null
+                  ? null
+                  : up(stream, CudaAngles.turns(basis.inverseFrequencies(), (int) pages.each())),
+              basis == null ? null : up(stream, CudaAngles.angles(basis.inverseFrequencies())));
+      stream.clear(all.spoiled());
+      stream.synchronize();
+      return all;
+    }
+  }
+
+  private static Tensor noSinks(long sequences) {
+    int[] none = new int[Math.toIntExact(sequences * MOST_SINKS)];
+    Arrays.fill(none, Integer.MAX_VALUE);
+    return Tensor.of(none, sequences, MOST_SINKS);
+  }
+
+  private Tensor up(CudaStream stream, Tensor host) {
+    try (host) {
+      Tensor there = allocate(host.dtype(), host.shape());
+      stream.copy(host, there);
+      stream.synchronize();
+      return there;
+    }
+  }
+
+  private Tensor bytes(long pages, long pageBytes) {
+    return allocate(DType.U8, pages, pageBytes);
+  }
+
+  private Tensor allocate(DType type, long... shape) {
+    long bytes = type.bytes();
+    for (long size : shape) {
+      bytes = Math.multiplyExact(bytes, size);
+    }
+    return scope.add(Tensor.wrap(CudaMemory.allocate(device, bytes), 0, type, shape));
+  }
+
+  /** Forgets what a sequence held before; from here on these tokens are kept for good. */
+  public void begin(CudaStream stream, int sequence, int[] sinks) {
+    if (packed != null) {
+      stream.clear(packed.spoiled().narrow(0, sequence, 1));
+      keep(stream, sequence, sinks);
+    }
+  }
+
+  /** These tokens, ascending and {@value #MOST_SINKS}, are kept for good. */
+  public void keep(CudaStream stream, int sequence, int[] sinks) {
+    if (packed != null && packed.sinkPositions() != null) {
+      try (Tensor host = Tensor.of(sinks, sinks.length)) {
+        stream.copy(host, packed.sinkPositions().select(0, sequence));
+      }
+    }
   }
 
   /** The layouts. */
@@ -56,9 +177,13 @@ public final class CudaStore implements AutoCloseable {
     return exact;
   }
 
+  @Nullable Packed packed() {
+    return packed;
+  }
+
   /** Bytes of all pages. */
   public long bytes() {
-    return exact.pool.elements();
+    return exact.pool.elements() + (packed == null ? 0 : packed.pages.pool.elements());
   }
 
   @Override

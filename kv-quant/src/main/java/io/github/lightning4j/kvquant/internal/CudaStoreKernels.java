@@ -11,9 +11,23 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** Launches of {@code cache_append.cu} over checked tensors. */
+/** Launches of {@code cache_append.cu} and {@code cache_age.cu} over checked tensors. */
 public final class CudaStoreKernels {
   private static final int THREADS = 256;
+
+  private static final int AGE_THREADS = 128;
+
+  /** Blocks that take the tokens of a piece in turns. */
+  private static final int PIECE_BLOCKS = 64;
+
+  /** Forms that differ in more than a number. */
+  static final List<CudaCodec> CODECS =
+      List.of(
+          new CudaCodec(2, true, 0, 0, false, true, 32),
+          new CudaCodec(2, false, 0, 1, true, true, 16),
+          new CudaCodec(2, false, 0, 2, false, false, 0),
+          new CudaCodec(4, false, 1, 3, false, true, 0),
+          new CudaCodec(8, false, 0, 1, false, true, 0));
 
   /** Bytes that a thread reads at once where it can. */
   private static final int WIDE = 16;
@@ -22,6 +36,7 @@ public final class CudaStoreKernels {
 
   private static final class Sources {
     static final KernelSource APPEND = KernelSource.of(CudaStoreKernels.class, "cache_append.cu");
+    static final KernelSource AGE = KernelSource.of(CudaStoreKernels.class, "cache_age.cu");
   }
 
   /** Every source in a form that builds compile to see that it does. */
@@ -31,7 +46,14 @@ public final class CudaStoreKernels {
       all.add(append(type, 128, WIDE / type.bytes()));
       all.add(append(type, 32, 1));
     }
+    for (CudaCodec codec : CODECS) {
+      all.add(age(codec, 128));
+    }
     return all;
+  }
+
+  private static KernelSource age(CudaCodec codec, int dim) {
+    return codec.define(Sources.AGE, dim).define("CENTERED", codec.centered() ? 1 : 0);
   }
 
   private static KernelSource append(DType type, int dim, int vector) {
@@ -69,12 +91,52 @@ public final class CudaStoreKernels {
                 .tensor(store.exact().pool())
                 .tensor(store.exact().table())
                 .i32(store.exact().each())
-                .tensorOrNull(null)
-                .i32(0)
                 .tensor(sequences)
                 .tensor(starts)
                 .tensorOrNull(offsets)
                 .i32(sequences.size(0)));
+  }
+
+  /** Quantizes the tokens that leave the window as sequences go on by these pieces. */
+  public static void age(
+      CudaStream stream,
+      CudaStore store,
+      Tensor sequences,
+      Tensor starts,
+      @Nullable Tensor offsets) {
+    CudaStore.Packed packed = store.packed();
+    CacheFormat format = store.format();
+    if (packed == null || format.key() == null || format.value() == null) {
+      return;
+    }
+    int kvHeads = format.exact().kvHeads();
+    // A warp a key or value; a step lets a run of tokens go at most.
+    long warps = offsets == null ? 2 * format.flush() : 4L * PIECE_BLOCKS;
+    KernelModule.of(stream.device(), age(packed.codec(), format.exact().headDim()))
+        .kernel("cache_age")
+        .launch(
+            stream,
+            new LaunchShape((warps + 3) / 4, kvHeads, sequences.size(0), AGE_THREADS, 0),
+            new KernelArguments()
+                .tensor(store.exact().pool())
+                .i64(store.exact().pageBytes())
+                .tensor(store.exact().table())
+                .tensor(packed.pages().pool())
+                .i64(packed.pages().pageBytes())
+                .tensor(packed.pages().table())
+                .i32(packed.pages().each())
+                .tensorOrNull(packed.sinks())
+                .tensorOrNull(packed.sinkPositions())
+                .tensor(packed.spoiled())
+                .tensor(sequences)
+                .tensor(starts)
+                .tensorOrNull(offsets)
+                .i32(format.window())
+                .i32(format.flush())
+                .f64(CudaCodec.clip(format.key().quantizer()))
+                .f64(CudaCodec.clip(format.value().quantizer()))
+                .tensorOrNull(packed.mean())
+                .tensorOrNull(packed.frequencies()));
   }
 
   /** Whether all rows begin at multiples of 16 bytes. */

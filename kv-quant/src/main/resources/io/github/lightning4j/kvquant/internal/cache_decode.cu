@@ -8,181 +8,23 @@
 // Lengths and tables of pages are read here, so that a launch recorded once serves every step: a split is as many tiles
 // as the length of the moment asks for, and those that are left without say so by a sum of 0.
 //
-// Quantized tokens x' = s (c - z): codes go to tensor cores as they are; s and z enter with scores and weights,
-//   q . k' = s (q . c - z sum q),   sum p v' = sum (p s) c - sum (p s) z
-// which is exact but for rounding, since q and p s are summed as they were rounded. Where pages hold Had k and Had v,
-// queries are transformed once and the sums once; where keys lack their mean m, turned to their position, the score
-// gains q . R_s m: with the queries turned back to the first position of a page, a product of 2 half channels with
-// cosines and sines that are the same for all pages.
+// Where pages hold Had k and Had v, queries are transformed once and the sums once.
 //
 // Numerics: queries and weights are rounded to bf16 (fp16 where they meet cosines), sums are fp32. NaN and infinity as
 // CacheAttention says; a token that is not seen has no effect, whatever lies there.
-// Constants: X the code of the query type; D, BITS, LLOYD_MAX as in cache_codes.cuh; SCALE 0 for log-scale bytes, 1 for
-// fp16; ZERO 0 none, 1 whole and 2 eighths in a byte, 3 fp16; ROTATE, whether Had is between; HALF, pairs of channels
-// that turn where keys lack their mean, else 0.
-#include "cache_codes.cuh"
+// Constants: X the code of the query type; those of cache_tile.cuh; ROTATE, whether Had is between.
+#include "cache_tile.cuh"
 #include "hadamard.cuh"
 
 typedef ElementOf<X>::type Input;
 
 constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / kWarp;
-constexpr int kHeads = 8;
-// Tokens that a warp has under way: some 8 KB of bf16, a page of 2 bits.
-constexpr int kTile = BITS == 2 ? 64 : BITS == 4 ? 32 : 16;
-constexpr int kBlocks = kTile / 16;
 // Tiles that are worth a split.
 constexpr int kLeastTiles = 256 / kTile;
 
-__device__ __forceinline__ float minus_infinity() { return __uint_as_float(0xff800000u); }
-
 /// Which positions of a sequence of `length` tokens a launch is over.
 enum Part { kAll, kAged, kRecent };
-
-constexpr int kScaleBytes = BITS == 16 ? 0 : SCALE == 1 ? 2 : 1;
-constexpr int kZeroBytes = ZERO == 0 ? 0 : ZERO == 3 ? 2 : 1;
-constexpr int kUnitBytes = kPageTokens * (kTokenBytes + kScaleBytes + kZeroBytes);
-
-/// What a warp reads of a tile, as it lies in memory.
-struct Tile {
-  uint32_t keys[2 * kBlocks][kKeyWords];
-  uint32_t values[kBlocks][4][kValueWords];
-#if BITS < 16
-  // Of tokens 2 t and 2 t + 1 of each eight: scales and zero points, of keys and of values.
-  uint32_t scales[2][2 * kBlocks];
-  uint32_t zeros[2][2 * kBlocks];
-#endif
-};
-
-/// The softmax of a warp so far: of head g the maximum and this lane's parts of sums, and sums of values.
-struct Softmax {
-  float max, sum, zeros;
-  float o[kValueChannels / 2][4];
-};
-
-template <int bytes>
-__device__ __forceinline__ uint32_t load_two(const uint8_t* from) {
-  if constexpr (bytes == 2) return *reinterpret_cast<const uint32_t*>(from);
-  return *reinterpret_cast<const uint16_t*>(from);
-}
-
-__device__ __forceinline__ float scale_of(uint32_t two, int i) {
-  if (SCALE == 1) return widen(f16{uint16_t(two >> 16 * i)});
-  return exp2f(float(int(two >> 8 * i & 0xff) - 160) * 0.125f);
-}
-
-/// The zero point in steps, above what operands are above codes.
-__device__ __forceinline__ float zero_of(uint32_t two, int i) {
-  constexpr float kMiddle = (BITS < 16 ? float(1 << (BITS - 1) % 16) : 0.0f) + kBias;
-  if (ZERO == 0) return 0;
-  if (ZERO == 3) return kMiddle + widen(f16{uint16_t(two >> 16 * i)});
-  return kMiddle + float(static_cast<signed char>(two >> 8 * i)) * (ZERO == 2 ? 0.125f : 1.0f);
-}
-
-/// Reads the tile that starts in `slot` of a page; `seen` has two bits for each eight tokens.
-__device__ __forceinline__ void read(const uint8_t* keys, const uint8_t* values, int slot, uint32_t seen, Tile& tile) {
-  int g = threadIdx.x % kWarp / 4, t = threadIdx.x % 4;
-#pragma unroll
-  for (int n = 0; n < 2 * kBlocks; n++) {
-    load_bytes<4, kKeyBytes>(keys + int64_t(slot + 8 * n + g) * kTokenBytes, t, tile.keys[n]);
-#if BITS < 16
-    const uint8_t* units[2] = {keys, values};
-#pragma unroll
-    for (int side = 0; side < 2; side++) {
-      const uint8_t* scales = units[side] + kPageTokens * kTokenBytes;
-      int token = slot + 8 * n + 2 * t;
-      tile.scales[side][n] = load_two<kScaleBytes>(scales + token * kScaleBytes);
-      if (ZERO > 0) {
-        tile.zeros[side][n] = load_two<kZeroBytes>(scales + kPageTokens * kScaleBytes + token * kZeroBytes);
-      }
-    }
-#endif
-  }
-#pragma unroll
-  for (int block = 0; block < kBlocks; block++) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      int token = slot + 16 * block + i / 2 * 8 + 2 * t + i % 2;
-      // What is not seen may be anything, NaN too; codes are numbers always.
-      bool read = BITS < 16 || seen >> (4 * block + i) & 1;
-      if (read) {
-        load_bytes<8, kValueBytes>(values + int64_t(token) * kTokenBytes, g, tile.values[block][i]);
-      } else {
-#pragma unroll
-        for (int j = 0; j < kValueWords; j++) tile.values[block][i][j] = 0;
-      }
-    }
-  }
-}
-
-/// Takes a tile into the softmax. Lane 4 g + t has of head g the scores of tokens 2 t and 2 t + 1 of each eight.
-__device__ __forceinline__ void attend(const Tile& tile, const uint32_t (&query)[kKeyPairs], float query_sum,
-                                       float scale, uint32_t seen, Softmax& softmax) {
-  int t = threadIdx.x % 4;
-  float s[2 * kBlocks][4];
-  float most = softmax.max;
-#pragma unroll
-  for (int n = 0; n < 2 * kBlocks; n++) {
-    uint32_t pairs[kKeyPairs];
-    key_pairs(tile.keys[n], pairs);
-#pragma unroll
-    for (int i = 0; i < 4; i++) s[n][i] = 0;
-#pragma unroll
-    for (int i = 0; i < kKeyPairs; i += 2) {
-      mma_bf16(s[n], {query[i], 0u, query[i + 1], 0u}, {pairs[i], pairs[i + 1]});
-    }
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-#if BITS < 16
-      float zero = ZERO > 0 ? zero_of(tile.zeros[0][n], i) : 0.0f;
-      s[n][i] = scale_of(tile.scales[0][n], i) * (s[n][i] - zero * query_sum);
-#endif
-      s[n][i] = seen >> (2 * n + i) & 1 ? s[n][i] * scale : minus_infinity();
-      most = fmaxf(most, s[n][i]);
-    }
-  }
-  most = fmaxf(most, __shfl_xor_sync(kAllLanes, most, 1));
-  most = fmaxf(most, __shfl_xor_sync(kAllLanes, most, 2));
-  if (__any_sync(kAllLanes, most != softmax.max)) {
-    float factor = most == softmax.max ? 1.0f : exp2f(softmax.max - most);
-    softmax.max = most;
-    softmax.sum *= factor;
-    softmax.zeros *= factor;
-    float even = __shfl_sync(kAllLanes, factor, 8 * t), odd = __shfl_sync(kAllLanes, factor, 8 * t + 4);
-#pragma unroll
-    for (int m = 0; m < kValueChannels / 2; m++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) softmax.o[m][i] *= i % 2 ? odd : even;
-    }
-  }
-#pragma unroll
-  for (int block = 0; block < kBlocks; block++) {
-    uint32_t weights[2];
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      int n = 2 * block + half;
-      float p[2];
-#pragma unroll
-      for (int i = 0; i < 2; i++) {
-        bool visible = seen >> (2 * n + i) & 1;
-        p[i] = visible ? exp2f(s[n][i] - most) : 0.0f;
-        softmax.sum += p[i];
-#if BITS < 16
-        p[i] = visible ? p[i] * scale_of(tile.scales[1][n], i) : 0.0f;
-        if (ZERO > 0) softmax.zeros += visible ? widen(narrow<bf16>(p[i])) * zero_of(tile.zeros[1][n], i) : 0.0f;
-#endif
-      }
-      weights[half] = pack_bf16(p[0], p[1]);
-    }
-    uint32_t low[kValueChannels], high[kValueChannels];
-    value_pairs(tile.values[block][0], tile.values[block][1], low);
-    value_pairs(tile.values[block][2], tile.values[block][3], high);
-#pragma unroll
-    for (int m = 0; m < kValueChannels / 2; m++) {
-      mma_bf16(softmax.o[m], {low[2 * m], low[2 * m + 1], high[2 * m], high[2 * m + 1]}, {weights[0], weights[1]});
-    }
-  }
-}
 
 /// Two bits for each eight of a tile's tokens: those of this lane's scores that are in [from, to).
 __device__ __forceinline__ uint32_t seen_of(int position, int from, int to) {
@@ -284,11 +126,13 @@ __device__ __forceinline__ int left(int length, int window, int flush) {
 /// sequences[row]; -1 is none. Splits are written as [row, head, split]: sums [.., D] and stats [.., 2] = (maximum, sum
 /// of exponentials) in powers of two, from first_split on of all_splits. Part kAged: positions that have left the window
 /// but for sinks, kRecent: those that have not, and in the last split the sinks that have, which lie in pages of their
-/// own, one a sequence: slot i that of position sink_positions[sequence][i], ascending, of 64.
+/// own, one a sequence: slot i that of position sink_positions[sequence][i], ascending, of 64. A sequence of which
+/// something was spoiled gives NaN. means [kv heads, D], turns [pages_each, HALF, 2] and angles as cache_mean.cuh.
 extern "C" __global__ void __launch_bounds__(kThreads)
     cache_decode(const Input* q, int64_t q_row, int64_t q_head, int group, float scale, const uint8_t* pages,
                  int64_t page_bytes, const int* table, int pages_each, const int* sequences, const int* positions,
-                 int part, int window, int flush, const uint8_t* sinks, const int* sink_positions, float* sums,
+                 int part, int window, int flush, const uint8_t* sinks, const int* sink_positions,
+                 const int* spoiled, const float* means, const float* turns, const uint32_t* angles, float* sums,
                  float* stats, int first_split, int all_splits) {
   __shared__ Shared shared;
   int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
@@ -341,7 +185,13 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   query_sum += __shfl_xor_sync(kAllLanes, query_sum, 1);
   query_sum += __shfl_xor_sync(kAllLanes, query_sum, 2);
 
+#if HALF > 0
+  MeanTerm mean = mean_term(q + row * q_row + (head + lane / 4) * q_head, lane / 4 < count, means + kv_head * D, D, scale);
+#else
+  MeanTerm mean;
+#endif
   Softmax softmax = {minus_infinity()};
+  if (spoiled != nullptr && spoiled[sequence] != 0) softmax.sum = __uint_as_float(0x7fc00000u);
   for (int tile = begin + warp; tile < end; tile += kWarps) {
     int position = tile * kTile, at = position / kPageTokens;
     int page = of_sinks ? sequence : at < pages_each ? table[int64_t(sequence) * pages_each + at] : -1;
@@ -362,7 +212,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     if (part == kAged && with_sinks) seen = without_sinks(seen, position, own);
     Tile data;
     read(keys, values, position % kPageTokens, seen, data);
-    attend(data, query, query_sum, scale, seen, softmax);
+    attend(data, query, query_sum, scale, seen, mean, turns + int64_t(at) * 2 * HALF,
+           angles + position % kPageTokens / 8 * kWarp * HALF / 4, softmax);
   }
   join(softmax, shared, count, sums, stats, all_splits);
 }

@@ -49,6 +49,11 @@ public final class KernelArguments {
     return add(Float.floatToRawIntBits(value), Float.BYTES);
   }
 
+  /** A {@code double}. */
+  public KernelArguments f64(double value) {
+    return add(Double.doubleToRawLongBits(value), Double.BYTES);
+  }
+
   private KernelArguments add(long value, int size) {
     checkState(count < MOST, "a launch takes at most %s arguments", MOST);
     bits[count] = value;
