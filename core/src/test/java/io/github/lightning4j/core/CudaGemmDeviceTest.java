@@ -204,6 +204,9 @@ final class CudaGemmDeviceTest {
         Tensor w = gpu.normal(2, DType.BF16, 20, 64);
         Tensor out = gpu.allocate(DType.F32, m, 20);
         for (boolean quantized : new boolean[] {false, true}) {
+          if (quantized && type == DType.F32) {
+            continue; // parts of F32 and codes are held apart elsewhere
+          }
           if (quantized) {
             gemm.multiply(x, codes.there, out);
           } else {

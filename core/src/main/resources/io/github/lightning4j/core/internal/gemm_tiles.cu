@@ -2,7 +2,7 @@
 //
 // A block makes ROWS x COLUMNS of out; a warp of it WARP_ROWS x 32 in registers. Both operands come 64 deep into a ring
 // of STAGES buffers in shared memory by copies in the background, so that STAGES - 1 steps are under way while one is
-// multiplied. A granule of 16 bytes lies at its place exclusive-or its row, which keeps ldmatrix free of conflicts.
+// multiplied.
 // Weights of 8 and 4 bits come as codes; a step's codes are widened to integers in bf16 in one more buffer first, and
 // the sums of a block of a row are multiplied by its scale in fp32: no weight is rounded.
 //
@@ -11,10 +11,10 @@
 // COLUMNS, WARP_ROWS, STAGES.
 #include "core_cuda.cuh"
 #include "quant_cuda.cuh"
+#include "tile_cuda.cuh"
 
 typedef ElementOf<O>::type Output;
 
-constexpr int kDepth = 64;
 constexpr int kWarpColumns = 32;
 constexpr int kWarpsDown = ROWS / WARP_ROWS;
 constexpr int kWarpsAcross = COLUMNS / kWarpColumns;
@@ -38,17 +38,10 @@ struct Shared {
   bf16 widened[kCodes ? COLUMNS : 1][kDepth];
 };
 
-/// Where granule `granule` of a row of kDepth bf16 lies.
-__device__ __forceinline__ int place(int row, int granule) { return (granule ^ row % 8) * 8; }
-
 /// Starts the copies of a step. Rows from `m` and `n` on, and what is beyond K, become zeros.
 __device__ __forceinline__ void bring(Stage& to, const bf16* x, int64_t ldx, int m, const uint8_t* w, int64_t row_bytes,
                                       int n, int at, int k) {
-  for (int unit = threadIdx.x; unit < ROWS * 8; unit += kThreads) {
-    int row = unit / 8, granule = unit % 8;
-    bool there = row < m && at + granule * 8 < k;
-    copy_async(&to.x[row][place(row, granule)], there ? x + row * ldx + at + granule * 8 : x, there);
-  }
+  bring_rows<kThreads>(to.x, x, ldx, m, at, k);
   constexpr int kGranules = kRowBytes / 16;
   for (int unit = threadIdx.x; unit < COLUMNS * kGranules; unit += kThreads) {
     int row = unit / kGranules, granule = unit % kGranules;
@@ -155,24 +148,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kThreads == 128 ? 3 : 2)
       }
 #pragma unroll
       for (int depth = run; depth < run + kRun; depth += 16) {
-        uint32_t a[kDown][4], b[kAcross][2];
-#pragma unroll
-        for (int i = 0; i < kDown; i++) {
-          int row = warp_row + i * 16 + lane % 16;
-          load_matrices(a[i], &stage.x[row][place(row, depth / 8 + lane / 16)]);
-        }
-#pragma unroll
-        for (int j = 0; j < kAcross; j += 2) {
-          int row = warp_column + j * 8 + lane % 8 + lane / 16 * 8;
-          uint32_t both[4];
-          load_matrices(both, operand + row * kDepth + place(row, depth / 8 + lane / 8 % 2));
-          b[j][0] = both[0], b[j][1] = both[1], b[j + 1][0] = both[2], b[j + 1][1] = both[3];
-        }
-#pragma unroll
-        for (int i = 0; i < kDown; i++) {
-#pragma unroll
-          for (int j = 0; j < kAcross; j++) mma_bf16(kCodes ? part[i][j] : sum[i][j], a[i], b[j]);
-        }
+        multiply(stage.x[0], warp_row, operand, warp_column, depth, kCodes ? part : sum);
       }
       if constexpr (kCodes) {
 #pragma unroll
