@@ -1,0 +1,59 @@
+package io.github.lightning4j.jmh.device;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.lightning4j.core.cuda.CudaMemory;
+import io.github.lightning4j.core.testkit.RequiresCuda;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import picocli.CommandLine;
+
+/** Every row runs, at tiny sizes. */
+@RequiresCuda
+final class DeviceBenchDeviceTest {
+  @TempDir private Path temp;
+
+  private static int run(String... arguments) {
+    StringWriter text = new StringWriter();
+    CommandLine command = DeviceBench.command().setOut(new PrintWriter(text));
+    return command.execute(arguments);
+  }
+
+  @Test
+  void measuresEveryRowOnce() throws Exception {
+    Path file = temp.resolve("bench.jsonl");
+    long before = CudaMemory.liveBytes();
+    assertThat(run("--smoke", "--results", file.toString())).isZero();
+    assertThat(CudaMemory.liveBytes()).isEqualTo(before);
+    assertThat(new ResultFile(file).read())
+        .extracting(DeviceResult::row)
+        .containsExactlyElementsOf(DeviceRows.all().stream().map(DeviceRow::title).toList());
+    assertThat(new ResultFile(file).read())
+        .allSatisfy(
+            result -> {
+              if (result.timing() == null) {
+                assertThat(result.row()).isEqualTo(DenseProductRow.TITLE);
+                assertThat(result.note()).startsWith("cuBLAS did not load: ");
+              } else {
+                assertThat(result.timing().medianUs()).isPositive();
+                assertThat(result.note()).isEqualTo("tiny sizes");
+              }
+            });
+    byte[] written = Files.readAllBytes(file);
+    assertThat(run("--smoke", "--results", file.toString())).isZero();
+    assertThat(Files.readAllBytes(file)).as("rows are not run again").isEqualTo(written);
+  }
+
+  @Test
+  void beginsNoRowWhenTimeIsUp() throws Exception {
+    Path file = temp.resolve("bench.jsonl");
+    assertThat(run("--smoke", "--seconds=-1", "--rows=argmax", "--results=" + file)).isZero();
+    assertThat(new ResultFile(file).read())
+        .singleElement()
+        .satisfies(result -> assertThat(result.note()).isEqualTo("no time was left"));
+  }
+}
