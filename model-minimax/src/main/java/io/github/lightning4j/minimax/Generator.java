@@ -179,7 +179,7 @@ public final class Generator {
       Session session, int[] prompt, GenerationOptions options, GenerationListener listener) {
     checkText(options);
     session.checkTokens(prompt);
-    checkNoPictures(prompt);
+    PicturePlaces.none(model, prompt);
     Sequence sequence =
         new Sequence(
             model.config(),
@@ -252,7 +252,7 @@ public final class Generator {
   Sequence sequence(int[] prompt, GenerationOptions options, GenerationListener listener) {
     checkText(options);
     TokenIds.check(model.config(), 0, prompt);
-    checkNoPictures(prompt);
+    PicturePlaces.none(model, prompt);
     return new Sequence(model.config(), tokenizer, prompt, options, listener, this::begin);
   }
 
@@ -276,23 +276,8 @@ public final class Generator {
 
   /** The tokens of a prompt that comes without pictures. */
   int[] encodeText(String prompt) {
-    checkArgument(
-        model.vision().isEmpty() || !prompt.contains(ImagePrompt.PLACEHOLDER),
-        "prompt: %s stands for a picture, and this call takes none; give them with imagePrompt, or"
-            + " take it out",
-        ImagePrompt.PLACEHOLDER);
+    PicturePlaces.none(model, prompt);
     return encode(prompt);
-  }
-
-  private void checkNoPictures(int[] ids) {
-    int picture = model.vision().map(VisionConfig::imageToken).orElse(-1);
-    int at = Ints.indexOf(ids, picture);
-    checkArgument(
-        at < 0,
-        "ids[%s]: token %s stands for a picture, and this call takes none; give them with"
-            + " imagePrompt, or take it out",
-        at,
-        picture);
   }
 
   private int[] encode(String prompt) {
