@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
+import io.github.lightning4j.minimax.internal.HostMemory;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -99,7 +100,9 @@ final class BatchTest {
   /** A session that fails within a layer, after lightning layers have moved on. */
   private static SequenceStart broken() {
     Session session = model.newSession();
-    session.state().cache(model.config().layers().lastIndexOf(LayerKind.SOFTMAX)).close();
+    HostMemory.of(session.state())
+        .cache(model.config().layers().lastIndexOf(LayerKind.SOFTMAX))
+        .close();
     return new SequenceStart(session, 0, null);
   }
 
