@@ -10,9 +10,10 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.safetensors.Safetensors;
 import io.github.lightning4j.minimax.internal.ModelWeights;
-import io.github.lightning4j.minimax.internal.PrefixedTensors;
+import io.github.lightning4j.minimax.internal.RenamedTensors;
 import io.github.lightning4j.minimax.internal.WeightBinder;
 import io.github.lightning4j.minimax.vision.VisionConfig;
+import io.github.lightning4j.minimax.vision.internal.ReleasedNames;
 import io.github.lightning4j.minimax.vision.internal.VisionBinder;
 import io.github.lightning4j.minimax.vision.internal.VisionWeights;
 import java.nio.file.Files;
@@ -25,9 +26,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * A checkpoint folder: {@code config.json} and mapped safetensors, one file or many with an index,
  * in the released layout, in transformers' fused one, or quantized by {@link #save}; that of
- * MiniMax-VL-01 with the weights of its vision side, which keep their types. Weights held as they
- * are stored are views of the mapping; others are made while opening. Closing frees and unmaps, so
- * it must outlive its models.
+ * MiniMax-VL-01, under the released names or those of transformers, with the weights of its vision
+ * side, which keep their types. Weights held as they are stored are views of the mapping; others
+ * are made while opening. Closing frees and unmaps, so it must outlive its models.
  */
 public final class Checkpoint implements AutoCloseable {
   private final Path folder;
@@ -102,11 +103,12 @@ public final class Checkpoint implements AutoCloseable {
       Optional<WeightFormats> coded = QuantizedCheckpoint.formats(source);
       WeightFormats held = resolved(config, folder, formats, coded);
       WeightBinder.Wish wish = new WeightBinder.Wish(held, coded.isPresent(), placement, available);
+      Safetensors named = pictures.isPresent() ? ReleasedNames.of(source) : source;
       WeightBinder.Bound bound =
           pictures.isPresent()
-              ? bindWithin(config, source, wish, made, progress)
-              : WeightBinder.bind(config, source, wish, made, progress);
-      Vision vision = pictures.map(told -> vision(told, config, source, made)).orElse(null);
+              ? bindWithin(config, named, wish, made, progress)
+              : WeightBinder.bind(config, named, wish, made, progress);
+      Vision vision = pictures.map(told -> vision(told, config, named, made)).orElse(null);
       return new Checkpoint(folder, config, held, source, made, bound, vision);
     } catch (RuntimeException e) {
       made.close();
@@ -123,7 +125,7 @@ public final class Checkpoint implements AutoCloseable {
       MemoryScope made,
       ProgressListener progress) {
     try {
-      Safetensors text = new PrefixedTensors(source, VisionBinder.TEXT);
+      Safetensors text = RenamedTensors.behind(source, VisionBinder.TEXT);
       return WeightBinder.bind(config, text, wish, made, progress);
     } catch (CheckpointException e) {
       String fault = e.getMessage().substring((e.file() + ": ").length());

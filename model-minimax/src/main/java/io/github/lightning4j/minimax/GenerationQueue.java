@@ -55,11 +55,12 @@ public final class GenerationQueue implements AutoCloseable {
   /**
    * Continues a text.
    *
+   * @throws IllegalArgumentException as {@link Generator#generate(String, GenerationOptions)}
    * @throws IllegalStateException without a tokenizer, or if the queue is closed
    */
   public GenerationHandle submit(
       String prompt, GenerationOptions options, GenerationListener listener) {
-    return submit(generator.encode(prompt), options, listener);
+    return submit(generator.encodeText(prompt), options, listener);
   }
 
   /**

@@ -27,6 +27,10 @@ import org.jspecify.annotations.Nullable;
  * }
  * }</pre>
  *
+ * <p>With a model that sees pictures, {@code <image>} in a text and its token among ids stand for
+ * pictures: calls that take none refuse both. To a model of text {@code <image>} is text like any
+ * other, and there is no such token.
+ *
  * <p>Thread-safe; each call has a session of its own.
  */
 public final class Generator {
@@ -70,15 +74,23 @@ public final class Generator {
     return new Generator(model, tokenizer, cache);
   }
 
-  /** Continues a text. */
+  /**
+   * Continues a text.
+   *
+   * @throws IllegalArgumentException if it has {@code <image>} and the model sees pictures
+   */
   public GenerationResult generate(String prompt, GenerationOptions options) {
-    return generate(encode(prompt), options, GenerationListener.NONE);
+    return generate(encodeText(prompt), options, GenerationListener.NONE);
   }
 
-  /** Continues a text and hands over each piece as soon as it is certain. */
+  /**
+   * Continues a text and hands over each piece as soon as it is certain.
+   *
+   * @throws IllegalArgumentException as {@link #generate(String, GenerationOptions)}
+   */
   public GenerationResult stream(String prompt, GenerationOptions options, Consumer<String> text) {
     return generate(
-        encode(prompt),
+        encodeText(prompt),
         options,
         new GenerationListener() {
           @Override
@@ -147,8 +159,9 @@ public final class Generator {
   /**
    * Continues tokens.
    *
-   * @throws IllegalArgumentException if the prompt is empty, has a token outside the vocabulary, or
-   *     does not fit the context; or if text is asked for without a tokenizer
+   * @throws IllegalArgumentException if the prompt is empty, has a token outside the vocabulary or
+   *     one that stands for a picture, or does not fit the context; or if text is asked for without
+   *     a tokenizer
    */
   public GenerationResult generate(
       int[] prompt, GenerationOptions options, GenerationListener listener) {
@@ -166,6 +179,7 @@ public final class Generator {
       Session session, int[] prompt, GenerationOptions options, GenerationListener listener) {
     checkText(options);
     session.checkTokens(prompt);
+    PicturePlaces.none(model, prompt);
     Sequence sequence =
         new Sequence(
             model.config(),
@@ -238,6 +252,7 @@ public final class Generator {
   Sequence sequence(int[] prompt, GenerationOptions options, GenerationListener listener) {
     checkText(options);
     TokenIds.check(model.config(), 0, prompt);
+    PicturePlaces.none(model, prompt);
     return new Sequence(model.config(), tokenizer, prompt, options, listener, this::begin);
   }
 
@@ -259,7 +274,13 @@ public final class Generator {
     return prefixes == null ? new SequenceStart(model.newSession(), 0, null) : prefixes.begin(ids);
   }
 
-  int[] encode(String prompt) {
+  /** The tokens of a prompt that comes without pictures. */
+  int[] encodeText(String prompt) {
+    PicturePlaces.none(model, prompt);
+    return encode(prompt);
+  }
+
+  private int[] encode(String prompt) {
     checkState(tokenizer != null, "text needs a tokenizer; this generator was made without one");
     return tokenizer.encode(prompt);
   }

@@ -264,7 +264,8 @@ public final class Session implements AutoCloseable {
    * @throws IllegalStateException if closed
    */
   public double storedBitsPerElement() {
-    return state.memory().storedBitsPerElement(state.position());
+    double elements = (double) state.memory().elements() * state.position();
+    return elements == 0 ? 0 : 8 * state.memory().storedBytes() / elements;
   }
 
   /**

@@ -67,10 +67,11 @@ final class VisionConfigReader {
   }
 
   private int imageToken() {
-    int token = json.integer("image_token_index");
+    String key = json.isPresent("image_token_index") ? "image_token_index" : "image_token_id";
+    int token = json.integer(key);
     int vocabulary = json.object("text_config").integer("vocab_size");
     if (token < 0 || token >= vocabulary) {
-      throw json.fault("image_token_index", "0 <= id < " + vocabulary, "" + token);
+      throw json.fault(key, "0 <= id < " + vocabulary, "" + token);
     }
     return token;
   }

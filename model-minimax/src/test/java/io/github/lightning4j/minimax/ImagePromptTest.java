@@ -178,6 +178,38 @@ final class ImagePromptTest {
   }
 
   @Test
+  void callsWithoutPicturesRefuseWhatStandsForThem() {
+    Path folder = TWO.withTokenizer(temp.resolve("text"));
+    int[] ids = {1, 2, IMAGE, 3};
+    String told = "ids[2]: token 75 stands for a picture, and this call takes none; give them with";
+    String text = "a<image>b";
+    try (MiniMaxModel model = MiniMaxModel.load(folder);
+        Tokenizer tokenizer = Tokenizer.load(folder);
+        Session session = model.newSession()) {
+      Generator generator = new Generator(model, tokenizer);
+      GenerationListener none = GenerationListener.NONE;
+      refused(() -> generator.generate(ids, SIXTEEN, none), told);
+      refused(() -> generator.generate(session, ids, SIXTEEN, none), told);
+      refused(() -> generator.generateBatch(List.of(new int[] {1}, ids), SIXTEEN), told);
+      refused(() -> generator.generate(text, SIXTEEN), "prompt: <image> stands for a picture");
+      refused(() -> generator.stream(text, SIXTEEN, piece -> {}), "prompt: <image> stands for");
+      try (GenerationQueue queue = generator.queue(BatchLimits.DEFAULT)) {
+        refused(() -> queue.submit(ids, SIXTEEN, none), told);
+        refused(() -> queue.submit(text, SIXTEEN, none), "prompt: <image> stands for a picture");
+      }
+      assertThat(session.position()).isZero();
+      assertThat(generator.generate("ab", SIXTEEN).ids()).isNotEmpty();
+    }
+    try (MiniMaxModel model = Nano.load();
+        Tokenizer tokenizer = Tokenizer.load(Nano.FOLDER)) {
+      Generator generator = new Generator(model, tokenizer);
+      int[] same = tokenizer.encode(text); // to a model of text it is text
+      assertThat(generator.generate(text, SIXTEEN).ids())
+          .isEqualTo(generator.generate(same, SIXTEEN, GenerationListener.NONE).ids());
+    }
+  }
+
+  @Test
   void modelsOfTextTakeNoPictures() {
     Path folder = ModelFixture.root().resolve("small_qkv_eps/hf");
     try (MiniMaxModel model = MiniMaxModel.load(folder);

@@ -154,6 +154,48 @@ final class VisionCheckpointTest {
     Checkpoint.open(folder).close();
   }
 
+  private static String byTransformers(String name, String tower) {
+    return name.startsWith("language_model.lm_head.")
+        ? name.substring("language_model.".length())
+        : "model."
+            + name.replaceFirst("^language_model\\.model\\.", "language_model.")
+                .replaceFirst("^vision_tower\\.vision_model\\.", tower);
+  }
+
+  /** All within one model but the head, and the tower with or without a name of its own. */
+  @ParameterizedTest
+  @CsvSource({"vision_tower.vision_model., image_token_index", "vision_tower., image_token_id"})
+  void namesOfTransformersAreThoseOfTheRelease(String tower, String token) throws IOException {
+    Path folder =
+        rewritten(
+            "saved",
+            tensors -> {
+              Map<String, Tensor> before = new LinkedHashMap<>(tensors);
+              tensors.clear();
+              before.forEach((name, tensor) -> tensors.put(byTransformers(name, tower), tensor));
+              assertThat(tensors)
+                  .containsKeys(
+                      "lm_head.weight",
+                      "model.language_model.norm.weight",
+                      "model." + tower + "pre_layrnorm.bias",
+                      "model.multi_modal_projector.linear_1.bias",
+                      "model.image_newline");
+            });
+    Path config = folder.resolve("config.json");
+    Files.writeString(config, Files.readString(config).replace("image_token_index", token));
+    try (SafetensorsFile golden = TWO.openGolden();
+        MiniMaxModel model = MiniMaxModel.load(folder);
+        ImagePrompt pictures = model.imagePrompt(TWO.ids(golden, "prompt_ids"), TWO.images())) {
+      int[] expected = TWO.ids(golden, "gen_ids");
+      GenerationOptions options = GenerationOptions.builder().maxNewTokens(expected.length).build();
+      assertThat(new Generator(model).generate(pictures, options, GenerationListener.NONE).ids())
+          .isEqualTo(Ints.asList(expected));
+    }
+    refusedTensors(
+        tensors -> tensors.put("model.image_newline", tensors.get("image_newline")),
+        "are both image_newline");
+  }
+
   private void refusedTensors(Consumer<Map<String, Tensor>> change, String message)
       throws IOException {
     Path folder = rewritten(message.replaceAll("\\W", ""), change);

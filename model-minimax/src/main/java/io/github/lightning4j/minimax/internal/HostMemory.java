@@ -10,7 +10,6 @@ import io.github.lightning4j.vlmquant.VlmAccount;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
-import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
@@ -165,17 +164,18 @@ public final class HostMemory implements SequenceMemory {
 
   @Override
   public double packedBitsPerElement() {
-    return bitsPerElement(LayerCache::packedBytesPerToken);
+    double bytes = caches().mapToDouble(LayerCache::packedBytesPerToken).sum();
+    return elements() == 0 ? 0 : 8 * bytes / elements();
   }
 
   @Override
-  public double storedBitsPerElement(long tokens) {
-    return tokens == 0 ? 0 : bitsPerElement(LayerCache::storedBytes) / tokens;
+  public long storedBytes() {
+    return caches().mapToLong(LayerCache::storedBytes).sum();
   }
 
-  private double bitsPerElement(ToDoubleFunction<LayerCache> bytes) {
-    long elements = caches().mapToLong(LayerCache::elements).sum();
-    return elements == 0 ? 0 : 8 * caches().mapToDouble(bytes).sum() / elements;
+  @Override
+  public long elements() {
+    return caches().mapToLong(LayerCache::elements).sum();
   }
 
   private Stream<LayerCache> caches() {

@@ -49,8 +49,11 @@ public interface SequenceMemory extends AutoCloseable {
   /** Bits of an element in packed pages, metadata included; 0 before there are any. */
   double packedBitsPerElement();
 
-  /** Bits of an element of any of so many tokens, metadata included; 0 before there are any. */
-  double storedBitsPerElement(long tokens);
+  /** Bytes that the tokens in the caches take by themselves, without slots of pages that wait. */
+  long storedBytes();
+
+  /** Elements of a token's keys and values in all caches. */
+  long elements();
 
   @Override
   void close();

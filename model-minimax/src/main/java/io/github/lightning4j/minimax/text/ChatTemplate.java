@@ -95,8 +95,11 @@ public final class ChatTemplate {
   }
 
   /**
-   * The template of MiniMax-VL-01, bundled: parts of a message in their order, {@code <image>} for
+   * A template for MiniMax-VL-01, bundled: parts of a message in their order, {@code <image>} for
    * each picture.
+   *
+   * <p>It is inferred, that of MiniMax-Text-01 with places for pictures: the released one was not
+   * at hand. A folder that has its own template is better {@linkplain #load loaded}.
    *
    * @return the template
    */

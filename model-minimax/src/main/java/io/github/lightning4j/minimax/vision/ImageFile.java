@@ -15,19 +15,31 @@ import javax.imageio.ImageReader;
 import javax.imageio.stream.FileImageInputStream;
 import javax.imageio.stream.ImageInputStream;
 import javax.imageio.stream.MemoryCacheImageInputStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads PNG and JPEG with the JDK's ImageIO. The size is told by the header and refused there, so a
- * small file that claims a huge picture costs nothing.
+ * small file that claims a huge picture costs nothing; so is a picture whose pixels the heap cannot
+ * hold, and one with more scans than pictures have. Interlaced PNG goes over its pixels seven times
+ * at most, whatever the file says, and needs no limit of its own.
  */
 final class ImageFile {
   private static final Set<String> FORMATS = Set.of("png", "jpeg");
 
+  /** The most pixels of all scans of a JPEG together: 16 scans of the largest picture. */
+  private static final long MAX_SCANNED = 16 * RgbImage.MAX_PIXELS;
+
   private final String source;
+  private final long heap;
   private boolean cutOff;
 
-  private ImageFile(String source) {
+  private ImageFile(String source, long heap) {
     this.source = source;
+    this.heap = heap;
+  }
+
+  private ImageFile(String source) {
+    this(source, Runtime.getRuntime().maxMemory());
   }
 
   static RgbImage read(Path file) {
@@ -46,7 +58,12 @@ final class ImageFile {
   }
 
   static RgbImage read(byte[] bytes) {
-    ImageFile image = new ImageFile("image of " + bytes.length + " bytes");
+    return read(bytes, Runtime.getRuntime().maxMemory());
+  }
+
+  /** As in a heap of so many bytes. */
+  static RgbImage read(byte[] bytes, long heap) {
+    ImageFile image = new ImageFile("image of " + bytes.length + " bytes", heap);
     try (ImageInputStream in = new MemoryCacheImageInputStream(new ByteArrayInputStream(bytes))) {
       return image.read(in);
     } catch (IOException e) {
@@ -57,9 +74,47 @@ final class ImageFile {
   private RgbImage read(ImageInputStream in) throws IOException {
     ImageReader reader = reader(in);
     try {
-      // Metadata are left alone: they are of no use here and may unpack to any size.
+      if (isOf("png", reader)) {
+        PngChunks chunks = PngChunks.of(source, in);
+        // Metadata are left alone: they are of no use here and may unpack to any size.
+        reader.setInput(chunks, true, true);
+        return decode(reader, size(reader), chunks.pixelBytes());
+      }
+      int scans = JpegScans.count(in);
       reader.setInput(in, true, true);
       Resolution size = size(reader);
+      if (scans > MAX_SCANNED / size.pixels()) {
+        throw new ImageException(
+            source,
+            "expected at most "
+                + MAX_SCANNED / size.pixels()
+                + " scans of "
+                + size
+                + " pixels, got "
+                + scans
+                + "; save it again, not progressive");
+      }
+      return decode(reader, size, 3);
+    } catch (ImageException e) {
+      throw e;
+    } catch (RuntimeException e) {
+      throw damaged(e); // the readers meet broken files with exceptions of any kind
+    } finally {
+      reader.dispose();
+    }
+  }
+
+  /**
+   * Decodes.
+   *
+   * @param pixelBytes of a decoded pixel; as RGB it takes 3 more
+   */
+  private RgbImage decode(ImageReader reader, Resolution size, int pixelBytes) throws IOException {
+    long needed = size.pixels() * (pixelBytes + 3);
+    if (needed > heap) {
+      throw tooLarge(size, needed, null);
+    }
+    try {
       reader.addIIOReadWarningListener((from, warning) -> cutOff |= tellsOfCut(warning));
       BufferedImage decoded = reader.read(0);
       if (cutOff) {
@@ -71,13 +126,23 @@ final class ImageFile {
             source, "expected a JPEG of gray or RGB, got " + bands + " components; convert it");
       }
       return new RgbImage(size, RasterSamples.rgb(decoded));
-    } catch (ImageException e) {
-      throw e;
-    } catch (RuntimeException e) {
-      throw damaged(e); // the readers meet broken files with exceptions of any kind
-    } finally {
-      reader.dispose();
+    } catch (OutOfMemoryError e) {
+      throw tooLarge(size, needed, e);
     }
+  }
+
+  private ImageException tooLarge(Resolution size, long needed, @Nullable OutOfMemoryError cause) {
+    String message =
+        "no room in the heap for "
+            + needed
+            + " bytes of "
+            + size
+            + " pixels, of "
+            + heap
+            + "; make the picture smaller or the heap larger (-Xmx)";
+    return cause == null
+        ? new ImageException(source, message)
+        : new ImageException(source, message, cause);
   }
 
   private ImageReader reader(ImageInputStream in) {

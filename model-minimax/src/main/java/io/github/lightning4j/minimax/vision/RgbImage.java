@@ -48,8 +48,9 @@ public final class RgbImage {
    * Reads a PNG or JPEG file.
    *
    * @throws ImageException if it cannot be read, is of another format or colour space, is damaged
-   *     or cut off, or has no pixels or more than {@link #MAX_PIXELS}; this is told from the
-   *     header, before anything is decoded
+   *     or cut off, has no pixels or more than {@link #MAX_PIXELS}, or needs more heap than there
+   *     is, 4 to 11 bytes a pixel; this is told from the header, before anything is decoded. Or if
+   *     it is a JPEG whose scans go over more than {@code 16 MAX_PIXELS} pixels in all
    */
   public static RgbImage read(Path file) {
     return ImageFile.read(file);

@@ -13,6 +13,7 @@ import java.awt.image.WritableRaster;
 import java.io.ByteArrayOutputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -23,6 +24,7 @@ import java.util.zip.CRC32;
 import java.util.zip.DeflaterOutputStream;
 import javax.imageio.IIOImage;
 import javax.imageio.ImageIO;
+import javax.imageio.ImageWriteParam;
 import javax.imageio.ImageWriter;
 import javax.imageio.stream.ImageOutputStream;
 import org.junit.jupiter.api.Test;
@@ -136,6 +138,146 @@ final class RgbImageTest {
   }
 
   @Test
+  void refusesWhatTheHeapCannotHold() throws IOException {
+    byte[] png = png(400, 300, 8, 2, new byte[300 * 1201]);
+    assertThat(ImageFile.read(png, 720_000).size()).isEqualTo(new Resolution(400, 300));
+    assertThatThrownBy(() -> ImageFile.read(png, 719_999))
+        .isInstanceOf(ImageException.class)
+        .hasMessageContaining("no room in the heap for 720000 bytes of 400x300 pixels, of 719999")
+        .hasMessageContaining("-Xmx");
+    byte[] deep = png(400, 300, 16, 6, new byte[300 * 3201]);
+    assertThat(ImageFile.read(deep, 11 * 120_000).size().pixels()).isEqualTo(120_000);
+    assertThatThrownBy(() -> ImageFile.read(deep, 11 * 120_000 - 1))
+        .hasMessageContaining("1320000 bytes");
+  }
+
+  /** In a JVM of its own, whose heap holds the pixels once, not twice. */
+  @Test
+  void runningOutOfHeapIsAFaultOfThePicture() throws Exception {
+    Path file =
+        Files.write(temp.resolve("large.png"), png(3100, 3100, 8, 2, new byte[3100 * 9301]));
+    String classes =
+        System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
+    Process reader =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:+UseSerialGC",
+                "-Xmx64m",
+                "-Xmn8m",
+                "-cp",
+                classes,
+                PictureReader.class.getName(),
+                file.toString())
+            .redirectErrorStream(true)
+            .start();
+    String said = new String(reader.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertThat(reader.waitFor()).as(said).isZero();
+    assertThat(said).contains("ImageException caused by OutOfMemoryError").contains("no room");
+  }
+
+  /** Half a GiB of text in half a MiB of file, before and behind the pixels. */
+  @ParameterizedTest
+  @ValueSource(strings = {"zTXt", "iTXt", "iCCP"})
+  void packedTextsAreNotUnpacked(String type) throws IOException {
+    ByteArrayOutputStream packed = new ByteArrayOutputStream();
+    packed.write("bomb\0\0".getBytes(StandardCharsets.US_ASCII));
+    if (type.equals("iTXt")) {
+      packed = new ByteArrayOutputStream();
+      packed.write("bomb\0\1\0en\0x\0".getBytes(StandardCharsets.US_ASCII));
+    }
+    try (DeflaterOutputStream deflater = new DeflaterOutputStream(packed)) {
+      for (int i = 0; i < 512; i++) {
+        deflater.write(new byte[1 << 20]);
+      }
+    }
+    byte[] bomb = packed.toByteArray();
+    byte[] file = withPalette(type, bomb);
+    int[] at = {file.length - bomb.length, file.length};
+    long before = allocated();
+    assertThat(RgbImage.read(file).rgb()).isEqualTo(bytes(1, 2, 3, 4, 5, 6));
+    assertThat(allocated() - before).as("bytes of %s to %s", at[0], at[1]).isLessThan(16L << 20);
+  }
+
+  private static long allocated() {
+    return ((com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean())
+        .getThreadAllocatedBytes(Thread.currentThread().getId());
+  }
+
+  /** Two pixels with a palette, whose metadata the JDK's reader reads in any case. */
+  private static byte[] withPalette(String type, byte[] more) throws IOException {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    DataOutputStream out = new DataOutputStream(bytes);
+    byte[] plain = png(2, 1, 8, 3, bytes(0, 0, 1));
+    int pixels = 8 + 25;
+    out.write(plain, 0, pixels);
+    chunk(out, "PLTE", bytes(1, 2, 3, 4, 5, 6));
+    chunk(out, type, more);
+    int end = plain.length - 12;
+    out.write(plain, pixels, end - pixels);
+    chunk(out, type, more);
+    out.write(plain, end, 12);
+    return bytes.toByteArray();
+  }
+
+  @Test
+  void refusesChunksOfImpossibleSize() throws IOException {
+    byte[] png = withPalette("tEXt", new byte[3]);
+    byte[] huge = png.clone();
+    ByteBuffer.wrap(huge).putInt(33, 600 << 20); // the palette
+    refused(huge, "a chunk of 629145600 bytes");
+    byte[] negative = png.clone();
+    ByteBuffer.wrap(negative).putInt(33, -1);
+    refused(negative, "a chunk of 4294967295 bytes");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"png", "jpeg"})
+  void pixelsInSeveralPassesAreTheSame(String format) throws IOException {
+    BufferedImage image = new BufferedImage(37, 29, BufferedImage.TYPE_3BYTE_BGR);
+    Random random = new Random(3);
+    for (int y = 0; y < 29; y++) {
+      for (int x = 0; x < 37; x++) {
+        image.setRGB(x, y, (x * 6) << 16 | (y * 8) << 8 | random.nextInt(16));
+      }
+    }
+    byte[] once = written(format, image, ImageWriteParam.MODE_DISABLED);
+    byte[] passes = written(format, image, ImageWriteParam.MODE_DEFAULT);
+    assertThat(passes).isNotEqualTo(once);
+    assertThat(RgbImage.read(passes).rgb()).isEqualTo(RgbImage.read(once).rgb());
+  }
+
+  private static byte[] written(String format, BufferedImage image, int mode) throws IOException {
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    ImageWriter writer = ImageIO.getImageWritersByFormatName(format).next();
+    ImageWriteParam how = writer.getDefaultWriteParam();
+    how.setProgressiveMode(mode);
+    try (ImageOutputStream to = ImageIO.createImageOutputStream(out)) {
+      writer.setOutput(to);
+      writer.write(null, new IIOImage(image, null, null), how);
+    } finally {
+      writer.dispose();
+    }
+    return out.toByteArray();
+  }
+
+  /** A few bytes a scan, each of which would go over all pixels. */
+  @Test
+  void refusesMoreScansThanPicturesHave() throws IOException {
+    BufferedImage image = new BufferedImage(64, 64, BufferedImage.TYPE_BYTE_GRAY);
+    byte[] jpeg = written("jpeg", image, ImageWriteParam.MODE_DEFAULT);
+    int frame = frame(jpeg, 0xc2);
+    ByteBuffer.wrap(jpeg).putShort(frame + 5, (short) 8000).putShort(frame + 7, (short) 8000);
+    byte[] scan = bytes(0xff, 0xda, 0, 8, 1, 1, 0, 1, 63, 0);
+    ByteBuffer bomb = ByteBuffer.allocate(jpeg.length + 100 * scan.length);
+    bomb.put(jpeg, 0, jpeg.length - 2);
+    for (int i = 0; i < 100; i++) {
+      bomb.put(scan);
+    }
+    bomb.put(bytes(0xff, 0xd9));
+    refused(bomb.array(), "expected at most 16 scans of 8000x8000 pixels, got 1");
+  }
+
+  @Test
   void refusesPicturesWithoutPixels() throws IOException {
     refused(png(0, 4, 8, 2, new byte[0]), "");
     refused(png(4, 0, 8, 2, new byte[0]), "");
@@ -209,9 +351,13 @@ final class RgbImageTest {
 
   /** Where the frame header of a JPEG begins. */
   private static int frameHeader(byte[] jpeg) {
+    return frame(jpeg, 0xc0);
+  }
+
+  private static int frame(byte[] jpeg, int kind) {
     for (int at = 2; at < jpeg.length - 9; ) {
       int marker = jpeg[at + 1] & 0xff;
-      if (marker == 0xc0) {
+      if (marker == kind) {
         return at;
       }
       at += 2 + ((jpeg[at + 2] & 0xff) << 8 | jpeg[at + 3] & 0xff);

@@ -20,7 +20,7 @@ public final class VisionBinder {
   /** What the names of the text model's tensors begin with. */
   public static final String TEXT = "language_model.";
 
-  private static final String TOWER = "vision_tower.vision_model.";
+  static final String TOWER = "vision_tower.vision_model.";
   private static final Set<DType> TYPES = EnumSet.of(DType.F32, DType.BF16, DType.F16);
 
   /** Saved by some writers, used by no layer: the feature is taken before this norm. */
