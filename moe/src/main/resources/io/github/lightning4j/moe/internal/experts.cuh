@@ -50,7 +50,7 @@ __device__ __forceinline__ void unpack(uint32_t low, uint32_t high, int run, uin
   for (int i = 0; i < 2; i++) {
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-      uint32_t pair = pick_bytes(words[i], 0, half == 0 ? 0x4140 : 0x4342);
+      uint32_t pair = __byte_perm(words[i], 0, half == 0 ? 0x4140 : 0x4342);
       uint32_t code, offset;
       if (BITS == 8) {
         code = (pair & 0x007f007fu) | 0x43004300u;
@@ -60,7 +60,7 @@ __device__ __forceinline__ void unpack(uint32_t low, uint32_t high, int run, uin
         code = ((run < 2 ? pair : pair >> 4) & 0x000f000fu) | 0x43004300u;
         offset = zero | 0xc300c300u;
       }
-      w[2 * i + half] = fma_bf16(fma_bf16(code, kOne, offset), scale, kMinusZero);
+      w[2 * i + half] = fma_bf16x2(fma_bf16x2(code, kOne, offset), scale, kMinusZero);
     }
   }
 }
