@@ -1,9 +1,9 @@
 // What both kernels of the experts share: weights as they lie on a GPU, and who works where.
 //
-// A matrix [N, K] of each of E experts, one after another. Codes are the bytes of QuantizedMatrix, or bf16: 4 lanes of a
-// warp take 64 bytes of a row, 16 each, and these are kChunks runs of 8 weights that stand together in K. A sum over K
-// may go in any order, so a fragment of mma takes its 16 terms from where the lanes' 16 bytes happen to lie, weights and
-// activations alike: nothing is shuffled, and the bytes of a row are read as they are.
+// A matrix [N, K] of each of E experts, one after another. Codes are the bytes of QuantizedMatrix, or bf16: 4 lanes of
+// a warp take 64 bytes of a row, 16 each, and these are kChunks runs of 8 weights that stand together in K. A sum over
+// K may go in any order, so a fragment of mma takes its 16 terms from where the lanes' 16 bytes happen to lie, weights
+// and activations alike: nothing is shuffled, and the bytes of a row are read as they are.
 // Scales (bf16) and zero points are transposed, [blocks][pitch], N rounded up to 16: neighbours are rows.
 // Constant: BITS, 16, 8 or 4.
 #pragma once
@@ -39,8 +39,8 @@ struct Shape {
 /// 16 bf16 bits twice.
 __device__ __forceinline__ uint32_t twice(uint32_t x) { return x * 0x10001u; }
 
-/// The 8 weights of run `run` of a lane's codes, as pairs of bf16: the products of small integers, which are exact, with
-/// the scale, rounded. `low` and `high` are the words of its 16 bytes that word_of names.
+/// The 8 weights of run `run` of a lane's codes, as pairs of bf16: the products of small integers, which are exact,
+/// with the scale, rounded. `low` and `high` are the words of its 16 bytes that word_of names.
 __device__ __forceinline__ void unpack(uint32_t low, uint32_t high, int run, uint32_t scale, uint32_t zero,
                                        uint32_t (&w)[4]) {
   // 0x4300 is 128, whose last bit counts 1: the codes are its last bits.
@@ -50,7 +50,7 @@ __device__ __forceinline__ void unpack(uint32_t low, uint32_t high, int run, uin
   for (int i = 0; i < 2; i++) {
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-      uint32_t pair = pick_bytes(words[i], 0, half == 0 ? 0x4140 : 0x4342);
+      uint32_t pair = __byte_perm(words[i], 0, half == 0 ? 0x4140 : 0x4342);
       uint32_t code, offset;
       if (BITS == 8) {
         code = (pair & 0x007f007fu) | 0x43004300u;
@@ -60,7 +60,7 @@ __device__ __forceinline__ void unpack(uint32_t low, uint32_t high, int run, uin
         code = ((run < 2 ? pair : pair >> 4) & 0x000f000fu) | 0x43004300u;
         offset = zero | 0xc300c300u;
       }
-      w[2 * i + half] = fma_bf16(fma_bf16(code, kOne, offset), scale, kMinusZero);
+      w[2 * i + half] = fma_bf16x2(fma_bf16x2(code, kOne, offset), scale, kMinusZero);
     }
   }
 }

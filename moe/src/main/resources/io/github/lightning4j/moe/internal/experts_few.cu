@@ -22,7 +22,7 @@ constexpr int kSteps = BITS == 4 ? 1 : 2;
 /// What a lane holds of one round: rows l / 4 and l / 4 + 8 of each matrix, 16 bytes of each step.
 template <int matrices>
 struct Round {
-  uint4 codes[kSteps][matrices][2];
+  uint32_t codes[kSteps][matrices][2][4];
   uint32_t scales[kSteps][matrices][2];
 
   __device__ __forceinline__ void load(const Weights (&w)[matrices], const Shape& shape, int row, int step) {
@@ -37,10 +37,11 @@ struct Round {
         for (int half = 0; half < 2; half++) {
           int at = row + half * 8;
           bool present = inside && at < shape.n;
-          codes[s][m][half] = make_uint4(0, 0, 0, 0);
+#pragma unroll
+          for (int i = 0; i < 4; i++) codes[s][m][half][i] = 0;
           scales[s][m][half] = 0;
           if (present) {
-            codes[s][m][half] = load_once(w[m].codes + int64_t(at) * shape.row_bytes() + byte);
+            load_once(codes[s][m][half], w[m].codes + int64_t(at) * shape.row_bytes() + byte);
             if (kQuantized) {
               int block = ((step + s) * kStep + quad * 8 * kChunks) >> shape.shift;
               int64_t place = int64_t(block) * shape.pitch() + at;
@@ -54,13 +55,13 @@ struct Round {
 
   /// Run `run` of a step's weights of a row, as pairs of bf16.
   __device__ __forceinline__ void weights(int s, int m, int half, int run, uint32_t (&w)[4]) const {
-    uint4 c = codes[s][m][half];
+    const uint32_t(&c)[4] = codes[s][m][half];
     if (kQuantized) {
       uint32_t both = scales[s][m][half];
-      bool second = word_of(run) == 2;
-      unpack(second ? c.z : c.x, second ? c.w : c.y, run, twice(both & 0xffff), twice(both >> 16), w);
+      unpack(c[word_of(run)], c[word_of(run) + 1], run, twice(both & 0xffff), twice(both >> 16), w);
     } else {
-      w[0] = c.x, w[1] = c.y, w[2] = c.z, w[3] = c.w;
+#pragma unroll
+      for (int i = 0; i < 4; i++) w[i] = c[i];
     }
   }
 };

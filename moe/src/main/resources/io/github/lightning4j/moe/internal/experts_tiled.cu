@@ -3,12 +3,12 @@
 //   hidden[slot]  = silu(W1_e x[token]) * (W3_e x[token])      tiled_hidden
 //   answers[slot] = W2_e hidden[slot]                          tiled_answers
 //
-// A block of eight warps makes TILE tokens by 256 weight rows (128 of W1 and the same of W3, so that the gate is applied
-// to sums in registers and the hidden row is written once), a warp TILE / 2 by 64. Operands come by copies in the
-// background, STAGES - 1 tiles of K ahead; tokens are gathered while they are copied, so nothing is permuted in memory.
-// Codes of 8 and 4 bits lie in shared memory as they are and become bf16 in registers. All tiles of tokens of one expert
-// that use the same weights stand beside one another in the grid, so weights come from memory once; blocks beyond the
-// last tile end at once, which is how the grid does without counts on the host.
+// A block of eight warps makes TILE tokens by 256 weight rows (128 of W1 and the same of W3, so that the gate is
+// applied to sums in registers and the hidden row is written once), a warp TILE / 2 by 64. Operands come by copies in
+// the background, STAGES - 1 tiles of K ahead; tokens are gathered while they are copied, so nothing is permuted in
+// memory. Codes of 8 and 4 bits lie in shared memory as they are and become bf16 in registers. All tiles of tokens of
+// one expert that use the same weights stand beside one another in the grid, so weights come from memory once; blocks
+// beyond the last tile end at once, which is how the grid does without counts on the host.
 // Numerics: bf16 products, fp32 sums; hidden rows are rounded to bf16, answers are fp32.
 // Constants: BITS; TILE, 64 or 128 tokens; STAGES.
 #include "experts.cuh"
@@ -32,8 +32,8 @@ constexpr int kStageBytes = kZerosAt + (BITS == 4 ? kBlocks * kRows : 0);
 /// Tiles of one expert's tokens that go through the weights together; their rows of x stay in the second-level cache.
 constexpr int kTogether = 16;
 
-/// Where 16 bytes of a row lie, so that all accesses of eight lanes go to different banks: lanes of two neighbouring rows
-/// with every kChunks-th chunk, and of one row with eight.
+/// Where 16 bytes of a row lie, so that all accesses of eight lanes go to different banks: lanes of two neighbouring
+/// rows with every kChunks-th chunk, and of one row with eight.
 template <int chunks>
 __device__ __forceinline__ int place(int row, int chunk) {
   return row * chunks + (chunk ^ (row & 7) ^ (row & 1) * 6 ^ chunk / 8 * 2);

@@ -205,8 +205,8 @@ __device__ __forceinline__ void rank_pairs(const int* ids, int pairs, int id_bit
   }
 }
 
-/// Dynamic shared memory: for each warp the doubles of its groups, 2 E floats, groups and k ints; then E counts, the ids
-/// and the ranks of the segment's pairs, and E + 1 offsets.
+/// Dynamic shared memory: for each warp the doubles of its groups, 2 E floats, groups and k ints; then E counts, the
+/// ids and the ranks of the segment's pairs, and E + 1 offsets.
 extern "C" __global__ void __launch_bounds__(kThreads)
     route_tokens(const float* logits, int64_t ld, int tokens, int experts, int k, const float* bias, int groups,
                  int top_groups, int best_of_group, float scale, int segment, int* index, float* weight, int* counts,
