@@ -61,8 +61,8 @@ public final class CudaCacheAttention {
    * @param sequences {@code [B]} I32: the sequence of each row; -1 for none, whose output is zero
    * @param positions {@code [B]} I32: where each query stands
    * @param scale factor of the scores, usually {@code headDim^-0.5}; finite
-   * @param scratch F32, {@link #scratchElements} or more, contiguous, from a multiple of 16 bytes on;
-   *     nothing in it need be set
+   * @param scratch F32, {@link #scratchElements} or more, contiguous, from a multiple of 16 bytes
+   *     on; nothing in it need be set
    * @param out {@code [B, heads, headDim]}, of the type of q or F32; a dense last dimension
    * @throws IllegalArgumentException if types, shapes or devices do not fit, or an output overlaps
    *     something

@@ -199,6 +199,13 @@ final class CudaDecodeDeviceTest {
                   CudaCacheAttention.on(gpu.stream())
                       .decode(fine, scene.cache, one, one, 1, small, fine))
           .hasMessageMatching("scratch: expected at least \\d+ elements, got 3");
+      Tensor shifted = gpu.allocate(DType.F32, 10_001).narrow(0, 1, 10_000);
+      Tensor out = gpu.allocate(DType.F32, 1, 4, 32);
+      assertThatThrownBy(
+              () ->
+                  CudaCacheAttention.on(gpu.stream())
+                      .decode(fine, scene.cache, one, one, 1, shifted, out))
+          .hasMessageContaining("scratch: expected memory from a multiple of 16 bytes on");
       assertThatThrownBy(() -> decode(scene, fine, one, scene.ints(0, 1)))
           .hasMessage("starts: expected shape [1], got [2]");
       Tensor host = scene.k.narrow(0, 0, 1);
