@@ -42,6 +42,30 @@ final class PivotDetectorTest {
     }
   }
 
+  /** Width and channels of the specification's example, as one layer after the other sees them. */
+  @Test
+  void massiveChannelsAreFoundInEveryLayer() {
+    for (int layer = 0; layer < 4; layer++) {
+      try (Tensor hidden = Cases.normal(layer, DType.BF16, 300, 2600)) {
+        long[] at = {0, 110};
+        int[] channels = {1415, 2533};
+        for (int i = 0; i < 2; i++) {
+          hidden.accessor().set(at[i] * 2600 + channels[i], (i == 0 ? -1 : 1) * (90 + 300 * layer));
+          hidden.accessor().set(at[i] * 2600 + channels[1 - i], 80); // the same token, once
+        }
+        PivotDetector two = new PivotDetector(2);
+        PivotDetector fifteen = new PivotDetector(15);
+        for (int from = 0; from < 300; from += 77) {
+          Tensor rows = hidden.narrow(0, from, Math.min(77, 300 - from));
+          two.add(rows, from);
+          fifteen.add(rows, from);
+        }
+        assertThat(two.pivots()).as("layer %s", layer).containsExactly(at);
+        assertThat(fifteen.pivots()).hasSize(15).doesNotHaveDuplicates().contains(at);
+      }
+    }
+  }
+
   @Test
   void thereAreAsManyAsWantedAndTheGreatestFirst() {
     try (Tensor hidden = hidden(200)) {

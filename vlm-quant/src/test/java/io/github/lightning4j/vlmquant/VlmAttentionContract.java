@@ -160,6 +160,58 @@ abstract class VlmAttentionContract {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({"TEXT_SALIENT, 128, 21", "PIVOT_SALIENT, 256, 22", "PIVOT_SALIENT, 40, 23"})
+  void randomCutsGiveTheSameBits(LayerPattern pattern, int window, long seed) {
+    try (VlmScene scene = new VlmScene(VlmScene.config(64, pattern, window), 900, seed)) {
+      VlmCache whole = prompted(scene, 500);
+      scene.append(whole, 500, 400);
+      float[] expected = scene.attend(backend(), whole, 500);
+      int row = expected.length / 400;
+      Random random = new Random(seed);
+      for (int trial = 0; trial < 3; trial++) {
+        VlmCache pieces = scene.cache();
+        pieces.beginPrompt();
+        int at = 0;
+        for (int count : VlmScene.cuts(random, 500)) {
+          scene.append(pieces, at, count);
+          at += count;
+        }
+        pieces.endPrompt(pivots(scene, 500));
+        for (int count : VlmScene.cuts(random, 400)) {
+          scene.append(pieces, at, count);
+          assertThat(scene.attend(backend(), pieces, at))
+              .as("trial %s, %s tokens from %s on", trial, count, at)
+              .isEqualTo(Arrays.copyOfRange(expected, (at - 500) * row, (at - 500 + count) * row));
+          at += count;
+        }
+      }
+    }
+  }
+
+  /** Recent tokens of more than one range of keys: the same numbers, if not the same bits. */
+  @ParameterizedTest
+  @CsvSource({"TEXT_SALIENT, 300", "PIVOT_SALIENT, 600"})
+  void windowsOfMoreThanARangeOfKeysAgreeWithTheDefinition(LayerPattern pattern, int window) {
+    try (VlmScene scene = new VlmScene(VlmScene.config(64, pattern, window), 900, window)) {
+      double[] expected = scene.expected(700, 900, false);
+      Random random = new Random(window);
+      VlmCache cache = prompted(scene, 700);
+      int row = expected.length / 200;
+      int at = 700;
+      for (int count : VlmScene.cuts(random, 200)) {
+        scene.append(cache, at, count);
+        Closeness.assertNmse(
+            count + " from " + at,
+            widened(scene.attend(backend(), cache, at)),
+            Arrays.copyOfRange(expected, (at - 700) * row, (at - 700 + count) * row),
+            1e-8);
+        at += count;
+      }
+      assertThat(cache.account().classes().get(TokenClass.RECENT).tokens()).isEqualTo(window);
+    }
+  }
+
   @Test
   void otherSequencesChangeNothing() {
     VlmCacheConfig config = VlmScene.config(64, LayerPattern.PIVOT_SALIENT, 8);

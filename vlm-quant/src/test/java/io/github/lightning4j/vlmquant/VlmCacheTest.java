@@ -4,12 +4,10 @@ import static io.github.lightning4j.vlmquant.TokenClass.PIVOT;
 import static io.github.lightning4j.vlmquant.TokenClass.RECENT;
 import static io.github.lightning4j.vlmquant.TokenClass.TEXT;
 import static io.github.lightning4j.vlmquant.TokenClass.VISUAL;
+import static io.github.lightning4j.vlmquant.VlmScene.contents;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
-import io.github.lightning4j.core.DType;
-import io.github.lightning4j.core.MemoryScope;
-import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.testkit.FlatMemory;
 import io.github.lightning4j.kvquant.PageBudget;
 import io.github.lightning4j.kvquant.PageBudgetException;
@@ -24,16 +22,6 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /** Which token has which bits when, and what that takes. */
 final class VlmCacheTest {
-  private static float[] contents(VlmCache cache) {
-    try (MemoryScope scope = new MemoryScope()) {
-      Tensor kv =
-          scope.allocate(
-              DType.F32, 2, cache.length(), cache.config().kvHeads(), cache.config().headDim());
-      cache.read(kv.select(0, 0), kv.select(0, 1));
-      return kv.toFloats();
-    }
-  }
-
   private static Map<TokenClass, Long> counts(VlmCache cache) {
     Map<TokenClass, Long> counts = new EnumMap<>(TokenClass.class);
     cache.account().classes().forEach((key, share) -> counts.put(key, share.tokens()));

@@ -12,7 +12,9 @@ import io.github.lightning4j.kvquant.quantizer.ScaleFormat;
 import io.github.lightning4j.kvquant.quantizer.ZeroFormat;
 import io.github.lightning4j.kvquant.transform.Hadamard;
 import java.util.Arrays;
+import java.util.Random;
 import java.util.function.IntUnaryOperator;
+import java.util.stream.IntStream;
 
 /** Random tokens of both modalities, and attention over them by the definition, in double. */
 final class VlmScene implements AutoCloseable {
@@ -62,6 +64,28 @@ final class VlmScene implements AutoCloseable {
         k.narrow(0, from, count),
         v.narrow(0, from, count),
         Arrays.copyOfRange(classes, from, from + count));
+  }
+
+  /** All keys and values as they are held. */
+  static float[] contents(VlmCache cache) {
+    try (MemoryScope scope = new MemoryScope()) {
+      Tensor kv =
+          scope.allocate(
+              DType.F32, 2, cache.length(), cache.config().kvHeads(), cache.config().headDim());
+      cache.read(kv.select(0, 0), kv.select(0, 1));
+      return kv.toFloats();
+    }
+  }
+
+  /** Random lengths of calls, of 1 to 130 tokens, that add up to a count. */
+  static int[] cuts(Random random, int count) {
+    IntStream.Builder cuts = IntStream.builder();
+    for (int left = count; left > 0; ) {
+      int next = Math.min(left, random.nextInt(3) == 0 ? 1 : 1 + random.nextInt(130));
+      cuts.add(next);
+      left -= next;
+    }
+    return cuts.build().toArray();
   }
 
   /** The outputs of the queries {@code [from, cache.length())}. */
