@@ -72,9 +72,18 @@ struct Seen {
     return part;
   }
 
+  // Bounds rise with the row, so of most pages its ends tell all.
   template <class From, class To>
   static Seen of(const Tile& tile, From from, To to) {
     Seen seen;
+    int64_t last = tile.first + tile.count - 1;
+    bool none = to(last) <= 0 || from(tile.first) >= kPageTokens;
+    if (none || (from(last) <= 0 && to(tile.first) >= kPageTokens)) {
+      std::fill(seen.from, seen.from + tile.count, 0);
+      std::fill(seen.to, seen.to + tile.count, none ? 0 : kPageTokens);
+      seen.any = !none;
+      return seen;
+    }
     seen.any = false;
     for (int64_t i = 0; i < tile.count; ++i) {
       seen.from[i] = std::clamp<int64_t>(from(tile.first + i), 0, kPageTokens);

@@ -7,13 +7,14 @@
 // twentieths: 0, 7, 13, 20), s the scale and z the zero point of a key: q . k = u s (sum q8 c - z sum q8). The
 // sums are exact.
 //
-// Values. The weights of a page, p s, are rounded to at most 7 bits so that every running sum of them is within
-// half a unit: w = round(sum up to t) - round(sum before t). So the mean of the page's values is kept, and only
-// differences between neighbours are blurred. Sums over a page fit 16 bits: 64 tokens x 3 x 127, or for the
-// grid's levels -10, -3, 3, 10 half a page, 32 x 10 x 102, halved before the second half is added.
+// Values. The weights of a page, p s, are rounded to at most 7 bits so that a running sum over every eighth token is
+// within a unit: w = round(sum up to t) - round(sum before t), the eight sums beginning with (2 i - 7) / 16, so that
+// not all of them wait for as long. So the mean of the page's values is kept, and only differences between tokens are
+// blurred. Sums over a page fit 16 bits: 64 tokens x 3 x 127, or for the grid's levels -10, -3, 3, 10 half a page,
+// 32 x 10 x 102, halved before the second half is added.
 //
 // Error beside floats: scores |q|max / 254 x sum |k|; values one part in 126 (101) of the page's greatest
-// weight, times the difference of neighbours; the inner levels of the grid 8e-4. All far below that of 2 bits.
+// weight, times the difference of tokens; the inner levels of the grid 8e-4. All far below that of 2 bits.
 //
 // Cost for 4 rows and 64 tokens: unpacking once, then 4 multiply-adds of 32 for each row and vector of keys, and
 // as many for values.
@@ -109,6 +110,7 @@ static inline void small_scores(const kv::Group& group, const float* s, const fl
   constexpr int kVectors = 8 / Tokens;
   alignas(32) uint8_t unpacked[kVectors][4][32];
   const int64_t bytes = group.n / 4;
+  const __m256i before = _mm256_set1_epi32(first ? 0 : -1);
   const __m256i ones = _mm256_set1_epi16(1);
   const Levels levels = Grid ? Levels::of(0, 7, 13, 20) : Levels::of(0, 1, 2, 3);
   for (int64_t t = 0; t < to; t += 8) {
@@ -137,7 +139,7 @@ static inline void small_scores(const kv::Group& group, const float* s, const fl
       __m256 dot = _mm256_fnmadd_ps(zero, _mm256_set1_ps(q.total[r]), _mm256_cvtepi32_ps(token_sums<Tokens>(a)));
       __m256 by = _mm256_mul_ps(scale, _mm256_set1_ps(q.unit[r]));
       float* at = scores + r * kv::kPageTokens + t;
-      _mm256_storeu_ps(at, first ? _mm256_mul_ps(dot, by) : _mm256_fmadd_ps(dot, by, _mm256_loadu_ps(at)));
+      _mm256_storeu_ps(at, _mm256_fmadd_ps(dot, by, _mm256_maskload_ps(at, before)));
     }
   }
 }
@@ -155,14 +157,6 @@ static inline float lanes_sum(__m256 v) {
   return _mm_cvtss_f32(_mm_add_ss(h, _mm_movehdup_ps(h)));
 }
 
-// Running sums within the lanes.
-static inline __m256 running_sums(__m256 x) {
-  x = _mm256_add_ps(x, _mm256_castsi256_ps(_mm256_slli_si256(_mm256_castps_si256(x), 4)));
-  x = _mm256_add_ps(x, _mm256_castsi256_ps(_mm256_slli_si256(_mm256_castps_si256(x), 8)));
-  __m256 low = _mm256_permute2f128_ps(x, x, 0x08);
-  return _mm256_add_ps(x, _mm256_shuffle_ps(low, low, 0xff));
-}
-
 template <bool Grid>
 static inline void small_weights(const float* p, const float* s, const float* z, int64_t r, SmallWeights* to) {
   constexpr float kTop = Grid ? 101 : 126;
@@ -172,16 +166,14 @@ static inline void small_weights(const float* p, const float* s, const float* z,
     greatest = _mm256_max_ps(greatest, w[i]);
   }
   float most = lanes_max(greatest);
-  __m256 by = _mm256_set1_ps(most > 0 ? kTop / most : 0), carry = _mm256_setzero_ps(), zeros = carry;
-  __m256i q[8], last = _mm256_setzero_si256();
+  __m256 by = _mm256_set1_ps(most > 0 ? kTop / most : 0), zeros = _mm256_setzero_ps();
+  __m256 sums = _mm256_mul_ps(_mm256_setr_ps(-7, 3, -3, 7, -5, 1, -1, 5), _mm256_set1_ps(0.0625f));
+  __m256i q[8], before = _mm256_setzero_si256();
   for (int i = 0; i < 8; ++i) {
-    __m256 within = running_sums(_mm256_mul_ps(w[i], by)), sums = _mm256_add_ps(within, carry);
-    carry = _mm256_add_ps(carry, _mm256_permutevar8x32_ps(within, _mm256_set1_epi32(7)));
+    sums = _mm256_fmadd_ps(w[i], by, sums);
     __m256i whole = _mm256_cvtps_epi32(sums);
-    __m256i turned = _mm256_permutevar8x32_epi32(whole, _mm256_setr_epi32(7, 0, 1, 2, 3, 4, 5, 6));
-    __m256i before = _mm256_blend_epi32(turned, last, 1);
-    last = turned;
     q[i] = _mm256_max_epi32(_mm256_sub_epi32(whole, before), _mm256_setzero_si256());
+    before = whole;
     if (!Grid) zeros = _mm256_fmadd_ps(_mm256_cvtepi32_ps(q[i]), _mm256_loadu_ps(z + 8 * i), zeros);
   }
   for (int i = 0; i < 4; ++i) {

@@ -59,6 +59,7 @@ final class GenerateCommand implements Runnable {
     device.check();
     GenerationOptions options = sampling.build();
     Console to = console.unwatched(json);
+    model.expect(options.maxNewTokens());
     try (TextModel open = TextModel.open(model, caches.format(to), to);
         GenerationOutput output = new GenerationOutput(to, json, open.tokenizer() != null)) {
       GenerationResult result = generate(open, options, output);

@@ -21,6 +21,9 @@ final class ModelOptions {
   /** Bytes of weights from which on loading takes long enough for a bar. */
   private static final long LONG_LOAD = 256L << 20;
 
+  /** Tokens from which on reading weights from large pages gains what copying them there costs. */
+  private static final int WORTH_A_COPY = 1000;
+
   @Option(
       names = "--model",
       paramLabel = "DIR",
@@ -46,7 +49,8 @@ final class ModelOptions {
       names = "--mapped",
       description =
           "Leave weights in the mapped file, also where there is memory to copy them to large"
-              + " pages: loads at once, decodes slower.")
+              + " pages: loads at once, decodes slower. So does generate for fewer than 1000"
+              + " tokens.")
   private boolean mapped;
 
   @Option(
@@ -59,6 +63,16 @@ final class ModelOptions {
       names = "--check-weights",
       description = "Read all weights first and refuse NaN and infinity.")
   private boolean checkWeights;
+
+  /** Says how many tokens will be generated; for few the weights stay where they are. */
+  void expect(int tokens) {
+    mapped |= tokens < WORTH_A_COPY;
+  }
+
+  /** Where weights are to lie. */
+  WeightPlacement placement() {
+    return mapped ? WeightPlacement.MAPPED : WeightPlacement.AUTO;
+  }
 
   /** Whether the embedded model is meant. */
   boolean isEmbedded() {
@@ -100,7 +114,7 @@ final class ModelOptions {
           LoadOptions.DEFAULT
               .withCheckWeights(checkWeights)
               .withWeights(weights.map(WeightFormats::parse).orElse(WeightFormats.STORED))
-              .withPlacement(mapped ? WeightPlacement.MAPPED : WeightPlacement.AUTO)
+              .withPlacement(placement())
               .withPrefillChunk(prefillChunk.orElse(LoadOptions.DEFAULT.prefillChunk()))
               .withCacheFormat(caches)
               .withCacheBudget(budget)
