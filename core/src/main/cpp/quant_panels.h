@@ -33,7 +33,11 @@ static inline QuantTileBlock& quant_block_of_thread() {
 }
 
 // Keeps integer additions where they are written: the compiler would collect products first, and spill them.
-#define L4J_IN_ORDER(v) asm("" : "+x"(v))
+#if defined(L4J_EMULATED) && L4J_WIDTH == 16
+#define L4J_IN_ORDER(v)
+#else
+#define L4J_IN_ORDER(v) asm("" : "+v"(v))
+#endif
 
 // Integer sums over the units [from, to) of a block.
 template <int R, int V>
