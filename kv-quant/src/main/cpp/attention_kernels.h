@@ -23,7 +23,7 @@
 // The queries of a tile side by side, padded with zeros, in the basis of the stored keys.
 struct TileQueries {
   alignas(64) float rows[kv::kTileRows * kv::kMaxHeadDim];
-  SmallRows small[kv::kTileRows / 4];
+  SmallRows small[kv::kMaxHeadDim / kLeastSmall][kv::kTileRows / 4];  // by group
   WordRows words[kv::kTileRows / 4];
   MeanScores mean;
 };
@@ -52,7 +52,10 @@ static void gather_queries(const kv::AttentionCall& call, const kv::Tile& tile, 
     int64_t rows = std::min<int64_t>(4, tile.count - i);
     float scale = static_cast<float>(call.scale);
     if (is_small_head(cache.key)) {
-      small_rows(q->rows + i * row, rows, row, scale, cache.key.zero == kv::kLloydMax, q->small + i / 4);
+      for (int64_t g = 0; g < cache.key.groups(); ++g) {
+        small_rows(q->rows + i * row + g * cache.key.group, cache.key.size(g), rows, row, scale,
+                   cache.key.zero == kv::kLloydMax, q->small[g] + i / 4);
+      }
     } else if (is_byte_head(cache.key)) {
       word_rows(q->rows + i * row, rows, row, cache.head_dim, scale, q->words + i / 4);
     }

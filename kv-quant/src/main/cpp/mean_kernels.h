@@ -70,13 +70,23 @@ static inline void add_mean_of_sinks(const kv::AttentionCall& call, const kv::Ti
 
 constexpr int kPageVectors = kv::kPageTokens / kWidth;
 
+// Where the slots of a page lie about its middle: v.
+struct Slots {
+  alignas(64) float at[kv::kPageTokens]{};
+  constexpr Slots() {
+    for (int t = 0; t < kv::kPageTokens; ++t) at[t] = static_cast<float>(t - 32) / 32;
+  }
+};
+constexpr Slots kSlots;
+
 // The fast pairs: sums[slot] += a_j cos(slot w_j) + b_j sin(slot w_j).
 static inline void add_fast(const kv::Rope& rope, int64_t fast, const float* a, const float* b, vf* sums) {
   for (int64_t j = 0; j < fast; ++j) {
     vf aj = splat(a[j]), bj = splat(b[j]);
 #pragma GCC unroll 8
     for (int c = 0; c < kPageVectors; ++c) {
-      sums[c] += aj * load(rope.cos_at(j) + c * kWidth) + bj * load(rope.sin_at(j) + c * kWidth);
+      sums[c] += aj * load(rope.cos_at(j) + c * kWidth);
+      sums[c] += bj * load(rope.sin_at(j) + c * kWidth);
     }
   }
 }
@@ -95,11 +105,9 @@ static inline void add_slow(const MeanScores& mean, int64_t half, const float* a
     }
     _mm_storeu_ps(factors + m, four_sums(term[0], term[1], term[2], term[3]));
   }
-  alignas(64) float slots[kv::kPageTokens];
-  for (int64_t t = 0; t < kv::kPageTokens; ++t) slots[t] = static_cast<float>(t - 32) * 0.03125f;
 #pragma GCC unroll 8
   for (int c = 0; c < kPageVectors; ++c) {
-    vf v = load(slots + c * kWidth), p = splat(factors[kTerms - 1]);
+    vf v = load(kSlots.at + c * kWidth), p = splat(factors[kTerms - 1]);
     for (int64_t m = kTerms - 2; m >= 0; --m) p = p * v + splat(factors[m]);
     sums[c] += p;
   }

@@ -31,12 +31,34 @@ struct FloatRows {
 
 static inline int64_t last_seen(const kv::Tile& tile, const kv::Seen& seen) { return seen.to[tile.count - 1]; }
 
+template <bool Grid, int Tokens>
+static inline void tile_scores(const kv::Tile& tile, const kv::Group& group, const SmallRows* q, const float* s,
+                               const float* z, const kv::Seen& seen, bool first, Ahead& ahead, float* scores) {
+  for (int64_t i = 0; i < tile.count; i += 4) {
+    int64_t rows = std::min<int64_t>(4, tile.count - i), to = seen.to[i + rows - 1];
+    small_scores<Grid, Tokens>(group, s, z, q[i / 4], rows, to, first, ahead, scores + i * kv::kPageTokens);
+  }
+}
+
+static inline void small_scores(const kv::Codec& codec, const kv::Tile& tile, const TileQueries& q, int64_t page,
+                                const kv::Seen& seen, Ahead ahead, float* scores) {
+  float s[kv::kPageTokens], z[kv::kPageTokens];
+  for (int64_t g = 0; g < codec.groups(); ++g) {
+    kv::Group group = codec.at(page, tile.head, g);
+    decode_metadata(codec, group, last_seen(tile, seen), s, z);
+    bool grid = codec.zero == kv::kLloydMax, two = tokens_together(group.n) == 2;
+    auto of = grid ? two ? tile_scores<true, 2> : tile_scores<true, 1>
+                   : two ? tile_scores<false, 2> : tile_scores<false, 1>;
+    of(tile, group, q.small[g], s, z, seen, g == 0, ahead, scores);
+  }
+}
+
 static void packed_scores(const kv::AttentionCall& call, const kv::Tile& tile, const TileQueries& q, int64_t page,
                           const kv::Seen& seen, Ahead ahead, float* scores) {
   const kv::Codec& codec = call.cache.key;
+  if (is_small_head(codec)) return small_scores(codec, tile, q, page, seen, ahead, scores);
   int64_t tokens = last_seen(tile, seen), row = call.cache.exact.row;
-  bool small = is_small_head(codec);
-  if (!small && !is_byte_head(codec)) {
+  if (!is_byte_head(codec)) {
     FloatRows rows;
     score_page(q.rows, rows.of(codec, page, tile.head, tokens, row), tile.count, seen, row,
                static_cast<float>(call.scale), scores);
@@ -47,18 +69,11 @@ static void packed_scores(const kv::AttentionCall& call, const kv::Tile& tile, c
   ByteCodes bytes;
   kv::Group group = codec.at(page, tile.head, 0);
   decode_metadata(codec, group, tokens, s, z);
-  const uint8_t* codes = small ? group.codes : bytes.of(codec, group, tokens);
+  const uint8_t* codes = bytes.of(codec, group, tokens);
   for (int64_t i = 0; i < tile.count; i += 4) {
     int64_t rows = std::min<int64_t>(4, tile.count - i), to = seen.to[i + rows - 1];
-    float* into = scores + i * kv::kPageTokens;
-    if (!small) {
-      byte_scores(codes, group.n, s, z, q.words[i / 4], rows, to, into);
-      ahead.fetch(INT64_MAX);
-    } else if (codec.zero == kv::kLloydMax) {
-      small_scores<true>(codes, s, z, q.small[i / 4], rows, to, ahead, into);
-    } else {
-      small_scores<false>(codes, s, z, q.small[i / 4], rows, to, ahead, into);
-    }
+    byte_scores(codes, group.n, s, z, q.words[i / 4], rows, to, scores + i * kv::kPageTokens);
+    ahead.fetch(INT64_MAX);
   }
 }
 
@@ -68,9 +83,9 @@ static inline const float* weights_of(const kv::Seen& seen, int64_t i, const flo
   return seen.from[i] < seen.to[i] ? weights + i * kv::kPageTokens : kNoWeights;
 }
 
-template <bool Grid>
-static inline void small_values(const kv::Tile& tile, const kv::Seen& seen, const kv::Group& group, const float* s,
-                                const float* z, const float* weights, Ahead ahead, float* out) {
+template <bool Grid, int Vectors>
+static inline void tile_values(const kv::Tile& tile, const kv::Seen& seen, const kv::Group& group, const float* s,
+                               const float* z, const float* weights, int64_t row, Ahead& ahead, float* out) {
   for (int64_t i = 0; i < tile.count; i += 4) {
     int64_t rows = std::min<int64_t>(4, tile.count - i);
     SmallWeights small;
@@ -78,7 +93,7 @@ static inline void small_values(const kv::Tile& tile, const kv::Seen& seen, cons
       small_weights<Grid>(weights_of(seen, i + r, weights), s, z, r, &small);
       ahead.fetch(10);
     }
-    small_values<Grid>(group.codes, small, rows, seen.to[i + rows - 1], 128, out + i * 128);
+    small_values<Grid, Vectors>(group, small, rows, seen.to[i + rows - 1], row, out + i * row);
   }
 }
 
@@ -102,7 +117,8 @@ static void packed_values(const kv::AttentionCall& call, const kv::Tile& tile, i
                           const float* weights, Ahead ahead, float* out) {
   const kv::Codec& codec = call.cache.value;
   int64_t tokens = last_seen(tile, seen), row = call.cache.exact.row;
-  if (!is_small_head(codec) && !is_byte_head(codec)) {
+  bool small = is_small_head(codec);
+  if (!small && !is_byte_head(codec)) {
     FloatRows rows;
     value_page(weights, rows.of(codec, page, tile.head, tokens, row), tile.count, seen, row, out);
     ahead.fetch(INT64_MAX);
@@ -111,14 +127,17 @@ static void packed_values(const kv::AttentionCall& call, const kv::Tile& tile, i
   float s[kv::kPageTokens], z[kv::kPageTokens];
   std::fill(s + tokens / 8 * 8, s + kv::kPageTokens, 0.0f);
   std::fill(z + tokens / 8 * 8, z + kv::kPageTokens, 0.0f);
-  kv::Group group = codec.at(page, tile.head, 0);
-  decode_metadata(codec, group, tokens, s, z);
-  if (is_byte_head(codec)) {
-    byte_values(tile, seen, codec, group, s, z, weights, ahead, out);
-  } else if (codec.zero == kv::kLloydMax) {
-    small_values<true>(tile, seen, group, s, z, weights, ahead, out);
-  } else {
-    small_values<false>(tile, seen, group, s, z, weights, ahead, out);
+  for (int64_t g = 0; g < codec.groups(); ++g) {
+    kv::Group group = codec.at(page, tile.head, g);
+    decode_metadata(codec, group, tokens, s, z);
+    if (!small) {
+      byte_values(tile, seen, codec, group, s, z, weights, ahead, out);
+      continue;
+    }
+    bool grid = codec.zero == kv::kLloydMax, two = tokens_together(group.n) == 2;
+    auto of = grid ? two ? tile_values<true, 1> : tile_values<true, 2>
+                   : two ? tile_values<false, 1> : tile_values<false, 2>;
+    of(tile, seen, group, s, z, weights, row, ahead, out + g * codec.group);
   }
 }
 

@@ -79,7 +79,7 @@ static void small_numbers(const kv::Cache& cache, int64_t page, int64_t slot, in
     }
     __m256i step = words(s[0], s[1]), less = words(sz[0], sz[1]);
     __m256i columns[16];
-    transpose(group.codes + slot * kBytes, columns);
+    transpose(group.codes + slot * codec.token_bytes(group.n), columns);
     const int32_t* order = cache.order + g * 128;
     for (int j = 0; j < 32; ++j) {
       __m128i bytes = j < 16 ? _mm256_castsi256_si128(columns[j]) : _mm256_extracti128_si256(columns[j - 16], 1);

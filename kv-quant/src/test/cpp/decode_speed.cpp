@@ -1,8 +1,8 @@
-// Attention of one token over a cache of 32768 by format: 8 kv heads, 32 query heads of 128 channels. Caches are cycled
-// so that the last-level cache holds none of them. Prints milliseconds a call and bytes a token.
+// Attention of one token over a cache of 32768 by format: 8 kv heads, 32 query heads of 128 channels, or of as many as
+// told. Caches are cycled so that the last-level cache holds none of them. Prints milliseconds a call and bytes a token.
 //
 //   g++ -std=c++17 -O3 -fno-math-errno -fno-trapping-math -pthread -Icore/src/main/cpp -Ikv-quant/src/main/cpp
-//       kv-quant/src/test/cpp/decode_speed.cpp -o decode_speed && ./decode_speed [threads]
+//       kv-quant/src/test/cpp/decode_speed.cpp -o decode_speed && ./decode_speed [threads [channels]]
 #include <chrono>
 #include <cstdio>
 #include <numeric>
@@ -15,7 +15,8 @@ using namespace l4j;
 
 namespace {
 
-constexpr int64_t kTokens = 32768, kHeads = 8, kGroup = 4, kDim = 128, kPages = kTokens / 64, kPool = 200 << 20;
+constexpr int64_t kTokens = 32768, kHeads = 8, kGroup = 4, kPages = kTokens / 64, kPool = 200 << 20;
+int64_t kDim = 128;
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -70,19 +71,20 @@ void split(int threads, int64_t n, Work work) {
 
 void measure(const Format& format, int threads) {
   std::mt19937 random(1);
-  std::vector<float> q(kHeads * kGroup * kDim), out(q.size()), rope(64 * 128 + 2 * 31 * 64 + 64);
+  const int64_t half = kDim / 2, bits = 2 * half * 64, waves = bits + 2 * kv::Rope::kBits * half;
+  std::vector<float> q(kHeads * kGroup * kDim), out(q.size()), rope(waves + half);
   std::normal_distribution<float> normal;
   for (auto& x : q) x = normal(random);
-  for (int j = 0; j < 64; ++j) {
-    double w = std::pow(1e4, -j / 64.0);
-    rope[64 * 128 + 2 * 31 * 64 + j] = w;
-    for (int t = 0; t < 64; ++t) {
+  for (int64_t j = 0; j < half; ++j) {
+    double w = std::pow(1e4, -j / static_cast<double>(half));
+    rope[waves + j] = w;
+    for (int64_t t = 0; t < 64; ++t) {
       rope[j * 64 + t] = std::cos(t * w);
-      rope[(64 + j) * 64 + t] = std::sin(t * w);
+      rope[(half + j) * 64 + t] = std::sin(t * w);
     }
-    for (int bit = 0; bit < 31; ++bit) {
-      rope[64 * 128 + 2 * bit * 64 + j] = std::cos(std::ldexp(w, bit));
-      rope[64 * 128 + 2 * bit * 64 + 64 + j] = std::sin(std::ldexp(w, bit));
+    for (int bit = 0; bit < kv::Rope::kBits; ++bit) {
+      rope[bits + 2 * bit * half + j] = std::cos(std::ldexp(w, bit));
+      rope[bits + 2 * bit * half + half + j] = std::sin(std::ldexp(w, bit));
     }
   }
   std::vector<int32_t> order(kHeads * kDim);
@@ -92,16 +94,16 @@ void measure(const Format& format, int threads) {
 
   kv::AttentionCall call{};
   kv::Cache& cache = call.cache;
-  cache.exact = {nullptr, kHeads, kDim};
+  cache.exact = {nullptr, kHeads, kDim, kv::kPageTokens};
   cache.type = kBF16;
   cache.head_dim = kDim;
   cache.length = kTokens;
   cache.flush = 1;
   cache.window = format.exact ? INT64_MAX / 4 : 0;
   cache.transform = format.transform;
-  cache.rotation = 512;
+  cache.rotation = 4 * kDim;
   cache.order = order.data();
-  cache.rope = {rope.data(), 64};
+  cache.rope = {rope.data(), half};
   cache.mean = format.transform == kv::kCenteredHadamard ? mean.data() : nullptr;
   cache.key = cache.value = format.codec;
   if (format.transform == kv::kGrouped) cache.key.unit = kHeads * kDim;
@@ -142,6 +144,7 @@ void measure(const Format& format, int threads) {
 
 int main(int count, char** arguments) {
   int threads = count > 1 ? std::atoi(arguments[1]) : 2;
+  if (count > 2) kDim = std::atoi(arguments[2]);
   l4j_kv_init(0);
   kv::Codec grid{2, 128, kDim, 0, kv::kLog8, kv::kLloydMax, kv::kPaper, 1};
   kv::Codec affine{2, 128, kDim, 0, kv::kLog8, kv::kInteger, kv::kPaper, 0.8};

@@ -111,6 +111,11 @@ inline uint16_t to_f16(float x) {
   return bits;
 }
 
+inline uint32_t fma_bf16x2(uint32_t a, uint32_t b, uint32_t c) {
+  uint16_t low = to_bf16(fmaf(from_bf16(a & 0xffff), from_bf16(b & 0xffff), from_bf16(c & 0xffff)));
+  return low | uint32_t(to_bf16(fmaf(from_bf16(a >> 16), from_bf16(b >> 16), from_bf16(c >> 16)))) << 16;
+}
+
 struct Mma {
   float* d;
   const uint32_t *a, *b;

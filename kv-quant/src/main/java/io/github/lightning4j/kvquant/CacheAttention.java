@@ -26,9 +26,10 @@ import io.github.lightning4j.kvquant.internal.PagedStore;
  * <p>Over a quantized cache the keys and values are those that the cache says it holds: tokens that
  * have left the window by the query's position as quantized, newer ones and sinks as they came.
  * Queries are in the basis in which keys came out of the rotary embedding, whatever the format does
- * to keys. On the CPU, groups of 128 channels in 2 bits are read in integers, with queries of 8
- * bits and weights of 7: an error of about 5e-4 of the output (NMSE), beside 0.1 of the format.
- * Other affine groups that are whole heads take queries and weights in 16 bits: 3e-9.
+ * to keys. On the CPU, heads whose groups of 2 bits are multiples of 32 channels are read in
+ * integers, with queries of 8 bits and weights of 7: an error of about 5e-4 of the output (NMSE),
+ * beside 0.1 of the format. Other affine groups that are whole heads take queries and weights in 16
+ * bits: 3e-9.
  *
  * <p>Numerics: on the CPU fp32 products and sums, the softmax by running maximum; in the reference
  * doubles. A result depends on its query and the tokens it sees, bit for bit: not on how a prompt

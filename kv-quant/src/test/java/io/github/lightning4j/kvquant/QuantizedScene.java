@@ -120,6 +120,15 @@ final class QuantizedScene implements AutoCloseable {
         rotated(2, 64, KvQuantizer.lloydMax(3, 64, ScaleFormat.E4M3)),
         rotated(1, 64, KvQuantizer.lloydMax(4, 32, ScaleFormat.FP16)),
         rotated(2, 96, affine(2, 128)),
+        rotated(2, 64, LLOYD_MAX),
+        rotated(3, 32, LLOYD_MAX),
+        rotated(1, 96, LLOYD_MAX),
+        rotated(1, 192, LLOYD_MAX),
+        rotated(1, 256, KvQuantizer.lloydMax(2, 64, ScaleFormat.FP16)),
+        rotated(1, 48, LLOYD_MAX),
+        plain(2, 32, affine(2, 32)),
+        plain(1, 160, wide(2, 64)),
+        plain(1, 224, affine(2, 128)),
         rotated(1, 24, affine(4, 32)),
         dense(2, 128, affine(2, 128)),
         dense(3, 48, wide(4, 64)),
@@ -136,8 +145,9 @@ final class QuantizedScene implements AutoCloseable {
   static boolean isSmall(KvCacheConfig config) {
     return config.format() != null
         && config.format().value().bits() == 2
-        && config.format().value().group() == 128
-        && config.headDim() == 128;
+        && config.headDim() % 32 == 0
+        && (config.format().value().group() % 32 == 0
+            || config.format().value().group() >= config.headDim());
   }
 
   KvCache cache(Backend backend) {

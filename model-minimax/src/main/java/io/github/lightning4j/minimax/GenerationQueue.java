@@ -26,7 +26,11 @@ import java.util.function.Predicate;
  * <p>Each result equals that of the prompt alone, up to rounding; while no prompt is being read and
  * at most 16 answers run, a step gives each the same bits as alone. A prompt that fails, or whose
  * listener throws, ends alone. First come, first served, for a place; all that have one move on
- * with every step.
+ * with every step, prompts in even shares of what answers leave of it.
+ *
+ * <p>Caches by class of tokens ({@link KvCacheFormat#classes}) hold a prompt in 16 bits until it
+ * has been read. There prompts are read one after another, first come, first served: a long one
+ * holds up those behind it, not the answers under way, and only one at a time lies in 16 bits.
  *
  * <p>Thread-safe. A thread of the queue's own does the work and calls the listeners, which hold up
  * all answers while they run.
@@ -43,7 +47,7 @@ public final class GenerationQueue implements AutoCloseable {
 
   GenerationQueue(Generator generator, BatchLimits limits) {
     this.generator = generator;
-    this.batch = new Batch(limits);
+    this.batch = generator.batch(limits);
     thread.setDaemon(true);
     thread.start();
   }

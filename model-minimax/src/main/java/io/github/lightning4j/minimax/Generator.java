@@ -203,7 +203,7 @@ public final class Generator {
     List<CompletableFuture<GenerationResult>> outcomes = new ArrayList<>();
     int size = Math.max(1, prompts.size());
     try (Batch batch =
-        new Batch(new BatchLimits(size, Math.max(size, model.options().prefillChunk())))) {
+        batch(new BatchLimits(size, Math.max(size, model.options().prefillChunk())))) {
       for (int[] prompt : prompts) {
         CompletableFuture<GenerationResult> outcome = new CompletableFuture<>();
         batch.add(new Batch.Member(sequence(prompt, options, GenerationListener.NONE), outcome));
@@ -227,6 +227,11 @@ public final class Generator {
    */
   public GenerationQueue queue(BatchLimits limits) {
     return new GenerationQueue(this, limits);
+  }
+
+  /** An empty batch for sequences of this generator. */
+  Batch batch(BatchLimits limits) {
+    return new Batch(limits, model.options().cacheFormat().classes().isPresent());
   }
 
   /** A sequence with a session of its own, which knows prefixes read before. */

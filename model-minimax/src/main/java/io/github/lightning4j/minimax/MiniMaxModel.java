@@ -9,11 +9,11 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.calibration.Calibration;
 import io.github.lightning4j.kvquant.calibration.CalibrationFile;
 import io.github.lightning4j.minimax.internal.CachePlan;
-import io.github.lightning4j.minimax.internal.ForwardPass;
+import io.github.lightning4j.minimax.internal.Engine;
+import io.github.lightning4j.minimax.internal.HostEngine;
 import io.github.lightning4j.minimax.internal.ModelWeights;
 import io.github.lightning4j.minimax.internal.Operators;
 import io.github.lightning4j.minimax.internal.SequenceState;
-import io.github.lightning4j.minimax.internal.Workspace;
 import io.github.lightning4j.minimax.vision.RgbImage;
 import io.github.lightning4j.minimax.vision.VisionConfig;
 import io.github.lightning4j.minimax.vision.internal.ImageEncoder;
@@ -23,7 +23,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Consumer;
 
@@ -43,11 +42,8 @@ import java.util.function.Consumer;
 public final class MiniMaxModel implements AutoCloseable {
   private final Checkpoint checkpoint;
   private final LoadOptions options;
-  private final ForwardPass pass;
+  private final Engine engine;
   private final Optional<ImageEncoder> encoder;
-
-  /** Last in, first out: the next call of a session finds the step that was recorded for it. */
-  private final ConcurrentLinkedDeque<Workspace> workspaces = new ConcurrentLinkedDeque<>();
 
   private final Map<KvCacheFormat, CachePlan> plans = new ConcurrentHashMap<>();
   private final ReentrantReadWriteLock use = new ReentrantReadWriteLock();
@@ -61,7 +57,7 @@ public final class MiniMaxModel implements AutoCloseable {
     this.pages = new PageReserve(options.cacheBudget());
     this.fingerprint = Suppliers.memoize(() -> ModelFingerprint.of(checkpoint));
     Operators operators = options.backend().map(Operators::of).orElseGet(Operators::best);
-    this.pass = new ForwardPass(checkpoint.config(), checkpoint.weights(), operators);
+    this.engine = new HostEngine(checkpoint.config(), checkpoint.weights(), operators);
     this.encoder =
         checkpoint
             .visionWeights()
@@ -69,7 +65,7 @@ public final class MiniMaxModel implements AutoCloseable {
     try {
       plans.put(options.cacheFormat(), plan(options.cacheFormat()));
     } catch (RuntimeException e) {
-      pass.close();
+      engine.close();
       throw e;
     }
   }
@@ -166,7 +162,7 @@ public final class MiniMaxModel implements AutoCloseable {
 
   SequenceState emptyState(KvCacheFormat format) {
     checkOpen();
-    return SequenceState.empty(config(), plans.computeIfAbsent(format, this::plan));
+    return new SequenceState(engine.newMemory(plans.computeIfAbsent(format, this::plan)));
   }
 
   private CachePlan plan(KvCacheFormat format) {
@@ -236,31 +232,16 @@ public final class MiniMaxModel implements AutoCloseable {
     return fingerprint.get();
   }
 
-  /** Runs a forward pass with scratch memory of its own. */
-  void run(Consumer<Run> work) {
+  /** Runs layers; the model stays open meanwhile. */
+  void run(Consumer<Engine> work) {
     use.readLock().lock();
     try {
       checkOpen();
-      withWorkspace(work);
+      work.accept(engine);
     } finally {
       use.readLock().unlock();
     }
   }
-
-  private void withWorkspace(Consumer<Run> work) {
-    Workspace workspace = workspaces.pollFirst();
-    if (workspace == null) {
-      workspace = new Workspace();
-    }
-    try {
-      work.accept(new Run(pass, workspace));
-    } finally {
-      workspaces.addFirst(workspace);
-    }
-  }
-
-  /** What a forward pass needs. */
-  record Run(ForwardPass pass, Workspace workspace) {}
 
   private void checkOpen() {
     checkState(!closed, "model %s is closed", folder());
@@ -278,9 +259,7 @@ public final class MiniMaxModel implements AutoCloseable {
     try {
       checkState(!closed, "model %s is closed already", folder());
       closed = true;
-      workspaces.forEach(Workspace::close);
-      workspaces.clear();
-      pass.close();
+      engine.close();
       checkpoint.close();
     } finally {
       use.writeLock().unlock();

@@ -34,8 +34,8 @@ final class PrefixNode {
 
   /** A checkpoint behind this one, not yet among its children. */
   PrefixNode next(ImmutableIntArray tokens, SequenceState after) {
-    long shared = state == null ? 0 : state.lastingBytes();
-    long own = after.bytes() - shared + (long) Integer.BYTES * tokens.length();
+    long shared = state == null ? 0 : state.memory().lastingBytes();
+    long own = after.memory().bytes() - shared + (long) Integer.BYTES * tokens.length();
     return new PrefixNode(this, tokens, length + tokens.length(), after, own);
   }
 

@@ -54,7 +54,7 @@ public final class Session implements AutoCloseable {
 
   /** Bytes this session holds outside the heap. */
   public long bytes() {
-    return state.bytes();
+    return state.memory().bytes();
   }
 
   /**
@@ -163,7 +163,7 @@ public final class Session implements AutoCloseable {
           use.beginPrompt(ids.length, true);
           use.insert(images);
           TokenBatch batch = TokenBatch.of(state, ids);
-          model.run(run -> run.pass().allLogits(batch, run.workspace(), observer, outLogits));
+          model.run(engine -> engine.allLogits(batch, observer, outLogits));
           use.insert(null);
           state.endPrompt();
           Tensor last = outLogits.select(0, ids.length - 1L);
@@ -235,7 +235,7 @@ public final class Session implements AutoCloseable {
 
   /** How its caches hold keys and values. */
   public KvCacheFormat cacheFormat() {
-    return state.format();
+    return state.memory().format();
   }
 
   /**
@@ -244,7 +244,7 @@ public final class Session implements AutoCloseable {
    * @throws IllegalStateException if closed
    */
   public long cacheBytes() {
-    return state.cacheBytes();
+    return state.memory().cacheBytes();
   }
 
   /**
@@ -254,7 +254,7 @@ public final class Session implements AutoCloseable {
    * @throws IllegalStateException if closed
    */
   public double packedBitsPerElement() {
-    return state.packedBitsPerElement();
+    return state.memory().packedBitsPerElement();
   }
 
   /**
@@ -264,7 +264,7 @@ public final class Session implements AutoCloseable {
    * @throws IllegalStateException if closed
    */
   public List<VlmAccount> accounts() {
-    return state.accounts();
+    return state.memory().accounts();
   }
 
   void checkTokens(int[] ids) {
@@ -273,7 +273,7 @@ public final class Session implements AutoCloseable {
 
   /** Runs a batch; the logits of its wanted rows go where the caller says. */
   void step(TokenBatch batch, List<float[]> outLogits) {
-    model.run(run -> run.pass().lastLogits(batch, run.workspace(), outLogits));
+    model.run(engine -> engine.lastLogits(batch, outLogits));
   }
 
   /**
@@ -283,7 +283,7 @@ public final class Session implements AutoCloseable {
   void commit(Drafts drafts, int accepted) {
     boolean whole = false;
     try {
-      model.run(run -> run.pass().commit(state, drafts, accepted));
+      model.run(engine -> engine.commit(state, drafts, accepted));
       System.arraycopy(drafts.logits(accepted - 1), 0, logits, 0, logits.length);
       whole = true;
     } finally {

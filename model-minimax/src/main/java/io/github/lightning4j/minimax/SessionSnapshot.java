@@ -11,6 +11,7 @@ import io.github.lightning4j.core.safetensors.SafetensorsWriter;
 import io.github.lightning4j.kvquant.KvCache;
 import io.github.lightning4j.kvquant.KvCacheConfig;
 import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
+import io.github.lightning4j.minimax.internal.HostMemory;
 import io.github.lightning4j.minimax.internal.QuantizedCacheBytes;
 import io.github.lightning4j.minimax.internal.SequenceState;
 import java.nio.file.Path;
@@ -29,8 +30,9 @@ final class SessionSnapshot {
 
   private SessionSnapshot() {}
 
-  static void write(Session session, SequenceState state, Path file) {
+  static void write(Session session, SequenceState sequence, Path file) {
     MiniMaxConfig config = session.model().config();
+    HostMemory state = host(sequence);
     checkWritable(state.format());
     try (MemoryScope scope = new MemoryScope()) {
       Map<String, Tensor> tensors = new LinkedHashMap<>();
@@ -54,9 +56,16 @@ final class SessionSnapshot {
               "format", FORMAT,
               "model", session.model().fingerprint(),
               "cache", kind(state),
-              "position", Long.toString(state.position()));
+              "position", Long.toString(sequence.position()));
       SafetensorsWriter.write(file, tensors, metadata);
     }
+  }
+
+  private static HostMemory host(SequenceState state) {
+    checkState(
+        state.memory() instanceof HostMemory,
+        "a snapshot holds sessions on the CPU; keep the tokens and read them again, or fork");
+    return (HostMemory) state.memory();
   }
 
   private static void checkWritable(KvCacheFormat format) {
@@ -68,7 +77,7 @@ final class SessionSnapshot {
   }
 
   /** Exact caches are restored into exact ones of any type. */
-  private static String kind(SequenceState state) {
+  private static String kind(HostMemory state) {
     checkWritable(state.format());
     return state.format().policy().isPresent() ? state.format().name() : "exact";
   }
@@ -79,8 +88,8 @@ final class SessionSnapshot {
       expect(file, source, "model", model.fingerprint());
       SequenceState state = model.emptyState(model.options().cacheFormat());
       try {
-        expect(file, source, "cache", kind(state));
-        fill(model, file, source, state);
+        expect(file, source, "cache", kind(host(state)));
+        state.advance(fill(model, file, source, host(state)));
         float[] logits = tensor(file, source, "logits", model.config().vocabSize()).toFloats();
         return new Session(model, state, logits);
       } catch (RuntimeException e) {
@@ -90,8 +99,9 @@ final class SessionSnapshot {
     }
   }
 
-  private static void fill(
-      MiniMaxModel model, Path file, SafetensorsFile source, SequenceState state) {
+  /** How many tokens the sequence has read. */
+  private static long fill(
+      MiniMaxModel model, Path file, SafetensorsFile source, HostMemory state) {
     MiniMaxConfig config = model.config();
     long position = position(file, source, config.maxPositions());
     var attention = config.attention();
@@ -112,7 +122,7 @@ final class SessionSnapshot {
                 tensor(file, source, "layer." + i + ".value", shape));
       }
     }
-    state.advance(position);
+    return position;
   }
 
   private static void expect(Path file, SafetensorsFile source, String key, String expected) {

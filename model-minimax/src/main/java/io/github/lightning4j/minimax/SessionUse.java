@@ -78,7 +78,7 @@ final class SessionUse {
   void reserve(int tokens, boolean guess, boolean promptEnds) {
     if (pages.isLimited()) {
       release();
-      long bytes = state.bytesNeeded(tokens, guess, promptEnds);
+      long bytes = state.memory().bytesNeeded(tokens, guess, promptEnds);
       pages.take(bytes);
       reserved = bytes;
     }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
+import io.github.lightning4j.minimax.internal.HostMemory;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -99,7 +100,9 @@ final class BatchTest {
   /** A session that fails within a layer, after lightning layers have moved on. */
   private static SequenceStart broken() {
     Session session = model.newSession();
-    session.state().cache(model.config().layers().lastIndexOf(LayerKind.SOFTMAX)).close();
+    HostMemory.of(session.state())
+        .cache(model.config().layers().lastIndexOf(LayerKind.SOFTMAX))
+        .close();
     return new SequenceStart(session, 0, null);
   }
 
@@ -110,7 +113,7 @@ final class BatchTest {
   private static List<CompletableFuture<GenerationResult>> run(int failures, List<Integer> told) {
     List<CompletableFuture<GenerationResult>> outcomes = new ArrayList<>();
     AtomicInteger failed = new AtomicInteger();
-    try (Batch batch = new Batch(new BatchLimits(4, 48))) {
+    try (Batch batch = new Batch(new BatchLimits(4, 48), false)) {
       for (int i = 0; i < 3; i++) {
         boolean bad = i == 1;
         GenerationListener listener =

@@ -124,7 +124,7 @@ final class CacheBudgetTest {
     try (MiniMaxModel model = load("bf16", budget)) {
       List<CompletableFuture<GenerationResult>> outcomes = new ArrayList<>();
       Generator generator = new Generator(model);
-      try (Batch batch = new Batch(new BatchLimits(3, 512))) {
+      try (Batch batch = generator.batch(new BatchLimits(3, 512))) {
         for (int i = 0; i < 3; i++) {
           Sequence sequence = generator.sequence(prompt(i, 70), options, GenerationListener.NONE);
           outcomes.add(new CompletableFuture<>());

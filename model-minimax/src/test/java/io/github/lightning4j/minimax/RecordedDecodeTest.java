@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.lightning4j.core.Memory;
 import io.github.lightning4j.core.Threads;
+import io.github.lightning4j.minimax.internal.HostEngine;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -118,7 +119,7 @@ final class RecordedDecodeTest {
 
   private static boolean isRecorded(MiniMaxModel model) {
     boolean[] recorded = new boolean[1];
-    model.run(run -> recorded[0] = run.workspace().isRecorded());
+    model.run(engine -> recorded[0] = ((HostEngine) engine).isRecorded());
     return recorded[0];
   }
 

@@ -8,6 +8,7 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.safetensors.SafetensorsFile;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.kvquant.KvCache;
+import io.github.lightning4j.minimax.internal.HostMemory;
 import java.util.HashSet;
 import java.util.Set;
 
@@ -92,7 +93,7 @@ final class SequenceCheck implements ForwardObserver {
       seen.add(name);
       Closeness.assertWithin(
           name,
-          session.state().lightning(layer).toDoubles(),
+          HostMemory.of(session.state()).lightning(layer).toDoubles(),
           golden.tensor(name).toDoubles(),
           fixture.tolerance("state"));
     }
@@ -102,7 +103,7 @@ final class SequenceCheck implements ForwardObserver {
     if (!golden.names().contains(sequence + ".k." + layer)) {
       return;
     }
-    KvCache cache = session.state().cache(layer);
+    KvCache cache = HostMemory.of(session.state()).cache(layer);
     Tensor key = scope.allocate(DType.F32, cache.length(), cache.kvHeads(), cache.headDim());
     Tensor value = scope.allocate(DType.F32, key.shape());
     cache.read(key, value);

@@ -49,8 +49,8 @@ public final class QuantStore implements AutoCloseable {
     memory = Memory.allocate(image == null ? RECORD + bytes : RECORD);
     this.image = image == null ? Tensor.view(memory, RECORD, DType.U8, bytes) : image;
     long zeroRows = format.bits() == 4 ? rows : 0;
-    long scalesAt = scalesAt();
-    long zerosAt = zerosAt();
+    long scalesAt = scalesAt(format, rows, columns);
+    long zerosAt = zerosAt(format, rows, columns);
     codes = part(0, DType.U8, rows, rowBytes());
     scales = part(scalesAt, DType.BF16, rows, blocks());
     zeros = part(zerosAt, DType.U8, zeroRows, blocks());
@@ -60,19 +60,29 @@ public final class QuantStore implements AutoCloseable {
 
   /** The bytes of codes, scales, zero points and padding; a multiple of 64. */
   public static long imageBytes(QuantFormat format, long rows, long columns) {
-    long padded = padded(columns);
-    long blocks = (padded + format.block() - 1) / format.block();
-    long codes = aligned(rows * (padded * format.bits() / 8));
-    long scales = aligned(rows * blocks * Short.BYTES + SLACK);
-    return codes + scales + aligned((format.bits() == 4 ? rows * blocks : 0) + SLACK);
+    long zeros = format.bits() == 4 ? rows * blocks(format, columns) : 0;
+    return zerosAt(format, rows, columns) + aligned(zeros + SLACK);
   }
 
-  private long scalesAt() {
-    return aligned(rows * rowBytes());
+  /** The bytes of a row of codes, a multiple of 16. */
+  public static long rowBytes(QuantFormat format, long columns) {
+    return padded(columns) * format.bits() / 8;
   }
 
-  private long zerosAt() {
-    return scalesAt() + aligned(rows * blocks() * Short.BYTES + SLACK);
+  /** Scales of a row. */
+  public static long blocks(QuantFormat format, long columns) {
+    return (padded(columns) + format.block() - 1) / format.block();
+  }
+
+  /** Where in an image the scales start. */
+  public static long scalesAt(QuantFormat format, long rows, long columns) {
+    return aligned(rows * rowBytes(format, columns));
+  }
+
+  /** Where in an image the zero points start, if it has them. */
+  public static long zerosAt(QuantFormat format, long rows, long columns) {
+    long scales = aligned(rows * blocks(format, columns) * Short.BYTES + SLACK);
+    return scalesAt(format, rows, columns) + scales;
   }
 
   private Elements part(long at, DType dtype, long rowCount, long width) {
@@ -124,11 +134,11 @@ public final class QuantStore implements AutoCloseable {
 
   /** Scales of a row. */
   public long blocks() {
-    return (paddedColumns() + format.block() - 1) / format.block();
+    return blocks(format, columns);
   }
 
   private long rowBytes() {
-    return paddedColumns() * format.bits() / 8;
+    return rowBytes(format, columns);
   }
 
   /** All bytes held, here or in the file. */

@@ -125,7 +125,9 @@ public final class ForwardPass implements AutoCloseable {
   /** Shows each sequence what the layer gets of it. */
   private static void see(TokenBatch batch, int layer, Tensor stream) {
     for (TokenBatch.Segment segment : batch.segments()) {
-      segment.state().see(layer, stream, segment.firstRow(), segment.rows());
+      if (segment.state().inPrompt()) {
+        HostMemory.of(segment.state()).see(layer, stream, segment.firstRow(), segment.rows());
+      }
     }
   }
 

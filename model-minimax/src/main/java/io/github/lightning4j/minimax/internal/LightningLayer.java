@@ -79,7 +79,7 @@ final class LightningLayer implements AttentionLayer {
 
   /** The normed and gated outputs of a segment: one token by decode, more by prefill. */
   private void attend(Tensor qkv, Tensor gate, TokenBatch.Segment segment, Tensor heads) {
-    Tensor state = segment.state().lightning(index);
+    Tensor state = HostMemory.of(segment.state()).lightning(index);
     Drafts drafts = segment.drafts();
     if (drafts != null) {
       Tensor rows = qkv.narrow(0, segment.firstRow(), segment.rows());
@@ -126,7 +126,7 @@ final class LightningLayer implements AttentionLayer {
                     decay,
                     SILU,
                     outs)
-                .state(segment.state().lightning(index))
+                .state(HostMemory.of(segment.state()).lightning(index))
                 .norm(new OutputNorm(weights.norm(), EPS, gates)));
   }
 
@@ -142,7 +142,7 @@ final class LightningLayer implements AttentionLayer {
               part(qkv, row, 1, 2).select(1, 0),
               decay,
               SILU,
-              state.lightning(index),
+              HostMemory.of(state).lightning(index),
               ONLY_SLOT,
               drafts.output());
     }

@@ -77,7 +77,7 @@ final class SoftmaxLayer implements AttentionLayer {
     Tensor q = heads(query, segment, sizes.heads());
     Tensor k = heads(key, segment, sizes.kvHeads());
     operators.rows().rope(q, invFreq, segment.state().position());
-    if (!segment.state().layerCache(index).storesKeysBeforeRotation()) {
+    if (!HostMemory.of(segment.state()).layerCache(index).storesKeysBeforeRotation()) {
       operators.rows().rope(k, invFreq, segment.state().position());
       observer.rotated(index, q, k);
     }
@@ -86,7 +86,7 @@ final class SoftmaxLayer implements AttentionLayer {
   }
 
   private void attend(TokenBatch.Segment segment, Tensor q, Tensor k, Tensor v, Tensor out) {
-    LayerCache cache = segment.state().layerCache(index);
+    LayerCache cache = HostMemory.of(segment.state()).layerCache(index);
     var step = new LayerCache.Step(q, k, v, segment.state().classes(segment.rows()), scale, out);
     Drafts drafts = segment.drafts();
     if (drafts == null) {
@@ -103,7 +103,7 @@ final class SoftmaxLayer implements AttentionLayer {
 
   @Override
   public void commit(SequenceState state, Drafts drafts, int accepted) {
-    state
+    HostMemory.of(state)
         .layerCache(index)
         .append(heads(drafts.rows(index, 0, accepted)), heads(drafts.rows(index, 1, accepted)));
   }

@@ -116,6 +116,37 @@ __device__ __forceinline__ void store(T* to, const float (&from)[n]) {
   *reinterpret_cast<Vector<T, n>*>(to) = all;
 }
 
+/// Reads words that are not needed again: they do not take the place of others in the multiprocessor's cache.
+template <int n>
+__device__ __forceinline__ void load_once(uint32_t (&to)[n], const void* from) {
+  static_assert(n == 1 || n == 2 || n == 4, "4, 8 or 16 bytes");
+#ifdef L4J_SIMT
+  Vector<uint32_t, n> all = *static_cast<const Vector<uint32_t, n>*>(from);
+  for (int i = 0; i < n; i++) to[i] = all.at[i];
+#else
+  if constexpr (n == 4) {
+    asm("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+        : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+        : "l"(from));
+  } else if constexpr (n == 2) {
+    asm("ld.global.nc.L1::no_allocate.v2.u32 {%0, %1}, [%2];" : "=r"(to[0]), "=r"(to[1]) : "l"(from));
+  } else {
+    asm("ld.global.nc.L1::no_allocate.u32 %0, [%1];" : "=r"(to[0]) : "l"(from));
+  }
+#endif
+}
+
+/// a b + c for the two bf16 of each register.
+__device__ __forceinline__ uint32_t fma_bf16x2(uint32_t a, uint32_t b, uint32_t c) {
+#ifdef L4J_SIMT
+  return simt::fma_bf16x2(a, b, c);
+#else
+  uint32_t d;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+  return d;
+#endif
+}
+
 /// x / (1 + e^-x); 0 and not NaN where e^-x overflows.
 __device__ __forceinline__ float silu(float x) { return x / (1.0f + __expf(-x)); }
 

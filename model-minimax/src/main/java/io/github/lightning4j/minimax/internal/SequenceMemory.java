@@ -1,0 +1,54 @@
+package io.github.lightning4j.minimax.internal;
+
+import io.github.lightning4j.kvquant.PageBudget;
+import io.github.lightning4j.minimax.KvCacheFormat;
+import io.github.lightning4j.vlmquant.VlmAccount;
+import java.util.List;
+
+/** What the layers remember of one sequence, wherever they run. */
+public interface SequenceMemory extends AutoCloseable {
+  /** A copy that goes its own way; not within a prompt. Caches may share full pages. */
+  SequenceMemory fork();
+
+  /** What the pages of the caches count against. */
+  PageBudget budget();
+
+  /** How the caches hold keys and values. */
+  KvCacheFormat format();
+
+  /**
+   * A prompt begins.
+   *
+   * @param asQuantized whether its tokens read one another as quantized, whatever the policy says
+   */
+  void beginPrompt(boolean asQuantized);
+
+  /** The prompt is complete. */
+  void endPrompt();
+
+  /** What the tokens of each softmax layer take by class; empty where classes are not known. */
+  List<VlmAccount> accounts();
+
+  /** Bytes held outside the heap. */
+  long bytes();
+
+  /** Bytes of the pages of all caches, also of those that forks share. */
+  long cacheBytes();
+
+  /** Bytes of the pages that states which go on from this one share for good. */
+  long lastingBytes();
+
+  /**
+   * Bytes of new pages that more tokens may take, at most, the end of a prompt included.
+   *
+   * @param guess whether the tokens are drafted
+   * @param promptEnds whether they are the last of a prompt: one layer after the other ends it then
+   */
+  long bytesNeeded(long tokens, boolean guess, boolean promptEnds);
+
+  /** Bits of an element in packed pages, metadata included; 0 before there are any. */
+  double packedBitsPerElement();
+
+  @Override
+  void close();
+}
