@@ -2,13 +2,14 @@
 //
 //   <w, x> = sum over blocks of w.scale x.scale (sum_i c_i q_i - zero sum_i q_i)
 //
-// The integer sums are exact. 8 bits meet 16: 127 * 32767 * 128 < 2^31, and three instructions serve 2 * kWidth weights (widen,
-// multiply-add pairs, add). 4 bits meet 8: four products of at most 15 * 127 for each lane of a vector of codes stay
-// below 2^15 (eight in a block of 128), so ten instructions serve 8 * kWidth weights of one token (three of them all
-// tokens): load, part the nibbles, multiply-add pairs of bytes twice, add, widen to 32 bits, to float, scale. The
-// factors w.scale x.scale and the zero-point terms of kWidth blocks are formed at once. Sums in fp32 have one order for every grouping
-// of rows and tokens: lane by lane over the blocks, zero-point terms of kWidth blocks before their products, then the lanes are folded.
-// Multiply-adds are written out, since a compiler may contract each copy of a template differently.
+// The integer sums are exact. 8 bits meet 16: 127 * 32767 * 128 < 2^31, and three instructions serve 2 * kWidth
+// weights (widen, multiply-add pairs, add). 4 bits meet 8: four products of at most 15 * 127 for each lane of a
+// vector of codes stay below 2^15 (eight in a block of 128), so ten instructions serve 8 * kWidth weights of one
+// token (three of them all tokens): load, part the nibbles, multiply-add pairs of bytes twice, add, widen to 32 bits,
+// to float, scale. The factors w.scale x.scale and the zero-point terms of kWidth blocks are formed at once. Sums in
+// fp32 have one order for every grouping of rows and tokens: lane by lane over the blocks, zero-point terms of kWidth
+// blocks before their products, then the lanes are folded. Multiply-adds are written out, since a compiler may
+// contract each copy of a template differently.
 
 // Integer sums of the next n weights of 8 bits of NB rows with MB tokens; n is a multiple of 32.
 template <int MB, int NB>
@@ -71,9 +72,9 @@ static inline __attribute__((always_inline)) void block_factors(const uint16_t* 
 constexpr int64_t kAhead = 2048;
 
 // out[m][j] = <row[j] of matrix[j], token[m] of x>; the matrices have one layout, with blocks of BLOCK. What lies
-// kAhead bytes on is fetched into the cache, a line for each one read and in the order it lies in: hardware does not look
-// from one short row to the next. Rows of one matrix are neighbours. With 4 bits, up to 48 bytes behind a row are read too; they
-// meet zeros.
+// kAhead bytes on is fetched into the cache, a line for each one read and in the order it lies in: hardware does not
+// look from one short row to the next. Rows of one matrix are neighbours. With 4 bits, up to 48 bytes behind a row
+// are read too; they meet zeros.
 template <int BITS, int BLOCK, int MB, int NB>
 static inline void quant_dots(const QuantMatrix* const (&matrix)[NB], const int64_t (&row)[NB], const QuantRows& x,
                               const int64_t (&token)[MB], float (&out)[MB][NB]) {

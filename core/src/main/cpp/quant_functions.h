@@ -36,8 +36,8 @@ constexpr Table kTables[] = {
     {},
     {avx2::kQuantPanel, avx2::quantize, avx2::dequantize, avx2::quantize_rows, avx2::quant_gemm, avx2::quant_pack,
      avx2::quant_panel_gemm},
-    {avx512::kQuantPanel, avx512::quantize, avx512::dequantize, avx512::quantize_rows, avx512::quant_gemm, avx512::quant_pack,
-     avx512::quant_panel_gemm},
+    {avx512::kQuantPanel, avx512::quantize, avx512::dequantize, avx512::quantize_rows, avx512::quant_gemm,
+     avx512::quant_pack, avx512::quant_panel_gemm},
 };
 
 static const Table* table = nullptr;
@@ -99,6 +99,6 @@ static void l4j_quant_pack(int64_t matrix, int64_t a, int64_t lda, int64_t M, in
 static void l4j_quant_panel_gemm(int64_t matrix, int64_t panels, int64_t out, int64_t ldo, int64_t M, int64_t n0,
                                  int64_t n1) {
   using namespace l4j::quant;
-  table->quant_panel_gemm(matrix_at(matrix), reinterpret_cast<void*>(panels), reinterpret_cast<float*>(out), ldo, M, n0,
-                          n1);
+  table->quant_panel_gemm(matrix_at(matrix), reinterpret_cast<void*>(panels), reinterpret_cast<float*>(out), ldo, M,
+                          n0, n1);
 }

@@ -6,8 +6,9 @@
 //   8 bits:  w = scale * c           c in -127..127, one byte each
 //   4 bits:  w = scale * (c - zero)  c and zero in 0..15; byte i of 16 holds weight i of 32 below weight 16 + i
 //
-// Where one scale serves the whole row, it is repeated for each block. Scales and zeros are finite, and 64 bytes
-// of zeros follow the last of each, so that vectors may be loaded beyond the end of a row.
+// Where one scale serves the whole row, it is repeated for each block. Scales and zeros are finite, and 64 bytes of
+// zeros follow the last of each, so that vectors may be loaded beyond the end of a row; as may 64 bytes of codes,
+// which scales follow.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +30,9 @@ struct QuantMatrix {
 // weights of 8 bits and in 8 bits (q in -127..127) against weights of 4. The error is at most half a step of (largest
 // magnitude of the block) / 32767, or / 127. Blocks are padded to `ld`, a multiple of 16, with zero scales.
 //
-// 16 bits stand in the order of the columns. 8 bits are padded with zeros to a multiple of kMaxBlock and stand, within each step of
-// 8 * (floats in a vector) columns, as the nibbles of that many weights meet them: those of all low ones, those of all high ones.
+// 16 bits stand in the order of the columns. 8 bits are padded with zeros to a multiple of kMaxBlock and stand,
+// within each step of 8 * (floats in a vector) columns, as the nibbles of that many weights meet them: those of all
+// low ones, those of all high ones.
 struct QuantRows {
   uint8_t* q;      // [rows][row_bytes]
   float* scales;   // [rows][ld]
@@ -55,9 +57,9 @@ struct QuantRows {
   }
 };
 
-// The same integers of many rows ("tokens"), for products that hold one token in each lane: panels of `lanes` tokens, each with
-// its integers in units of 32 bits (two of 16 bits or four of 8, neighbours in a row), [kp / 2 or kp / 4][lanes], then scales
-// and offsets, [blocks][lanes] each. Lanes without a token are zero.
+// The same integers of many rows ("tokens"), for products that hold one token in each lane: panels of `lanes` tokens,
+// each with its integers in units of 32 bits (two of 16 bits or four of 8, neighbours in a row), [kp / 2 or kp /
+// 4][lanes], then scales and offsets, [blocks][lanes] each. Lanes without a token are zero.
 struct QuantPanels {
   uint8_t* memory;
   int64_t units, blocks, lanes;

@@ -1,14 +1,17 @@
-// Products of quantized weights with many rows of activations, which stand in panels of kQuantPanel tokens (QuantPanels of
-// quant_layout.h): one vector holds one unit of kWidth tokens, and a unit of a weight row meets them all.
+// Products of quantized weights with many rows of activations, which stand in panels of kQuantPanel tokens
+// (QuantPanels of quant_layout.h): one vector holds one unit of kWidth tokens, and a unit of a weight row meets them
+// all.
 //
-// A tile of sums is kQuantTileRows weight rows by one panel. Sums within a block of weights are exact integers: of pairs of 16 bits in
-// 32 bits where weights have 8; where they have 4, of pairs of bytes in 16 bits over 32 columns (eight products of 15 * 127,
-// twice: below 2^15), then in 32. At the end of a block they are scaled and added in fp32, which stays in memory:
-// sum -= (scale zero) offset, then sum += integers * (scale x.scale). So an output depends on its row and its token alone.
+// A tile of sums is kQuantTileRows weight rows by one panel. Sums within a block of weights are exact integers: of
+// pairs of 16 bits in 32 bits where weights have 8; where they have 4, of pairs of bytes in 16 bits over 32 columns
+// (eight products of 15 * 127, twice: below 2^15), then in 32. At the end of a block they are scaled and added in
+// fp32, which stays in memory: sum -= (scale zero) offset, then sum += integers * (scale x.scale). So an output
+// depends on its row and its token alone.
 //
-// Cost of 64 weights by kWidth tokens: 16 multiply-adds and 16 additions with 4 bits, 32 and 32 with 8, where fp32 has 64
-// multiply-adds. A block of kQuantBlockRows rows by kQuantUnits units is unpacked, 52 KiB that the second cache holds, for
-// kQuantTokensAtOnce tokens; a stretch of a panel, 16 KiB, stays in the first cache while the block goes over it.
+// Cost of 64 weights by kWidth tokens: 16 multiply-adds and 16 additions with 4 bits, 32 and 32 with 8, where fp32
+// has 64 multiply-adds. A block of kQuantBlockRows rows by kQuantUnits units is unpacked, 52 KiB that the second
+// cache holds, for kQuantTokensAtOnce tokens; a stretch of a panel, 16 KiB, stays in the first cache while the block
+// goes over it.
 
 constexpr int kQuantVectors = 2;
 constexpr int kQuantTileRows = kWidth == 16 ? 12 : 6;
@@ -33,7 +36,11 @@ static inline QuantTileBlock& quant_block_of_thread() {
 }
 
 // Keeps integer additions where they are written: the compiler would collect products first, and spill them.
-#define L4J_IN_ORDER(v) asm("" : "+x"(v))
+#if defined(L4J_EMULATED) && L4J_WIDTH == 16
+#define L4J_IN_ORDER(v)
+#else
+#define L4J_IN_ORDER(v) asm("" : "+v"(v))
+#endif
 
 // Integer sums over the units [from, to) of a block.
 template <int R, int V>
@@ -153,7 +160,8 @@ struct QuantTileRows {
   }
 };
 
-// block.sums = rows x for panels [first, first + count) of x, at most kQuantTokensAtOnce tokens, `last` of them in the last panel.
+// block.sums = rows x for panels [first, first + count) of x, at most kQuantTokensAtOnce tokens, `last` of them in
+// the last panel.
 template <int BITS>
 static void multiply_quant_block(const QuantTileRows& rows, const QuantPanels& x, int64_t first, int64_t count,
                                  int64_t last, QuantTileBlock& block) {

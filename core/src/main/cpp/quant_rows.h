@@ -1,6 +1,6 @@
-// Rows of fp32 activations as integers of 16 or 8 bits in blocks, see quant_layout.h. One read of the row for the largest
-// magnitude of each block, one (from the cache) for its integers. A block with NaN or infinity gets the scale NaN, and
-// so every product of its row is NaN; magnitudes below 1e-30 count as 1e-30, so that 1 / scale stays finite.
+// Rows of fp32 activations as integers of 16 or 8 bits in blocks, see quant_layout.h. One read of the row for the
+// largest magnitude of each block, one (from the cache) for its integers. A block with NaN or infinity gets the scale
+// NaN, and so every product of its row is NaN; magnitudes below 1e-30 count as 1e-30, so that 1 / scale stays finite.
 
 #if L4J_WIDTH == 16
 static inline vi largest_of(vi a, vi b) { return (vi)_mm512_max_epi32((__m512i)a, (__m512i)b); }

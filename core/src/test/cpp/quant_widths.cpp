@@ -63,6 +63,23 @@ inline __m512i multiply_pairs(__m512i a, __m512i b) {
   for (int i = 0; i < 16; ++i) to.at[i] = x.at[2 * i] * y.at[2 * i] + x.at[2 * i + 1] * y.at[2 * i + 1];
   return to.all();
 }
+inline __m512i multiply_bytes(__m512i a, __m512i b) {
+  Lanes<uint8_t, __m512i> x(a);
+  Lanes<int8_t, __m512i> y(b);
+  Shorts to;
+  for (int i = 0; i < 32; ++i) to.at[i] = x.at[2 * i] * y.at[2 * i] + x.at[2 * i + 1] * y.at[2 * i + 1];
+  return to.all();
+}
+inline __m512i add_shorts(__m512i a, __m512i b) {
+  Shorts x(a), y(b);
+  for (int i = 0; i < 32; ++i) x.at[i] += y.at[i];
+  return x.all();
+}
+inline __m512i set1_int(int32_t x) {
+  Ints to;
+  for (int32_t& t : to.at) t = x;
+  return to.all();
+}
 inline __m512 to_floats(__m512i a) {
   Ints x(a);
   Floats to;
@@ -73,10 +90,6 @@ inline __m512 fused(__m512 a, __m512 b, __m512 c, float sign) {
   Floats x(a), y(b), z(c);
   for (int i = 0; i < 16; ++i) z.at[i] = std::fma(sign * x.at[i], y.at[i], z.at[i]);
   return z.all();
-}
-inline __m512i insert(__m512i a, __m256i b, int half) {
-  std::memcpy(reinterpret_cast<char*>(&a) + 32 * half, &b, 32);
-  return a;
 }
 inline __m512i max(__m512i a, __m512i b) {
   Ints x(a), y(b);
@@ -110,15 +123,15 @@ inline __m256i saturated(__m512i a) {
 #define _mm512_cvtepi8_epi32(x) emulated::widen<int32_t, int8_t>(x)
 #define _mm512_cvtepu8_epi32(x) emulated::widen<int32_t, uint8_t>(x)
 #define _mm512_set1_epi16(x) emulated::set1(x)
+#define _mm512_set1_epi32(x) emulated::set1_int(x)
+#define _mm512_add_epi16(a, b) emulated::add_shorts(a, b)
+#define _mm512_maddubs_epi16(a, b) emulated::multiply_bytes(a, b)
 #define _mm512_and_si512(a, b) emulated::conjunction(a, b)
 #define _mm512_srli_epi16(a, n) emulated::shift_right(a, n)
 #define _mm512_madd_epi16(a, b) emulated::multiply_pairs(a, b)
 #define _mm512_cvtepi32_ps(a) emulated::to_floats(a)
 #define _mm512_fmadd_ps(a, b, c) emulated::fused(a, b, c, 1)
 #define _mm512_fnmadd_ps(a, b, c) emulated::fused(a, b, c, -1)
-#define _mm512_castsi256_si512(a) emulated::insert(__m512i{}, a, 0)
-#define _mm512_zextsi256_si512(a) emulated::insert(__m512i{}, a, 0)
-#define _mm512_inserti64x4(a, b, half) emulated::insert(a, b, half)
 #define _mm512_max_epi32(a, b) emulated::max(a, b)
 #define _mm512_reduce_max_epi32(a) emulated::fold(emulated::Ints(a), [](int x, int y) { return std::max(x, y); })
 #define _mm512_reduce_add_epi32(a) emulated::fold(emulated::Ints(a), [](int x, int y) { return x + y; })
@@ -133,26 +146,30 @@ inline __m256i saturated(__m512i a) {
 struct Made {
   std::vector<uint8_t> codes, zeros;
   std::vector<uint16_t> scales;
-  std::vector<char> rows;
-  std::vector<float> out, back;
+  std::vector<char> rows, panels;
+  std::vector<float> out, many, back;
   l4j::QuantMatrix matrix;
 
   Made(const l4j::quant::Table& kernels, const std::vector<float>& w, const std::vector<float>& x, int64_t N, int64_t K,
        int64_t M, int64_t bits, int64_t block, bool whole) {
     int64_t kp = (K + 31) / 32 * 32, blocks = (kp + block - 1) / block;
-    codes.resize(N * kp * bits / 8);
+    codes.resize(N * kp * bits / 8 + 64);
     zeros.resize(N * blocks + 64);
     scales.resize(N * blocks + 32);
-    rows.resize(M * (2 * kp + (blocks + 15) / 16 * 16 * 8));
     out.resize(M * N);
+    many.resize(M * N);
     back.resize(N * K);
     matrix = {codes.data(), scales.data(), zeros.data(), bits, K, kp, block, blocks};
+    rows.resize(l4j::QuantRows::bytes(M, matrix));
+    panels.resize(l4j::QuantPanels::at(nullptr, matrix, kernels.panel).panel_bytes());
     std::vector<double> report(3 * N);
     kernels.quantize(l4j::kF32, w.data(), K, matrix, whole, report.data(), 0, N);
     kernels.dequantize(matrix, back.data(), K, 0, N);
     l4j::QuantRows coded = l4j::QuantRows::at(rows.data(), M, matrix);
     kernels.quantize_rows(matrix, x.data(), K, coded, 0, M);
     kernels.quant_gemm(matrix, coded, out.data(), N, M, 0, N);
+    kernels.quant_pack(matrix, x.data(), K, M, panels.data(), 0, 1);
+    kernels.quant_panel_gemm(matrix, panels.data(), many.data(), N, M, 0, N);
   }
 };
 
@@ -171,10 +188,12 @@ int main() {
         Made narrow(l4j::quant::kTables[l4j::kAvx2], w, x, N, K, M, bits, block, whole);
         Made wide(l4j::quant::kTables[l4j::kAvx512], w, x, N, K, M, bits, block, whole);
         bool same = narrow.codes == wide.codes && narrow.scales == wide.scales && narrow.zeros == wide.zeros &&
-                    narrow.rows == wide.rows && narrow.back == wide.back;
+                    (bits == 4 || narrow.rows == wide.rows) && narrow.back == wide.back &&
+                    narrow.many == wide.many;  // in 4 bits the order of rows goes by the width
         double error = 0, norm = 0;
         for (size_t i = 0; i < wide.out.size(); ++i) {
           error += std::pow(double(wide.out[i]) - narrow.out[i], 2);
+          error += std::pow(double(wide.many[i]) - narrow.out[i], 2);
           norm += std::pow(double(narrow.out[i]), 2);
         }
         ++checked;

@@ -1,8 +1,9 @@
 // SwiGLU experts over few tokens each, as in experts_kernels.h, with weights of 8 or 4 bits (core's quant_layout.h).
 //
-// Tokens and hidden rows are integers, of 16 bits against weights of 8 and of 8 against weights of 4, quantized once each. The floor is one read of codes and scales: each row
-// of weights is fetched once and used for all tokens of its expert. Rows go two at a time, one of W1 with the same one
-// of W3, or two of W2. Every product has one order of summation, see quant_dots.h.
+// Tokens and hidden rows are integers, of 16 bits against weights of 8 and of 8 against weights of 4, quantized once
+// each. The floor is one read of codes and scales: each row of weights is fetched once and used for all tokens of its
+// expert. Rows go two at a time, one of W1 with the same one of W3, or two of W2. Every product has one order of
+// summation, see quant_dots.h.
 //
 // The pointers of an Expert lead to QuantMatrix records here; its strides are not used.
 

@@ -1,5 +1,5 @@
-// SwiGLU experts over many tokens each, as in experts_prefill_kernels.h, with weights of 8 or 4 bits: products of integers, see
-// quant_panels.h of core. Work is numbered and cut in the same way.
+// SwiGLU experts over many tokens each, as in experts_prefill_kernels.h, with weights of 8 or 4 bits: products of
+// integers, see quant_panels.h of core. Work is numbered and cut in the same way.
 //
 // Tokens become panels of integers; the first products write hidden rows in fp32, one row a lane of the panels
 // ([panels][kPanel][I]), which become panels of integers in their turn.
@@ -12,8 +12,8 @@ static inline int64_t tokens_of_last(const Expert& e, int64_t p, int64_t n) {
   return std::min(kPanel, e.count - (p + n - 1) * kPanel);
 }
 
-// Panels [from, to) against the layout of w: of tokens x[pairs[...] / slots], or where there are no pairs of rows of x in
-// the order of lanes.
+// Panels [from, to) against the layout of w: of tokens x[pairs[...] / slots], or where there are no pairs of rows of
+// x in the order of lanes.
 static void quant_pack_panels(const QuantMatrix& w, const Expert* experts, int64_t size, const float* x, int64_t ldx,
                               const int32_t* pairs, int64_t slots, void* panels, int64_t from, int64_t to) {
   QuantPanels packed = QuantPanels::at(panels, w, kPanel);

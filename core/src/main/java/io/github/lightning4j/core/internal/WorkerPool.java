@@ -107,6 +107,8 @@ public final class WorkerPool {
 
   /** One piece of work, handed out range by range. */
   private static final class Job {
+    private static final long RANGES_EACH = 8;
+
     private final long n;
     private final long step;
     private final RangeTask task;
@@ -116,8 +118,8 @@ public final class WorkerPool {
 
     Job(long n, long grain, RangeTask task, int threads) {
       this.n = n;
-      // A few ranges a thread, so that a slow one does not hold up the rest.
-      long wanted = (n + threads * 2L - 1) / (threads * 2L);
+      // Several ranges a thread, so that a slow one does not hold up the rest for long.
+      long wanted = (n + threads * RANGES_EACH - 1) / (threads * RANGES_EACH);
       this.step = (wanted + grain - 1) / grain * grain;
       this.task = task;
       this.pending = new AtomicInteger((int) ((n + step - 1) / step));

@@ -27,7 +27,7 @@ public final class Scratch implements AutoCloseable {
   /** What lies between the two layers of such experts, likewise. */
   final GrowingBuffer hiddenPanels = new GrowingBuffer();
 
-  /** Tokens as 16-bit integers, where weights are quantized. */
+  /** Tokens as integers, where weights are quantized. */
   final GrowingBuffer codedRows = new GrowingBuffer();
 
   /** Rows of {@link #hidden} likewise. */

@@ -33,11 +33,11 @@ import java.util.function.Supplier;
  * and gradients have the bits of the single rank on the CPU.
  *
  * <p>Elsewhere they are the same from run to run, and agree to rounding (a normalized mean square
- * error of about 1e-13, with quantized weights 1e-8): with ETP above 1 the sum over I is cut into
- * ETP parts, which are added in the order of ranks; with replicas, a global router or more token
- * groups an expert's rows are computed in other portions, for which another kernel may be chosen;
- * and the reference rounds each answer to fp32 for its way back, where a single rank adds in
- * double.
+ * error of about 1e-13, with weights of 8 bits 1e-8, of 4 bits 1e-4): with ETP above 1 the sum over
+ * I is cut into ETP parts, which are added in the order of ranks; with replicas, a global router or
+ * more token groups an expert's rows are computed in other portions, for which another kernel may
+ * be chosen; and the reference rounds each answer to fp32 for its way back, where a single rank
+ * adds in double.
  *
  * <p>Cost: each kept pair is sent and comes back once for each ETP rank, {@code 8 H ETP} bytes.
  * With a warm workspace a call allocates nothing outside the heap, but with a capacity.
