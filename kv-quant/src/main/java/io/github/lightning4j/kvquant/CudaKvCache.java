@@ -215,6 +215,11 @@ public final class CudaKvCache implements AutoCloseable {
     }
   }
 
+  /** Sets all pages to zeros, so that tokens which were not appended read as zeros. */
+  public void clear(CudaStream stream) {
+    open().clear(stream);
+  }
+
   private void tokens(String name, Tensor x, Tensor k, CudaStream stream) {
     checkArgument(
         x.device().equals(stream.device().device()),

@@ -4,13 +4,16 @@ import static com.google.common.base.Preconditions.checkArgument;
 
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Device;
 import io.github.lightning4j.kvquant.PageBudget;
 import java.util.Optional;
 
 /**
  * How a model is loaded and run.
  *
- * @param backend the implementation of every operator; empty: what each chooses on this machine
+ * @param device where its layers run: the CPU, or a GPU, to which all weights are copied
+ * @param backend the implementation of every operator of the CPU; empty: what each chooses on this
+ *     machine
  * @param cacheFormat how sessions hold keys and values, unless told otherwise; F32 by default
  * @param cacheBudget what the pages of all caches count against; without limit by default. A step
  *     that it has no room for is refused as a whole. Caches of others that count against it too may
@@ -23,6 +26,7 @@ import java.util.Optional;
  * @param progress told how far loading has come
  */
 public record LoadOptions(
+    Device device,
     Optional<Backend> backend,
     KvCacheFormat cacheFormat,
     PageBudget cacheBudget,
@@ -31,9 +35,10 @@ public record LoadOptions(
     WeightFormats weights,
     WeightPlacement placement,
     ProgressListener progress) {
-  /** Best operators, F32 caches, unchecked weights as stored, chunks of 512, silent. */
+  /** The CPU's best operators, F32 caches, unchecked weights as stored, chunks of 512, silent. */
   public static final LoadOptions DEFAULT =
       new LoadOptions(
+          Device.CPU,
           Optional.empty(),
           KvCacheFormat.F32,
           PageBudget.unlimited(),
@@ -46,11 +51,35 @@ public record LoadOptions(
   /** Checks ranges. */
   public LoadOptions {
     checkArgument(prefillChunk >= 1, "prefillChunk: expected >= 1, got %s", prefillChunk);
+    checkArgument(
+        device.kind() == Device.Kind.CPU || backend.isEmpty(),
+        "backend: only the CPU has several, expected none for %s",
+        device);
+  }
+
+  /**
+   * Another device. Caches of a GPU hold BF16 where they would hold F32 on the CPU.
+   *
+   * @throws IllegalArgumentException if a backend of the CPU is forced
+   */
+  public LoadOptions withDevice(Device where) {
+    boolean sixteenBits = where.kind() == Device.Kind.CUDA && cacheFormat.equals(KvCacheFormat.F32);
+    return new LoadOptions(
+        where,
+        backend,
+        sixteenBits ? KvCacheFormat.exact(DType.BF16) : cacheFormat,
+        cacheBudget,
+        checkWeights,
+        prefillChunk,
+        weights,
+        placement,
+        progress);
   }
 
   /** All operators of one backend. */
   public LoadOptions withBackend(Backend forced) {
     return new LoadOptions(
+        device,
         Optional.of(forced),
         cacheFormat,
         cacheBudget,
@@ -69,30 +98,63 @@ public record LoadOptions(
   /** Another format for key-value caches. */
   public LoadOptions withCacheFormat(KvCacheFormat format) {
     return new LoadOptions(
-        backend, format, cacheBudget, checkWeights, prefillChunk, weights, placement, progress);
+        device,
+        backend,
+        format,
+        cacheBudget,
+        checkWeights,
+        prefillChunk,
+        weights,
+        placement,
+        progress);
   }
 
   /** A limit for the key-value pages of all sessions together. */
   public LoadOptions withCacheBudget(PageBudget budget) {
     return new LoadOptions(
-        backend, cacheFormat, budget, checkWeights, prefillChunk, weights, placement, progress);
+        device,
+        backend,
+        cacheFormat,
+        budget,
+        checkWeights,
+        prefillChunk,
+        weights,
+        placement,
+        progress);
   }
 
   /** Whether to read every weight and refuse NaN and infinity. */
   public LoadOptions withCheckWeights(boolean check) {
     return new LoadOptions(
-        backend, cacheFormat, cacheBudget, check, prefillChunk, weights, placement, progress);
+        device,
+        backend,
+        cacheFormat,
+        cacheBudget,
+        check,
+        prefillChunk,
+        weights,
+        placement,
+        progress);
   }
 
   /** Another number of tokens for the chunks of a prefill. */
   public LoadOptions withPrefillChunk(int tokens) {
     return new LoadOptions(
-        backend, cacheFormat, cacheBudget, checkWeights, tokens, weights, placement, progress);
+        device,
+        backend,
+        cacheFormat,
+        cacheBudget,
+        checkWeights,
+        tokens,
+        weights,
+        placement,
+        progress);
   }
 
   /** Weights held in other formats. */
   public LoadOptions withWeights(WeightFormats formats) {
     return new LoadOptions(
+        device,
         backend,
         cacheFormat,
         cacheBudget,
@@ -106,12 +168,21 @@ public record LoadOptions(
   /** Weights that are held as they are stored in another place. */
   public LoadOptions withPlacement(WeightPlacement place) {
     return new LoadOptions(
-        backend, cacheFormat, cacheBudget, checkWeights, prefillChunk, weights, place, progress);
+        device,
+        backend,
+        cacheFormat,
+        cacheBudget,
+        checkWeights,
+        prefillChunk,
+        weights,
+        place,
+        progress);
   }
 
   /** Somebody who wants to know how far loading has come. */
   public LoadOptions withProgress(ProgressListener listener) {
     return new LoadOptions(
+        device,
         backend,
         cacheFormat,
         cacheBudget,

@@ -4,6 +4,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * The hyperparameters of a MiniMax text model, in one form for both published dialects.
@@ -160,6 +161,31 @@ public record MiniMaxConfig(
    */
   public static MiniMaxConfig load(Path folder) {
     return ConfigReader.read(folder.resolve("config.json"));
+  }
+
+  /**
+   * The first layers of the released MiniMax-M1, whose text model is that of MiniMax-Text-01 with a
+   * longer context: seven of eight are lightning layers.
+   *
+   * @param layers how many, of 80
+   */
+  public static MiniMaxConfig m1(int layers) {
+    checkArgument(layers >= 1 && layers <= 80, "layers: expected 1 to 80, got %s", layers);
+    Mix mix = new Mix(3.5565588200778455, 1);
+    return new MiniMaxConfig(
+        Dialect.ORIGINAL,
+        200_064,
+        6144,
+        IntStream.range(0, layers)
+            .mapToObj(i -> i % 8 == 7 ? LayerKind.SOFTMAX : LayerKind.LIGHTNING)
+            .toList(),
+        new AttentionConfig(64, 8, 128, 64, 1e7),
+        new ExpertConfig(32, 2, 9216, 0),
+        new ResidualConfig(true, mix, mix, mix),
+        1e-5,
+        10_240_000,
+        false,
+        List.of());
   }
 
   /** The number of layers of a kind. */

@@ -4,6 +4,7 @@ import static com.google.common.base.Preconditions.checkState;
 
 import com.google.common.base.Supplier;
 import com.google.common.base.Suppliers;
+import io.github.lightning4j.core.Device;
 import io.github.lightning4j.core.SystemMemory;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.calibration.Calibration;
@@ -14,6 +15,7 @@ import io.github.lightning4j.minimax.internal.HostEngine;
 import io.github.lightning4j.minimax.internal.ModelWeights;
 import io.github.lightning4j.minimax.internal.Operators;
 import io.github.lightning4j.minimax.internal.SequenceState;
+import io.github.lightning4j.minimax.internal.device.DeviceEngine;
 import io.github.lightning4j.minimax.vision.RgbImage;
 import io.github.lightning4j.minimax.vision.VisionConfig;
 import io.github.lightning4j.minimax.vision.internal.ImageEncoder;
@@ -57,17 +59,16 @@ public final class MiniMaxModel implements AutoCloseable {
     this.pages = new PageReserve(options.cacheBudget());
     this.fingerprint = Suppliers.memoize(() -> ModelFingerprint.of(checkpoint));
     Operators operators = options.backend().map(Operators::of).orElseGet(Operators::best);
-    this.engine = new HostEngine(checkpoint.config(), checkpoint.weights(), operators);
     this.encoder =
         checkpoint
             .visionWeights()
             .map(weights -> new ImageEncoder(vision().orElseThrow(), weights, operators));
-    try {
-      plans.put(options.cacheFormat(), plan(options.cacheFormat()));
-    } catch (RuntimeException e) {
-      engine.close();
-      throw e;
-    }
+    CachePlan plan = plan(options.cacheFormat());
+    plans.put(options.cacheFormat(), plan);
+    this.engine =
+        options.device().kind() == Device.Kind.CPU
+            ? new HostEngine(config(), checkpoint.weights(), operators)
+            : DeviceEngine.load(options.device(), config(), plan, checkpoint.weights());
   }
 
   /** Loads a checkpoint folder with {@link LoadOptions#DEFAULT}. */
@@ -85,7 +86,9 @@ public final class MiniMaxModel implements AutoCloseable {
    *     quantized do not fit the memory
    * @throws io.github.lightning4j.kvquant.calibration.CalibrationException if the calibration file
    *     is broken or of another model
-   * @throws IllegalStateException if a forced backend is not available
+   * @throws IllegalStateException if a forced backend, or CUDA for a GPU, is not available
+   * @throws io.github.lightning4j.core.cuda.CudaOutOfMemoryException if the weights do not fit the
+   *     GPU
    */
   public static MiniMaxModel load(Path folder, LoadOptions options) {
     Checkpoint checkpoint =

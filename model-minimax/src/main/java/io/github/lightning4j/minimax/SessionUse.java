@@ -76,6 +76,7 @@ final class SessionUse {
    * @throws PageBudgetException if they are not left; nothing has changed then
    */
   void reserve(int tokens, boolean guess, boolean promptEnds) {
+    state.memory().reserve(state.position() + tokens);
     if (pages.isLimited()) {
       release();
       long bytes = state.memory().bytesNeeded(tokens, guess, promptEnds);

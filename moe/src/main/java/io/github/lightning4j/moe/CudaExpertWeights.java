@@ -9,6 +9,7 @@ import io.github.lightning4j.core.Device;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.cuda.CudaDevice;
 import io.github.lightning4j.core.cuda.CudaStream;
+import io.github.lightning4j.core.nn.CudaFill;
 import io.github.lightning4j.core.quant.QuantFormat;
 import io.github.lightning4j.moe.internal.CudaExpertMatrix;
 import java.util.List;
@@ -34,14 +35,19 @@ public final class CudaExpertWeights implements AutoCloseable {
   private final CudaExpertMatrix down;
   private boolean closed;
 
-  private CudaExpertWeights(CudaDevice device, Experts from, @Nullable QuantFormat format) {
+  private CudaExpertWeights(
+      CudaDevice device,
+      int experts,
+      long hidden,
+      long intermediate,
+      @Nullable QuantFormat format) {
     this.device = device;
     this.format = format;
-    this.experts = from.experts();
+    this.experts = experts;
     try {
-      gate = matrix(from.intermediate(), from.hidden());
-      up = matrix(from.intermediate(), from.hidden());
-      down = matrix(from.hidden(), from.intermediate());
+      gate = matrix(intermediate, hidden);
+      up = matrix(intermediate, hidden);
+      down = matrix(hidden, intermediate);
     } catch (RuntimeException e) {
       scope.close();
       throw e;
@@ -75,7 +81,9 @@ public final class CudaExpertWeights implements AutoCloseable {
     }
     QuantFormat format =
         weights instanceof QuantizedExpertWeights quantized ? quantized.format() : null;
-    CudaExpertWeights there = new CudaExpertWeights(stream.device(), weights, format);
+    CudaExpertWeights there =
+        new CudaExpertWeights(
+            stream.device(), weights.experts(), weights.hidden(), weights.intermediate(), format);
     try {
       for (int e = 0; e < weights.experts(); e++) {
         there.set(stream, e, weights);
@@ -86,6 +94,33 @@ public final class CudaExpertWeights implements AutoCloseable {
       there.close();
       throw e;
     }
+  }
+
+  /**
+   * Random weights, made on the GPU, of a mixture that is only to be measured: uniform with
+   * variance 1 over the length of a row, so that activations keep their size.
+   *
+   * @param fill on the stream that the weights are then used on
+   * @param hidden H, a multiple of 8
+   * @param intermediate I, a multiple of 8
+   * @param format null for bf16
+   * @throws IllegalArgumentException if sizes do not fit
+   * @throws io.github.lightning4j.core.cuda.CudaOutOfMemoryException with what was asked for and
+   *     what is free; nothing is left allocated
+   */
+  public static CudaExpertWeights random(
+      CudaDevice device,
+      CudaFill fill,
+      int experts,
+      long hidden,
+      long intermediate,
+      @Nullable QuantFormat format) {
+    checkArgument(experts >= 1, "experts: expected >= 1, got %s", experts);
+    multiple("H", hidden);
+    multiple("I", intermediate);
+    CudaExpertWeights there = new CudaExpertWeights(device, experts, hidden, intermediate, format);
+    there.matrices().forEach(matrix -> matrix.fill(fill, format));
+    return there;
   }
 
   private static void multiple(String name, long size) {

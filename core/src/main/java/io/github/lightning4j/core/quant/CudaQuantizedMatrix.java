@@ -7,6 +7,7 @@ import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Device;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.internal.QuantStore;
+import io.github.lightning4j.core.nn.CudaFill;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -22,6 +23,9 @@ import org.jspecify.annotations.Nullable;
  */
 public record CudaQuantizedMatrix(QuantFormat format, long rows, long columns, Tensor image) {
   private static final int ALIGNMENT = 16;
+
+  /** The zero point in the middle of codes of 4 bits. */
+  public static final int MIDDLE = 8;
 
   /**
    * Checks the image.
@@ -58,6 +62,28 @@ public record CudaQuantizedMatrix(QuantFormat format, long rows, long columns, T
   public @Nullable Tensor zeros() {
     long at = QuantStore.zerosAt(format, rows, columns);
     return format.bits() == 4 ? image.narrow(0, at, rows * blocks()).reshape(rows, blocks()) : null;
+  }
+
+  /**
+   * Random weights, made on the GPU, of a matrix that is only to be measured: uniform with variance
+   * 1 / K, so that products keep their size.
+   *
+   * @param image as above; overwritten
+   */
+  public static CudaQuantizedMatrix random(
+      CudaFill fill, QuantFormat format, long rows, long columns, Tensor image) {
+    CudaQuantizedMatrix matrix = new CudaQuantizedMatrix(format, rows, columns, image);
+    fill.bits(matrix.codes());
+    fill.constantBits(evenScale(format, columns), matrix.scales());
+    if (matrix.zeros() != null) {
+      fill.bytes(MIDDLE, matrix.zeros());
+    }
+    return matrix;
+  }
+
+  /** The scale with which codes of random bits are weights of variance 1 / K. */
+  public static double evenScale(QuantFormat format, long columns) {
+    return Math.sqrt(12.0 / columns) / (1 << format.bits());
   }
 
   /** The scales that a row has. */

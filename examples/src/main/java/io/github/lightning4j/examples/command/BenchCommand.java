@@ -5,10 +5,13 @@ import static com.google.common.base.Preconditions.checkArgument;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.lightning4j.core.Device;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.kernel.MachineLimits;
 import io.github.lightning4j.kvquant.PageBudget;
+import io.github.lightning4j.minimax.DeviceSlice;
 import io.github.lightning4j.minimax.KvCacheFormat;
+import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.MiniMaxModel;
 import java.util.ArrayList;
 import java.util.List;
@@ -71,6 +74,21 @@ final class BenchCommand implements Runnable {
   private Optional<Long> budget = Optional.empty();
 
   @Option(
+      names = "--config",
+      paramLabel = "NAME",
+      description =
+          "Measure this instead: m1-slice, the first --layers layers of MiniMax-M1 with random"
+              + " weights on the GPU of --device, in --weights, at contexts of --prefill.")
+  private Optional<String> config = Optional.empty();
+
+  @Option(
+      names = "--layers",
+      paramLabel = "N",
+      defaultValue = "8",
+      description = "Layers of the slice, 1 to 80 (${DEFAULT-VALUE}).")
+  private int layers;
+
+  @Option(
       names = "--repeats",
       paramLabel = "N",
       defaultValue = "3",
@@ -86,7 +104,7 @@ final class BenchCommand implements Runnable {
 
   @Override
   public void run() {
-    device.check();
+    model.on(device.find());
     for (int context : contexts) {
       checkArgument(context >= 1, "--prefill: expected >= 1, got %s", context);
     }
@@ -95,6 +113,10 @@ final class BenchCommand implements Runnable {
     checkArgument(repeats >= 1, "--repeats: expected >= 1, got %s", repeats);
     checkArgument(budget.orElse(1L) >= 1, "--budget: expected >= 1, got %s", budget.orElse(1L));
     Console to = console.unwatched(json);
+    if (config.isPresent()) {
+      slice(config.get());
+      return;
+    }
     if (budget.isPresent()) {
       compare(to, caches.format(to), budget.get());
       return;
@@ -107,11 +129,28 @@ final class BenchCommand implements Runnable {
       // The buffers of the limits are none of the model's memory.
       OptionalLong peakMemory = PeakMemory.bytes();
       Optional<MachineShare> share =
-          MachineLimits.measure().map(limits -> MachineShare.of(open.stepCost(), limits));
+          open.options().device().equals(Device.CPU)
+              ? MachineLimits.measure().map(limits -> MachineShare.of(open.stepCost(), limits))
+              : Optional.empty();
       if (json) {
         console.json(describe(runs, share, peakMemory));
       } else {
         print(runs, share, peakMemory);
+      }
+    }
+  }
+
+  private void slice(String name) {
+    checkArgument(name.equals("m1-slice"), "--config: expected m1-slice, got %s", name);
+    checkArgument(
+        model.device().kind() == Device.Kind.CUDA, "--config: m1-slice needs --device cuda:N");
+    try (DeviceSlice open =
+        DeviceSlice.open(model.device(), MiniMaxConfig.m1(layers), model.format())) {
+      SliceBench bench = SliceBench.measure(open, contexts, model.chunk(), steps, repeats);
+      if (json) {
+        console.json(bench.json());
+      } else {
+        bench.print(console.out());
       }
     }
   }

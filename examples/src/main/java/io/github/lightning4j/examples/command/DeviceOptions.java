@@ -2,6 +2,7 @@ package io.github.lightning4j.examples.command;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import io.github.lightning4j.core.Device;
 import io.github.lightning4j.core.cuda.CudaDevice;
 import io.github.lightning4j.core.cuda.kernel.KernelModule;
 import java.util.regex.Matcher;
@@ -17,31 +18,23 @@ final class DeviceOptions {
       paramLabel = "DEVICE",
       defaultValue = "cpu",
       description =
-          "cpu, or cuda:N for an NVIDIA GPU, which whole models do not run on yet"
-              + " (${DEFAULT-VALUE}).")
+          "cpu, or cuda:N for an NVIDIA GPU; key-value caches are bf16 there unless --kv says"
+              + " otherwise (${DEFAULT-VALUE}).")
   private String device = "cpu";
 
   /**
-   * Ends well for the CPU only.
+   * The device.
    *
-   * @throws IllegalArgumentException if the text is no device, there is no such GPU, or there is
-   *     one, since models do not run there yet
+   * @throws IllegalArgumentException if the text is no device, or there is no such GPU
    * @throws IllegalStateException if there is no CUDA, with what is missing and how to get it
    */
-  void check() {
+  Device find() {
     if (device.equals("cpu")) {
-      return;
+      return Device.CPU;
     }
     Matcher cuda = CUDA.matcher(device);
     checkArgument(cuda.matches(), "--device: expected cpu or cuda:N, got %s", device);
     KernelModule.availability().ensure("--device " + device);
-    CudaDevice found = CudaDevice.of(Integer.parseInt(cuda.group(1)));
-    throw new IllegalArgumentException(
-        "--device "
-            + device
-            + ": "
-            + found
-            + " is there, but only single operators run on GPUs so far, not whole models; leave"
-            + " the option out");
+    return CudaDevice.of(Integer.parseInt(cuda.group(1))).device();
   }
 }

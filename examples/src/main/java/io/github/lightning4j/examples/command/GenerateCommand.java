@@ -56,7 +56,7 @@ final class GenerateCommand implements Runnable {
 
   @Override
   public void run() {
-    device.check();
+    model.on(device.find());
     GenerationOptions options = sampling.build();
     Console to = console.unwatched(json);
     model.expect(options.maxNewTokens());

@@ -1,10 +1,12 @@
 package io.github.lightning4j.examples.command;
 
+import io.github.lightning4j.core.Device;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.kvquant.PageBudget;
 import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.LoadOptions;
 import io.github.lightning4j.minimax.MiniMaxModel;
+import io.github.lightning4j.minimax.WeightFormat;
 import io.github.lightning4j.minimax.WeightFormats;
 import io.github.lightning4j.minimax.WeightPlacement;
 import java.io.IOException;
@@ -64,14 +66,39 @@ final class ModelOptions {
       description = "Read all weights first and refuse NaN and infinity.")
   private boolean checkWeights;
 
+  private Device device = Device.CPU;
+
+  /** Runs the model on a device, instead of the CPU. */
+  ModelOptions on(Device where) {
+    device = where;
+    return this;
+  }
+
+  /** Where the model runs. */
+  Device device() {
+    return device;
+  }
+
+  /** The one format that all weights are asked for in; int8 if none is. */
+  WeightFormat format() {
+    return WeightFormat.parse(weights.orElse("int8"));
+  }
+
+  /** Tokens of a prompt that are read at once. */
+  int chunk() {
+    return prefillChunk.orElse(LoadOptions.DEFAULT.prefillChunk());
+  }
+
   /** Says how many tokens will be generated; for few the weights stay where they are. */
   void expect(int tokens) {
     mapped |= tokens < WORTH_A_COPY;
   }
 
-  /** Where weights are to lie. */
+  /** Where weights are to lie; those of a GPU are copied there from the file. */
   WeightPlacement placement() {
-    return mapped ? WeightPlacement.MAPPED : WeightPlacement.AUTO;
+    return mapped || device.kind() == Device.Kind.CUDA
+        ? WeightPlacement.MAPPED
+        : WeightPlacement.AUTO;
   }
 
   /** Whether the embedded model is meant. */
@@ -115,8 +142,9 @@ final class ModelOptions {
               .withCheckWeights(checkWeights)
               .withWeights(weights.map(WeightFormats::parse).orElse(WeightFormats.STORED))
               .withPlacement(placement())
-              .withPrefillChunk(prefillChunk.orElse(LoadOptions.DEFAULT.prefillChunk()))
+              .withPrefillChunk(chunk())
               .withCacheFormat(caches)
+              .withDevice(device)
               .withCacheBudget(budget)
               .withProgress(bar));
     }

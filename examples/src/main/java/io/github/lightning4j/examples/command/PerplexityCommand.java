@@ -23,6 +23,8 @@ final class PerplexityCommand implements Runnable {
 
   @Mixin private ModelOptions model = new ModelOptions();
 
+  @Mixin private DeviceOptions device = new DeviceOptions();
+
   @Mixin private CacheOptions caches = new CacheOptions();
 
   @Option(names = "--text", paramLabel = "FILE", required = true, description = "UTF-8 text.")
@@ -45,6 +47,7 @@ final class PerplexityCommand implements Runnable {
   @Override
   public void run() {
     checkArgument(window >= 2, "--window: expected >= 2, got %s", window);
+    model.on(device.find());
     String text = InputFile.text("--text", file);
     Console to = console.unwatched(json);
     try (TextModel open = TextModel.open(model, caches.format(to), to);

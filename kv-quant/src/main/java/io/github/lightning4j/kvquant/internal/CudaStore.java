@@ -186,6 +186,14 @@ public final class CudaStore implements AutoCloseable {
     return exact.pool.elements() + (packed == null ? 0 : packed.pages.pool.elements());
   }
 
+  /** Sets all pages to zeros. */
+  public void clear(CudaStream stream) {
+    stream.clear(exact.pool());
+    if (packed != null) {
+      stream.clear(packed.pages().pool());
+    }
+  }
+
   @Override
   public void close() {
     scope.close();

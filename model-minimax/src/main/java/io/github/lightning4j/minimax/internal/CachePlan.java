@@ -21,6 +21,7 @@ import io.github.lightning4j.vlmquant.VlmCacheConfig;
 import io.github.lightning4j.vlmquant.VlmPolicy;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** What the caches of a model hold of each softmax layer in one format; shared by sessions. */
@@ -197,7 +198,7 @@ public final class CachePlan {
   }
 
   private static float[] frequencies(MiniMaxConfig.AttentionConfig sizes) {
-    try (Tensor frequencies = SoftmaxLayer.inverseFrequencies(sizes)) {
+    try (Tensor frequencies = LayerConstants.inverseFrequencies(sizes)) {
       return frequencies.toFloats();
     }
   }
@@ -210,6 +211,22 @@ public final class CachePlan {
   /** The format it is for. */
   public KvCacheFormat format() {
     return format;
+  }
+
+  /**
+   * What the caches of all softmax layers hold, first to last; empty where they know classes of
+   * tokens or keys are rounded by channel.
+   */
+  public Optional<List<KvCacheConfig>> configs() {
+    List<KvCacheConfig> configs = new ArrayList<>();
+    for (Layer layer : layers) {
+      if (layer instanceof KvLayer kv && kv.rounding() == null) {
+        configs.add(kv.config());
+      } else if (layer != null) {
+        return Optional.empty();
+      }
+    }
+    return Optional.of(configs);
   }
 
   /** How the cache of a layer is made; null for a layer that has none. */

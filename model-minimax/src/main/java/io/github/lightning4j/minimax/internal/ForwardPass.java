@@ -24,7 +24,7 @@ public final class ForwardPass implements AutoCloseable {
     this.config = config;
     this.weights = weights;
     this.operators = operators;
-    this.invFreq = SoftmaxLayer.inverseFrequencies(config.attention());
+    this.invFreq = LayerConstants.inverseFrequencies(config.attention());
     for (int i = 0; i < config.layers().size(); i++) {
       layers.add(new DecoderLayer(i, config, weights.layers().get(i), operators, invFreq));
     }

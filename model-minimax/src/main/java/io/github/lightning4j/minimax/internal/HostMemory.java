@@ -116,6 +116,10 @@ public final class HostMemory implements SequenceMemory {
     caches().forEach(LayerCache::endPrompt);
   }
 
+  /** Pages are taken one by one, from a budget that the step has set aside. */
+  @Override
+  public void reserve(long tokens) {}
+
   /** Looks at rows of what a layer gets, {@code [R, H]}, of the tokens it handles next. */
   void see(int layer, Tensor stream, long firstRow, long rows) {
     if (layers.get(layer) instanceof LayerCache cache) {

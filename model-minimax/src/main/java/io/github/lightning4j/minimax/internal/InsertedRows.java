@@ -3,6 +3,7 @@ package io.github.lightning4j.minimax.internal;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.vlmquant.TokenClass;
 import java.util.Arrays;
+import java.util.function.BiConsumer;
 
 /**
  * Rows that stand where the embeddings of tokens would: those of pictures.
@@ -20,14 +21,28 @@ public record InsertedRows(long[] positions, Tensor rows) {
    * @param count its tokens
    */
   public void copyTo(Tensor stream, long firstRow, long position, long count) {
+    forEachRun(
+        position,
+        count,
+        (at, from) -> stream.narrow(0, firstRow + at, from.size(0)).copyFrom(from));
+  }
+
+  /**
+   * Tells of the rows that stand in a stretch of the sequence, those behind one another together.
+   *
+   * @param position where the stretch begins in the sequence
+   * @param count its tokens
+   * @param run gets where in the stretch some of the rows stand, and these
+   */
+  public void forEachRun(long position, long count, BiConsumer<Long, Tensor> run) {
     int end = index(position + count);
     for (int i = index(position); i < end; ) {
-      int run = 1;
-      while (i + run < end && positions[i + run] == positions[i] + run) {
-        run++;
+      int length = 1;
+      while (i + length < end && positions[i + length] == positions[i] + length) {
+        length++;
       }
-      stream.narrow(0, firstRow + positions[i] - position, run).copyFrom(rows.narrow(0, i, run));
-      i += run;
+      run.accept(positions[i] - position, rows.narrow(0, i, length));
+      i += length;
     }
   }
 

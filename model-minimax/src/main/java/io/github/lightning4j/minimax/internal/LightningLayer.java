@@ -4,12 +4,10 @@ import io.github.lightning4j.attention.Decay;
 import io.github.lightning4j.attention.Options;
 import io.github.lightning4j.attention.OutputNorm;
 import io.github.lightning4j.attention.Prefill;
-import io.github.lightning4j.attention.Slopes;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.minimax.ForwardObserver;
 import io.github.lightning4j.minimax.MiniMaxConfig;
-import io.github.lightning4j.minimax.MiniMaxConfig.Dialect;
 import io.github.lightning4j.minimax.internal.Workspace.Slot;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -46,23 +44,7 @@ final class LightningLayer implements AttentionLayer {
     this.weights = weights;
     this.operators = operators;
     this.projections = new WeightGroup(weights.qkv(), weights.gate());
-    this.decay = decay(index, config);
-  }
-
-  /** Slopes shrink with depth; the two dialects differ in both factors. */
-  private static Decay decay(int index, MiniMaxConfig config) {
-    int heads = config.attention().heads();
-    int layers = config.layers().size();
-    boolean original = config.dialect() == Dialect.ORIGINAL;
-    double[] slopes = original ? Slopes.alibi(heads) : Slopes.geometric(heads);
-    double factor =
-        original
-            ? Slopes.layerFactor(index, layers)
-            : Slopes.layerFactorTransformers(index, layers);
-    for (int head = 0; head < heads; head++) {
-      slopes[head] *= factor;
-    }
-    return Decay.ofSlopes(slopes);
+    this.decay = LayerConstants.decay(index, config);
   }
 
   @Override

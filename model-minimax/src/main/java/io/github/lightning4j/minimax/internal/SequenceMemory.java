@@ -26,6 +26,14 @@ public interface SequenceMemory extends AutoCloseable {
   /** The prompt is complete. */
   void endPrompt();
 
+  /**
+   * Sees to room for a sequence of so many tokens, where memory does not grow by itself.
+   *
+   * @throws io.github.lightning4j.kvquant.PageBudgetException if there is none; nothing has changed
+   *     then
+   */
+  void reserve(long tokens);
+
   /** What the tokens of each softmax layer take by class; empty where classes are not known. */
   List<VlmAccount> accounts();
 

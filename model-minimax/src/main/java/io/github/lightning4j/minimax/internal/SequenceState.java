@@ -89,7 +89,7 @@ public final class SequenceState implements AutoCloseable {
   }
 
   /** What stands for tokens to come; null: nothing. */
-  @Nullable InsertedRows inserted() {
+  public @Nullable InsertedRows inserted() {
     return inserted;
   }
 

@@ -1,7 +1,5 @@
 package io.github.lightning4j.minimax.internal;
 
-import io.github.lightning4j.core.DType;
-import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.minimax.ForwardObserver;
@@ -38,17 +36,6 @@ final class SoftmaxLayer implements AttentionLayer {
     this.invFreq = invFreq;
     this.projections = new WeightGroup(weights.q(), weights.k(), weights.v());
     this.scale = (float) (1 / Math.sqrt(sizes.headDim()));
-  }
-
-  /** {@code theta^(-2j/R)} for {@code j < R/2}, in fp32 as the references have it. */
-  static Tensor inverseFrequencies(MiniMaxConfig.AttentionConfig sizes) {
-    int half = sizes.rotaryDim() / 2;
-    Tensor frequencies = Tensor.allocate(DType.F32, half);
-    Elements to = frequencies.accessor();
-    for (int j = 0; j < half; j++) {
-      to.set(j, Math.pow(sizes.ropeTheta(), -2.0 * j / sizes.rotaryDim()));
-    }
-    return frequencies;
   }
 
   @Override

@@ -11,6 +11,8 @@ import io.github.lightning4j.core.cuda.kernel.KernelArguments;
 import io.github.lightning4j.core.cuda.kernel.KernelModule;
 import io.github.lightning4j.core.cuda.kernel.KernelSource;
 import io.github.lightning4j.core.cuda.kernel.LaunchShape;
+import io.github.lightning4j.core.nn.CudaFill;
+import io.github.lightning4j.core.quant.CudaQuantizedMatrix;
 import io.github.lightning4j.core.quant.QuantFormat;
 import io.github.lightning4j.core.quant.QuantizedMatrix;
 import org.jspecify.annotations.Nullable;
@@ -122,6 +124,19 @@ public record CudaExpertMatrix(
                   .i32(blocks)
                   .i32(to.size(2))
                   .tensor(to.select(0, expert)));
+    }
+  }
+
+  /** Makes random weights of variance 1 / K. */
+  public void fill(CudaFill fill, @Nullable QuantFormat format) {
+    if (format == null) {
+      fill.uniform(Math.sqrt(3.0 / columns), codes);
+      return;
+    }
+    fill.bits(codes);
+    fill.constant(CudaQuantizedMatrix.evenScale(format, columns), scales);
+    if (zeros != null) {
+      fill.bytes(CudaQuantizedMatrix.MIDDLE, zeros);
     }
   }
 

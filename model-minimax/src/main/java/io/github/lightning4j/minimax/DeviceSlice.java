@@ -1,0 +1,148 @@
+package io.github.lightning4j.minimax;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import io.github.lightning4j.core.Device;
+import io.github.lightning4j.kvquant.PageBudget;
+import io.github.lightning4j.minimax.internal.CachePlan;
+import io.github.lightning4j.minimax.internal.SequenceState;
+import io.github.lightning4j.minimax.internal.TokenBatch;
+import io.github.lightning4j.minimax.internal.device.DeviceEngine;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+
+/**
+ * Some layers of a model with random weights on a GPU: what a step of a model costs that is too
+ * large for the machine, measured on a part of it. Nothing but times comes out.
+ *
+ * <pre>{@code
+ * try (DeviceSlice slice = DeviceSlice.open(Device.cuda(0), MiniMaxConfig.m1(8), WeightFormat.INT8)) {
+ *   double step = slice.decodeSeconds(1, 32_768, 32);
+ * }
+ * }</pre>
+ *
+ * <p>One thread at a time.
+ */
+public final class DeviceSlice implements AutoCloseable {
+  private static final long SEED = 20251121;
+
+  /** Bytes of a copy that measures: more than the GPU's own cache. */
+  private static final long COPIED = 256L << 20;
+
+  private final MiniMaxConfig config;
+  private final WeightFormat format;
+  private final CachePlan plan;
+  private final DeviceEngine engine;
+
+  private DeviceSlice(
+      MiniMaxConfig config, WeightFormat format, CachePlan plan, DeviceEngine engine) {
+    this.config = config;
+    this.format = format;
+    this.plan = plan;
+    this.engine = engine;
+  }
+
+  /**
+   * Makes the weights on the GPU. Keys and values are BF16, in half of the memory that is left.
+   *
+   * @param config of the layers
+   * @param format of the layers' matrices but for the router: bf16, or 8 or 4 bits; embedding and
+   *     head are bf16
+   * @throws IllegalStateException if there is no CUDA, with what is missing and how to get it
+   * @throws IllegalArgumentException if there is no such device, or the format is {@link
+   *     WeightFormat#STORED}
+   * @throws io.github.lightning4j.core.cuda.CudaOutOfMemoryException if the weights do not fit;
+   *     nothing stays allocated then
+   */
+  public static DeviceSlice open(Device device, MiniMaxConfig config, WeightFormat format) {
+    return open(device, config, format, PageBudget.unlimited());
+  }
+
+  /** As {@link #open(Device, MiniMaxConfig, WeightFormat)}, with keys and values in a budget. */
+  public static DeviceSlice open(
+      Device device, MiniMaxConfig config, WeightFormat format, PageBudget budget) {
+    checkArgument(
+        !format.equals(WeightFormat.STORED), "format: expected bf16, int8 or int4, got %s", format);
+    CachePlan plan = new CachePlan(config, KvCacheFormat.of("bf16"), null, budget);
+    DeviceEngine engine = DeviceEngine.random(device, config, plan, format.coding().orElse(null));
+    return new DeviceSlice(config, format, plan, engine);
+  }
+
+  /** The hyperparameters of the layers that are there. */
+  public MiniMaxConfig config() {
+    return config;
+  }
+
+  /** How matrices are held. */
+  public WeightFormat format() {
+    return format;
+  }
+
+  /** Bytes that the GPU reads and writes a second in copies of its own memory, measured now. */
+  public double copyBytesPerSecond() {
+    return engine.copyBytesPerSecond(COPIED);
+  }
+
+  /**
+   * Reads a prompt.
+   *
+   * @param tokens of it
+   * @param chunk tokens read at once
+   * @return seconds, the transfer of tokens and of the last logits included
+   * @throws io.github.lightning4j.kvquant.PageBudgetException if there are too few pages
+   */
+  public double prefillSeconds(int tokens, int chunk) {
+    checkArgument(tokens >= 1, "tokens: expected >= 1, got %s", tokens);
+    checkArgument(chunk >= 1, "chunk: expected >= 1, got %s", chunk);
+    int[] ids = new Random(SEED).ints(tokens, 0, config.vocabSize()).toArray();
+    try (SequenceState state = new SequenceState(engine.newMemory(plan))) {
+      state.memory().reserve(tokens);
+      List<float[]> logits = List.of(new float[config.vocabSize()]);
+      long start = System.nanoTime();
+      for (int from = 0; from < tokens; from += chunk) {
+        int[] part = Arrays.copyOfRange(ids, from, Math.min(tokens, from + chunk));
+        engine.lastLogits(TokenBatch.of(state, part), logits);
+      }
+      return (System.nanoTime() - start) * 1e-9;
+    }
+  }
+
+  /**
+   * Writes greedily behind contexts that were not read: their keys and values are zeros, which cost
+   * what others cost.
+   *
+   * @param sequences written together
+   * @param context tokens of each before the first
+   * @param steps that count
+   * @return seconds a step, as the GPU tells the time
+   * @throws io.github.lightning4j.kvquant.PageBudgetException if there are too few pages
+   */
+  public double decodeSeconds(int sequences, long context, int steps) {
+    checkArgument(sequences >= 1, "sequences: expected >= 1, got %s", sequences);
+    checkArgument(context >= 0, "context: expected >= 0, got %s", context);
+    checkArgument(steps >= 1, "steps: expected >= 1, got %s", steps);
+    List<SequenceState> states = new ArrayList<>();
+    Random random = new Random(SEED);
+    TokenBatch batch = new TokenBatch();
+    try {
+      for (int i = 0; i < sequences; i++) {
+        SequenceState state = new SequenceState(engine.newMemory(plan));
+        states.add(state);
+        state.memory().reserve(context + DeviceEngine.freeRunTokens(steps));
+        state.advance(context);
+        batch.add(state, random.ints(1, 0, config.vocabSize()).toArray(), null);
+      }
+      return engine.freeRun(batch, steps) * 1e-3 / steps;
+    } finally {
+      states.forEach(SequenceState::close);
+    }
+  }
+
+  /** Frees the memory of the GPU. */
+  @Override
+  public void close() {
+    engine.close();
+  }
+}

@@ -1,0 +1,16 @@
+package io.github.lightning4j.minimax.internal.device;
+
+import io.github.lightning4j.core.CudaGemm.Sum;
+import io.github.lightning4j.core.Tensor;
+
+/** The attention of a layer, of either kind. */
+interface DeviceAttention {
+  /**
+   * Puts the layer's work on the stream.
+   *
+   * @param normed {@code [R, H]}
+   * @param sum how the output projection joins the residual
+   * @param out {@code [R, H]}, may be the residual
+   */
+  void forward(DeviceStep step, Tensor normed, Sum sum, Tensor out);
+}

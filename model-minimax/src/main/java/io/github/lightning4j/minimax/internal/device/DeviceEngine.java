@@ -1,0 +1,272 @@
+package io.github.lightning4j.minimax.internal.device;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Device;
+import io.github.lightning4j.core.MemoryScope;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.cuda.CudaDevice;
+import io.github.lightning4j.core.cuda.CudaMemory;
+import io.github.lightning4j.core.cuda.CudaStream;
+import io.github.lightning4j.core.quant.QuantFormat;
+import io.github.lightning4j.minimax.ForwardObserver;
+import io.github.lightning4j.minimax.MiniMaxConfig;
+import io.github.lightning4j.minimax.internal.CachePlan;
+import io.github.lightning4j.minimax.internal.Drafts;
+import io.github.lightning4j.minimax.internal.Engine;
+import io.github.lightning4j.minimax.internal.ModelWeights;
+import io.github.lightning4j.minimax.internal.SequenceMemory;
+import io.github.lightning4j.minimax.internal.SequenceState;
+import io.github.lightning4j.minimax.internal.TokenBatch;
+import java.util.List;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Runs batches on a GPU, one after another. Activations are BF16, sums and logits F32. Steps of one
+ * token for each sequence run as a graph.
+ */
+public final class DeviceEngine implements Engine {
+  private final MemoryScope scope = new MemoryScope();
+  private final CudaStream stream;
+  private final DeviceOperators operators;
+  private final DevicePass pass;
+  private final DeviceScratch scratch;
+  private final SequencePool pool;
+  private final DecodeGraphs graphs;
+  private @Nullable StepInputs inputs;
+  private @Nullable Tensor fetched;
+  private int moves;
+
+  private DeviceEngine(
+      MiniMaxConfig config,
+      CachePlan plan,
+      CudaStream stream,
+      Function<MemoryScope, DeviceWeights> weights) {
+    this.stream = scope.add(stream);
+    try {
+      this.operators = scope.add(DeviceOperators.on(stream));
+      this.pass = new DevicePass(config, weights.apply(scope));
+      this.scratch = scope.add(new DeviceScratch(stream));
+      this.pool = scope.add(new SequencePool(stream, config, plan));
+      this.graphs = scope.add(new DecodeGraphs(stream));
+    } catch (RuntimeException e) {
+      scope.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Copies weights to a GPU, and takes memory for caches there.
+   *
+   * @param plan the only one that sequences can have
+   * @throws IllegalStateException if there is no CUDA, with what is missing and how to get it
+   * @throws IllegalArgumentException if there is no such device, or the model or its caches have a
+   *     part that does not run there
+   * @throws io.github.lightning4j.core.cuda.CudaOutOfMemoryException if the weights do not fit;
+   *     nothing stays allocated then
+   */
+  public static DeviceEngine load(
+      Device device, MiniMaxConfig config, CachePlan plan, ModelWeights weights) {
+    checkRunnable(device, config);
+    CudaStream stream = CudaStream.open(CudaDevice.of(device.index()));
+    return new DeviceEngine(
+        config, plan, stream, scope -> ModelUpload.copy(config, weights, stream, scope));
+  }
+
+  private static void checkRunnable(Device device, MiniMaxConfig config) {
+    checkArgument(
+        config.experts().sharedIntermediateSize() == 0,
+        "device: a model with a shared expert runs on the CPU only; leave %s out",
+        device);
+  }
+
+  /**
+   * An engine over random weights, made on the GPU.
+   *
+   * @param format of the layers' matrices; null for bf16
+   * @throws IllegalStateException as above
+   * @throws IllegalArgumentException as above
+   * @throws io.github.lightning4j.core.cuda.CudaOutOfMemoryException as above
+   */
+  public static DeviceEngine random(
+      Device device, MiniMaxConfig config, CachePlan plan, @Nullable QuantFormat format) {
+    checkRunnable(device, config);
+    CudaStream stream = CudaStream.open(CudaDevice.of(device.index()));
+    DeviceEngine engine =
+        new DeviceEngine(
+            config, plan, stream, scope -> RandomWeights.of(config, format, stream, scope));
+    engine.pool.clear();
+    return engine;
+  }
+
+  /** What copies of so many bytes on the GPU read and write a second. */
+  public synchronized double copyBytesPerSecond(long bytes) {
+    return CopyRate.measure(stream, bytes);
+  }
+
+  /** Tokens that {@link #freeRun} adds to each sequence. */
+  public static int freeRunTokens(int steps) {
+    return steps + FreeRun.WARM_UP + 1;
+  }
+
+  /**
+   * Writes greedily without the host.
+   *
+   * @param batch one token for each sequence, with room for {@link #freeRunTokens}
+   * @return milliseconds of all steps that count
+   */
+  public synchronized float freeRun(TokenBatch batch, int steps) {
+    BatchLayout layout = new BatchLayout(batch);
+    float milliseconds = new FreeRun(pass, begin(layout)).milliseconds(steps);
+    batch.segments().forEach(segment -> segment.state().advance(freeRunTokens(steps)));
+    return milliseconds;
+  }
+
+  @Override
+  public synchronized SequenceMemory newMemory(CachePlan plan) {
+    checkArgument(
+        plan.format().equals(pool.plan().format()),
+        "caches: a model on a GPU has caches of one format, here %s, got %s",
+        pool.plan().format().name(),
+        plan.format().name());
+    return new DeviceMemory(this, pool.open());
+  }
+
+  @Override
+  public synchronized void lastLogits(TokenBatch batch, List<float[]> outLogits) {
+    refuseDrafts(batch);
+    BatchLayout layout = new BatchLayout(batch);
+    DeviceStep step = begin(layout);
+    boolean decode = layout.shape().stretches() == 0 && !layout.hasPictures();
+    Tensor logits =
+        decode
+            ? graphs.run(layout.shape().sequences(), this::epoch, () -> run(layout, step))
+            : run(layout, step);
+    Tensor here = fetch(logits);
+    for (int i = 0; i < layout.order().size(); i++) {
+      float[] to = outLogits.get(layout.order().get(i));
+      here.select(0, i).pointer().asByteBuffer().asFloatBuffer().get(to);
+    }
+    layout.advance();
+  }
+
+  private Tensor run(BatchLayout layout, DeviceStep step) {
+    return pass.lastLogits(step, hidden -> layout.insert(this::upload, hidden));
+  }
+
+  @Override
+  public synchronized void allLogits(TokenBatch batch, ForwardObserver observer, Tensor outLogits) {
+    checkArgument(
+        observer == ForwardObserver.NONE,
+        "observer: the inside of a model shows on the CPU only; load it there");
+    refuseDrafts(batch);
+    BatchLayout layout = new BatchLayout(batch);
+    DeviceStep step = begin(layout);
+    outLogits.copyFrom(fetch(pass.allLogits(step, rows -> layout.insert(this::upload, rows))));
+    layout.advance();
+  }
+
+  @Override
+  public void commit(SequenceState state, Drafts drafts, int accepted) {
+    throw noDrafts();
+  }
+
+  private static void refuseDrafts(TokenBatch batch) {
+    if (batch.segments().stream().anyMatch(segment -> segment.drafts() != null)) {
+      throw noDrafts();
+    }
+  }
+
+  private static IllegalStateException noDrafts() {
+    return new IllegalStateException(
+        "guessed tokens are verified on the CPU only; leave prompt lookup out");
+  }
+
+  private DeviceStep begin(BatchLayout layout) {
+    int rows = layout.shape().rows();
+    if (inputs == null || inputs.capacity() < rows) {
+      StepInputs larger = new StepInputs(stream, Math.max(16, rows));
+      if (inputs != null) {
+        inputs.close();
+      }
+      inputs = larger;
+      moves++;
+    }
+    layout.fill(inputs);
+    pool.publish();
+    inputs.send(stream);
+    return new DeviceStep(layout.shape(), inputs, scratch, pool, operators);
+  }
+
+  /** Changes when memory that graphs know has moved. */
+  private long epoch() {
+    return (long) moves + scratch.moves() + pool.states().moves();
+  }
+
+  /** Waits for logits and brings them to the host, until the next call. */
+  private Tensor fetch(Tensor logits) {
+    if (fetched == null || fetched.elements() < logits.elements()) {
+      Tensor larger =
+          Tensor.wrap(
+              CudaMemory.pinned(stream.device(), logits.elements() * Float.BYTES),
+              0,
+              DType.F32,
+              logits.elements());
+      if (fetched != null) {
+        fetched.close();
+      }
+      fetched = larger;
+    }
+    Tensor here = fetched.narrow(0, 0, logits.elements()).reshape(logits.shape());
+    stream.copy(logits, here);
+    stream.synchronize();
+    return here;
+  }
+
+  /** Rows of pictures, rounded; waits, since a picture is read once. */
+  private void upload(Tensor from, Tensor to) {
+    try (Tensor rounded = Tensor.allocate(DType.BF16, from.shape())) {
+      rounded.copyFrom(from);
+      stream.copy(rounded, to);
+      stream.synchronize();
+    }
+  }
+
+  CachePlan plan() {
+    return pool.plan();
+  }
+
+  synchronized void reserve(int slot, long tokens) {
+    pool.reserve(slot, tokens);
+  }
+
+  synchronized long slotBytes() {
+    return pool.states().slotBytes();
+  }
+
+  synchronized long cacheBytes(long tokens) {
+    return pool.cacheBytes(tokens);
+  }
+
+  long cacheElements() {
+    return pool.elements();
+  }
+
+  synchronized void close(int slot) {
+    pool.close(slot);
+  }
+
+  @Override
+  public synchronized void close() {
+    stream.synchronize();
+    if (inputs != null) {
+      inputs.close();
+    }
+    if (fetched != null) {
+      fetched.close();
+    }
+    scope.close();
+  }
+}

@@ -1,0 +1,48 @@
+package io.github.lightning4j.minimax.internal.device;
+
+import io.github.lightning4j.attention.CudaLightningAttention;
+import io.github.lightning4j.core.CudaGemm;
+import io.github.lightning4j.core.cuda.CudaStream;
+import io.github.lightning4j.core.nn.CudaRowOperators;
+import io.github.lightning4j.core.nn.CudaStepOperators;
+import io.github.lightning4j.kvquant.CudaCacheAttention;
+import io.github.lightning4j.moe.CudaMixtureOfExperts;
+
+/**
+ * The operators of a GPU that a pass calls, all on one stream.
+ *
+ * @param stream where their work goes
+ * @param gemm linear layers
+ * @param rows norms, residuals, rotary embedding, embedding lookup
+ * @param steps gated norms, embedding lookup of coded weights
+ * @param lightning linear attention
+ * @param softmax attention over a key-value cache
+ * @param experts routing and the expert products
+ */
+record DeviceOperators(
+    CudaStream stream,
+    CudaGemm gemm,
+    CudaRowOperators rows,
+    CudaStepOperators steps,
+    CudaLightningAttention lightning,
+    CudaCacheAttention softmax,
+    CudaMixtureOfExperts experts)
+    implements AutoCloseable {
+
+  /** Operators of a stream; closing them leaves it open. */
+  static DeviceOperators on(CudaStream stream) {
+    return new DeviceOperators(
+        stream,
+        CudaGemm.open(stream),
+        CudaRowOperators.on(stream),
+        CudaStepOperators.on(stream),
+        CudaLightningAttention.on(stream),
+        CudaCacheAttention.on(stream),
+        CudaMixtureOfExperts.on(stream));
+  }
+
+  @Override
+  public void close() {
+    gemm.close();
+  }
+}
