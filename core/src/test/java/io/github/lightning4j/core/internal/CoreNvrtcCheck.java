@@ -12,7 +12,8 @@ final class CoreNvrtcCheck extends NvrtcContract {
                 CudaRows.sources(),
                 CudaProducts.sources(),
                 CudaSteps.sources(),
-                CudaSampling.sources())
+                CudaSampling.sources(),
+                CudaFills.sources())
             .flatMap(List::stream)
             .toList());
   }
