@@ -10,6 +10,7 @@ import io.github.lightning4j.core.cuda.CudaStream;
 import io.github.lightning4j.kvquant.internal.CacheFormat;
 import io.github.lightning4j.kvquant.internal.CudaStore;
 import io.github.lightning4j.kvquant.internal.CudaStoreKernels;
+import io.github.lightning4j.kvquant.internal.PageLayout;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.Set;
@@ -212,6 +213,35 @@ public final class CudaKvCache implements AutoCloseable {
     rows.check(stream.device().device(), k.size(0));
     if (k.size(0) > 0 && rows.count() > 0) {
       CudaStoreKernels.append(stream, store, k, v, rows.sequences(), rows.starts(), rows.offsets());
+    }
+  }
+
+  /**
+   * Copies the first tokens of a sequence to another, for which pages have been reserved: a fork.
+   * Not part of a graph.
+   *
+   * @param from a sequence with pages for the tokens
+   * @param to another, likewise
+   * @param tokens how many, in whole pages what lies behind them too
+   * @throws IllegalArgumentException if one of them lacks a page, they are the same, or the cache
+   *     quantizes
+   */
+  public void copy(CudaStream stream, int from, int to, long tokens) {
+    open();
+    checkArgument(
+        config().format() == null, "config: expected a cache that quantizes nothing for a copy");
+    checkArgument(from != to, "to: expected another sequence than %s", from);
+    for (int i = 0; i < PageLayout.pages(tokens); i++) {
+      int source = pages.page(from, i);
+      int target = pages.page(to, i);
+      checkArgument(
+          source >= 0 && target >= 0,
+          "tokens: expected pages for %s in sequences %s and %s, page %s is missing",
+          tokens,
+          from,
+          to,
+          i);
+      store.copy(stream, source, target);
     }
   }
 

@@ -158,6 +158,12 @@ public final class CudaKvPages implements AutoCloseable {
     }
   }
 
+  /** The number of a sequence's page; -1 where it has none. */
+  int page(int sequence, int index) {
+    checkSequence(sequence);
+    return (int) host.accessor().getLong((long) sequence * pagesEach + index);
+  }
+
   private void giveBack(int sequence, int index) {
     free[freeCount++] = (int) host.accessor().getLong((long) sequence * pagesEach + index);
     put(sequence, index, NONE);

@@ -47,6 +47,24 @@ final class CudaDecodeDeviceTest {
     return out;
   }
 
+  @Test
+  void copiesReadAsTheirOriginals() {
+    try (CudaScene scene = new CudaScene(gpu, config(2, 32), 130, 0)) {
+      scene.fill();
+      assertThatThrownBy(() -> scene.cache.copy(gpu.stream(), 0, 1, 130))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageContaining("page 0 is missing");
+      scene.reserve(1, 130);
+      scene.publish();
+      scene.cache.copy(gpu.stream(), 0, 1, 130);
+      Tensor q = gpu.normal(3, DType.BF16, 1, 4, 32);
+      double[] original = gpu.doubles(decode(scene, q, scene.ints(0), scene.ints(129)));
+      scene.pages.release(0);
+      scene.publish();
+      assertThat(gpu.doubles(decode(scene, q, scene.ints(1), scene.ints(129)))).isEqualTo(original);
+    }
+  }
+
   @ParameterizedTest
   @CsvSource({
     "BF16, 1, 1, 32",

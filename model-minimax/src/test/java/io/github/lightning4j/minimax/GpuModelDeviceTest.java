@@ -11,6 +11,7 @@ import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.RequiresCuda;
 import io.github.lightning4j.kvquant.PageBudget;
 import io.github.lightning4j.kvquant.PageBudgetException;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -120,6 +121,24 @@ final class GpuModelDeviceTest {
   }
 
   @Test
+  void forksGoTheirOwnWay() {
+    try (MiniMaxModel here = Nano.load();
+        MiniMaxModel there = MiniMaxModel.load(Nano.FOLDER, gpu());
+        Session session = there.newSession()) {
+      session.prefill(ids(1, 66)); // more than a page
+      try (Session fork = session.fork()) {
+        assertThat(fork.logits()).isEqualTo(session.logits());
+        session.decode(5);
+        fork.decode(6);
+        fork.decode(7);
+        check(here, fork, ids(1, 66), new int[] {6, 7});
+      }
+      session.decode(8);
+      check(here, session, ids(1, 66), new int[] {5, 8});
+    }
+  }
+
+  @Test
   void givesTheLogitsOfAllRows() {
     int[] prompt = ids(6, 18);
     try (MiniMaxModel here = Nano.load();
@@ -154,9 +173,9 @@ final class GpuModelDeviceTest {
     try (MiniMaxModel there = MiniMaxModel.load(Nano.FOLDER, gpu());
         Session session = there.newSession()) {
       session.prefill(1, 2, 3);
-      assertThatThrownBy(session::fork)
+      assertThatThrownBy(() -> session.snapshot(Path.of("never-written")))
           .isInstanceOf(IllegalStateException.class)
-          .hasMessageContaining("do not fork");
+          .hasMessageContaining("on the CPU");
       assertThatThrownBy(() -> there.newSession(KvCacheFormat.of("akvq-2")))
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessageContaining("one format");

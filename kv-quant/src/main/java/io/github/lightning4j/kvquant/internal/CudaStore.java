@@ -186,6 +186,11 @@ public final class CudaStore implements AutoCloseable {
     return exact.pool.elements() + (packed == null ? 0 : packed.pages.pool.elements());
   }
 
+  /** Copies a page of exact tokens. */
+  public void copy(CudaStream stream, int from, int to) {
+    stream.copy(exact.pool().narrow(0, from, 1), exact.pool().narrow(0, to, 1));
+  }
+
   /** Sets all pages to zeros. */
   public void clear(CudaStream stream) {
     stream.clear(exact.pool());

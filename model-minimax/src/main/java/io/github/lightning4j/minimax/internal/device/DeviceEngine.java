@@ -238,6 +238,10 @@ public final class DeviceEngine implements Engine {
     return pool.plan();
   }
 
+  synchronized int fork(int slot, long tokens) {
+    return pool.fork(slot, tokens);
+  }
+
   synchronized void reserve(int slot, long tokens) {
     pool.reserve(slot, tokens);
   }

@@ -27,11 +27,12 @@ final class DeviceMemory implements SequenceMemory {
     return slot;
   }
 
+  /** Copies all pages: none are shared. */
   @Override
   public SequenceMemory fork() {
-    throw new IllegalStateException(
-        "sessions of a GPU do not fork yet: keep the tokens and read them again in a new session,"
-            + " without a prefix cache");
+    DeviceMemory copy = new DeviceMemory(engine, engine.fork(slot, reserved));
+    copy.reserved = reserved;
+    return copy;
   }
 
   @Override

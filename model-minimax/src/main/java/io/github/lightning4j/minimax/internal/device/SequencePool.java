@@ -107,6 +107,24 @@ final class SequencePool implements AutoCloseable {
   }
 
   /**
+   * A slot that remembers what another does.
+   *
+   * @param tokens of the other
+   * @throws PageBudgetException if there are too few pages; nothing has changed then
+   */
+  int fork(int slot, long tokens) {
+    int copy = states.copy(slot);
+    try {
+      reserve(copy, tokens);
+    } catch (RuntimeException e) {
+      states.giveBack(copy);
+      throw e;
+    }
+    caches.forEach(cache -> cache.copy(stream, slot, copy, tokens));
+    return copy;
+  }
+
+  /**
    * Pages for a sequence of so many tokens.
    *
    * @throws PageBudgetException if there are too few; none is given out then

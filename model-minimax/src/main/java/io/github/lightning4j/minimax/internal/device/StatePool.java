@@ -69,6 +69,13 @@ final class StatePool implements AutoCloseable {
     return slot;
   }
 
+  /** A slot with the states of another. */
+  int copy(int slot) {
+    int copy = take();
+    layers.forEach(states -> stream.copy(states.narrow(0, slot, 1), states.narrow(0, copy, 1)));
+    return copy;
+  }
+
   /** How often the states have moved. */
   int moves() {
     return moves;
