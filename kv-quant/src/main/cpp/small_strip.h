@@ -1,11 +1,12 @@
 // A strip of keys in 2 bits with whole or fractional zero points, in 16 bits from codes to scores.
 //
-// Numbers are those of a token in units of its greatest possible magnitude / 4095: 12 bits and a sign. Three stages
+// Numbers are those of a token in units of its greatest possible magnitude / 4092: 12 bits and a sign, with room
+// for what rounding step and zero point each by themselves adds, 2 units. Three stages
 // of butterflies fit 16 bits; before each further three the numbers are divided by 8 and rounded. So a sum over n
-// channels comes out in units of sqrt(n) / 8 of the first, and never exceeds 32760, nor does the length of a row.
+// channels comes out in units of sqrt(n) / 8 of the first, and never exceeds 32752, nor does the length of a row.
 // The rotary embedding takes cosines and sines in 15 bits, scores take queries in 11.5 bits: pairs of channels lie
 // side by side, one multiply-add of 16 bits takes 8 tokens and two channels, and its sums fit 32 bits, because the
-// length of a key is at most 32760 and that of a query 16 x 2895.
+// length of a key is at most 32752 and that of a query 16 x 2895.
 //
 // Error: s and s z are rounded to the unit; each division adds half of one unit of a sum that grew by sqrt(8). All
 // together some 1e-5 of a key (NMSE) beside 0.1 of 2 bits.
@@ -34,6 +35,8 @@ static inline void transpose(const uint8_t* rows, __m256i* out) {
     out[2 * i + 1] = _mm256_unpackhi_epi8(b[i], b[i + 8]);
   }
 }
+
+static constexpr float kTop = 4092;
 
 static inline bool is_small(const kv::Codec& codec) {
   return codec.bits == 2 && codec.group == 128 && codec.unit % 128 == 0 &&
@@ -64,8 +67,8 @@ static void small_numbers(const kv::Cache& cache, int64_t page, int64_t slot, in
   __m256 by[2];
   for (int i = 0; i < 2; ++i) {
     most[i] = _mm256_max_ps(most[i], _mm256_set1_ps(1e-30f));
-    by[i] = _mm256_div_ps(_mm256_set1_ps(4095), most[i]);
-    _mm256_storeu_ps(unit + 8 * i, _mm256_mul_ps(most[i], _mm256_set1_ps(1 / 4095.0f)));
+    by[i] = _mm256_div_ps(_mm256_set1_ps(kTop), most[i]);
+    _mm256_storeu_ps(unit + 8 * i, _mm256_mul_ps(most[i], _mm256_set1_ps(1 / kTop)));
   }
   const __m256i three = _mm256_set1_epi16(3);
   for (int64_t g = 0; g < groups; ++g) {

@@ -51,19 +51,24 @@ public final class CudaKvPages implements AutoCloseable {
     this.sequences = sequences;
     this.pagesEach = pagesEach;
     long entries = (long) sequences * pagesEach;
-    table =
-        scope.add(
-            Tensor.wrap(
-                CudaMemory.allocate(device, entries * Integer.BYTES),
-                0,
-                DType.I32,
-                sequences,
-                pagesEach));
     host = scope.add(Tensor.allocate(DType.I32, sequences, pagesEach));
+    free = new int[pages];
+    try {
+      table =
+          scope.add(
+              Tensor.wrap(
+                  CudaMemory.allocate(device, entries * Integer.BYTES),
+                  0,
+                  DType.I32,
+                  sequences,
+                  pagesEach));
+    } catch (RuntimeException e) {
+      scope.close();
+      throw e;
+    }
     for (long i = 0; i < entries; i++) {
       host.accessor().setLong(i, NONE);
     }
-    free = new int[pages];
     for (int i = 0; i < pages; i++) {
       free[i] = pages - 1 - i;
     }

@@ -12,6 +12,7 @@ import io.github.lightning4j.kvquant.quantizer.Clip;
 import io.github.lightning4j.kvquant.quantizer.KvQuantizer;
 import io.github.lightning4j.kvquant.quantizer.ScaleFormat;
 import io.github.lightning4j.kvquant.quantizer.ZeroFormat;
+import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -124,6 +125,41 @@ final class RestoredKeysTest {
       double[] wrong = DenseAttention.of(q, keys(scene.scope, swapped), values, scale);
       Closeness.assertNmse("restored keys", out.toDoubles(), expected, 1e-8);
       assertThat(distance(expected, wrong)).isGreaterThan(1e-2);
+    }
+  }
+
+  /** Sums of whole rows of the largest code are the most that 16 bits have to hold. */
+  @ParameterizedTest
+  @EnumSource(names = {"INTEGER", "FRACTIONAL"})
+  void rowsOfTheLargestCodesDoNotOverflow(ZeroFormat zero) {
+    assumeTrue(CacheAttention.availability().isAvailable());
+    KvCacheConfig config =
+        QuantizedScene.grouped(
+                HEADS, DIM, HEADS, KvQuantizer.affine(2, 128, Clip.NONE, ScaleFormat.FP16, zero))
+            .withDtype(DType.F32);
+    int[] permutation = config.keyBasis().rotation().permutation();
+    double[][] rows = new double[TOKENS][];
+    for (int t = 0; t < TOKENS; t++) {
+      double[] rotated = new double[HEADS * DIM];
+      for (int i = 0; i < rotated.length; i++) {
+        // From -1 to 2 in every group, with a zero point of 1; nearly all are 2, or -1.
+        boolean odd = i % 128 == t % 128;
+        rotated[permutation[i]] = t % 2 == 0 ^ odd ? 2 : -1;
+      }
+      rows[t] = hadamard(rotated);
+    }
+    try (QuantizedScene scene = new QuantizedScene(config, TOKENS, 2)) {
+      Tensor keys = keys(scene.scope, rows);
+      Tensor q = scene.q.narrow(0, TOKENS - 3, 3);
+      double[][] outs = new double[2][];
+      for (Backend backend : List.of(Backend.REFERENCE, Backend.CPU)) {
+        KvCache cache = scene.cache(backend);
+        cache.append(keys, scene.v);
+        Tensor out = scene.scope.allocate(DType.F32, 3, scene.heads, DIM);
+        CacheAttention.of(backend).attend(q, cache, 0.1f, out);
+        outs[backend == Backend.CPU ? 1 : 0] = out.toDoubles();
+      }
+      Closeness.assertNmse("largest codes", outs[1], outs[0], 1e-3);
     }
   }
 

@@ -106,8 +106,8 @@ final class Batch implements AutoCloseable {
         return turns;
       }
     }
-    List<Member> writing = members.stream().filter(m -> m.sequence.pending() == 1).toList();
-    Stream<Member> prompts = members.stream().filter(m -> m.sequence.pending() > 1);
+    List<Member> writing = members.stream().filter(m -> !isReading(m)).toList();
+    Stream<Member> prompts = members.stream().filter(this::isReading);
     List<Member> reading =
         (oneByOne ? prompts.limit(1) : prompts.sorted(comparingInt(m -> m.sequence.pending())))
             .toList();
@@ -122,6 +122,11 @@ final class Batch implements AutoCloseable {
       left -= plan(turns, reading.get(i), (left + waiting - 1) / waiting);
     }
     return turns;
+  }
+
+  /** One token of a prompt is read as text is, unless prompts are to be open one by one. */
+  private boolean isReading(Member member) {
+    return member.sequence.pending() > 1 || (oneByOne && member.sequence.isInPrompt());
   }
 
   /** Asks a member what it reads next; how many tokens that are. */

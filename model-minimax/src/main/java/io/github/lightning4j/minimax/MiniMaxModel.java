@@ -235,6 +235,16 @@ public final class MiniMaxModel implements AutoCloseable {
     return fingerprint.get();
   }
 
+  /** As {@link Engine#checkObserver}. */
+  void checkObserver(ForwardObserver observer) {
+    engine.checkObserver(observer);
+  }
+
+  /** As {@link Engine#verifiesGuesses}. */
+  boolean verifiesGuesses() {
+    return engine.verifiesGuesses();
+  }
+
   /** Runs layers; the model stays open meanwhile. */
   void run(Consumer<Engine> work) {
     use.readLock().lock();
@@ -262,8 +272,11 @@ public final class MiniMaxModel implements AutoCloseable {
     try {
       checkState(!closed, "model %s is closed already", folder());
       closed = true;
-      engine.close();
-      checkpoint.close();
+      try {
+        engine.close();
+      } finally {
+        checkpoint.close();
+      }
     } finally {
       use.writeLock().unlock();
     }

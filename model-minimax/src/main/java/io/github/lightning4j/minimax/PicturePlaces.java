@@ -34,8 +34,13 @@ final class PicturePlaces {
    * @throws IllegalArgumentException if one stands for a picture
    */
   static void none(MiniMaxModel model, int[] ids) {
-    int picture = model.vision().map(VisionConfig::imageToken).orElse(-1);
-    int at = Ints.indexOf(ids, picture);
-    checkArgument(at < 0, "ids[%s]: token %s %s", at, picture, WAY_OUT);
+    model
+        .vision()
+        .map(VisionConfig::imageToken)
+        .ifPresent(
+            picture -> {
+              int at = Ints.indexOf(ids, picture);
+              checkArgument(at < 0, "ids[%s]: token %s %s", at, picture, WAY_OUT);
+            });
   }
 }

@@ -5,6 +5,8 @@ import static com.google.common.base.Preconditions.checkState;
 
 import com.google.common.primitives.ImmutableIntArray;
 import io.github.lightning4j.core.OutOfNativeMemoryException;
+import io.github.lightning4j.core.cuda.CudaOutOfMemoryException;
+import io.github.lightning4j.kvquant.PageBudgetException;
 import io.github.lightning4j.minimax.internal.SequenceState;
 import java.util.Arrays;
 import java.util.Iterator;
@@ -128,7 +130,7 @@ public final class PrefixCache implements AutoCloseable {
     SequenceState copy;
     try {
       copy = session.state().fork();
-    } catch (OutOfNativeMemoryException e) {
+    } catch (OutOfNativeMemoryException | PageBudgetException | CudaOutOfMemoryException e) {
       return null;
     }
     PrefixNode node = parent.next(block, copy);

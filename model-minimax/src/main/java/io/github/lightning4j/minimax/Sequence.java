@@ -1,5 +1,7 @@
 package io.github.lightning4j.minimax;
 
+import static com.google.common.base.Preconditions.checkArgument;
+
 import io.github.lightning4j.minimax.SessionGroup.Reading;
 import io.github.lightning4j.minimax.SessionGroup.Turn;
 import io.github.lightning4j.minimax.internal.Drafts;
@@ -57,10 +59,18 @@ final class Sequence implements AutoCloseable {
     return count - read;
   }
 
+  /** Whether some of its prompt is still to be read. */
+  boolean isInPrompt() {
+    return read < promptTokens;
+  }
+
   private Session session() {
     if (begun == null) {
       begun = source.apply(Arrays.copyOf(ids, count));
       read = begun.read();
+      checkArgument(
+          options.promptLookup() == 0 || begun.session().model().verifiesGuesses(),
+          "promptLookup: guessed tokens are verified on the CPU only; leave it at 0 on a GPU");
     }
     return begun.session();
   }
@@ -69,7 +79,7 @@ final class Sequence implements AutoCloseable {
   Turn next(int most) {
     Session session = session();
     int border = begun.path() == null ? Integer.MAX_VALUE : begun.path().tokensToBorder(read);
-    boolean inPrompt = read < promptTokens;
+    boolean inPrompt = isInPrompt();
     int limit = Math.min(most, border);
     int known = Math.min(inPrompt ? promptTokens - read : pending(), limit);
     int[] certain = Arrays.copyOfRange(ids, read, read + known);

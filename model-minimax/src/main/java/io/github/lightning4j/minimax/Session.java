@@ -154,6 +154,7 @@ public final class Session implements AutoCloseable {
   private void forward(
       int[] ids, @Nullable ImagePrompt images, ForwardObserver observer, Tensor outLogits) {
     checkTokens(ids);
+    model.checkObserver(observer);
     Checks.matrix("outLogits", outLogits, DType.F32);
     Checks.shape("outLogits", outLogits, ids.length, model.config().vocabSize());
     Checks.writable("outLogits", outLogits);
@@ -208,7 +209,7 @@ public final class Session implements AutoCloseable {
   }
 
   /**
-   * An independent copy; full pages of the caches are shared.
+   * An independent copy; full pages of the caches are shared on the CPU, and copied on a GPU.
    *
    * @throws IllegalStateException within a prompt that is read in steps
    */

@@ -50,7 +50,6 @@ public record SliceCost(MiniMaxConfig config, WeightFormat format) {
     }
     QuantFormat coding = format.coding().get();
     double perGroup = coding.bits() == 4 ? PLAIN + 1 : PLAIN;
-    double group = coding.isWholeRow() ? config.hiddenSize() : coding.group();
-    return coding.bits() / 8.0 + perGroup / group;
+    return coding.bits() / 8.0 + perGroup / coding.block();
   }
 }

@@ -45,7 +45,10 @@ final class DeviceSliceDeviceTest {
       assertThat(slice.prefillSeconds(21, 16)).isPositive();
       assertThat(slice.decodeSeconds(2, 70, 2)).isPositive();
       assertThat(slice.decodeSeconds(1, 0, 1)).isPositive();
-      assertThatThrownBy(() -> slice.decodeSeconds(9, 4000, 1))
+      assertThatThrownBy(() -> slice.decodeSeconds(9, 200, 1)) // after some of them were opened
+          .isInstanceOf(PageBudgetException.class);
+      assertThat(slice.decodeSeconds(1, 900, 1)).isPositive(); // so all pages are free again
+      assertThatThrownBy(() -> slice.decodeSeconds(1, 4000, 1))
           .isInstanceOf(PageBudgetException.class);
     }
     assertThat(CudaMemory.liveBytes()).isEqualTo(before);

@@ -100,6 +100,28 @@ final class GpuModelDeviceTest {
     }
   }
 
+  @Test
+  void stepsThatWereRecordedEndWhereMemoryMoves() {
+    try (MiniMaxModel here = Nano.load();
+        MiniMaxModel there = MiniMaxModel.load(Nano.FOLDER, gpu());
+        Session a = there.newSession()) {
+      a.prefill(ids(1, 4));
+      a.decode(5);
+      a.decode(6);
+      a.decode(7);
+      try (Session b = there.newSession();
+          Session c = there.newSession()) { // more states than there was room for
+        a.decode(8);
+        b.prefill(ids(2, 24)); // more rows than any pass before
+        a.decode(9);
+        a.decode(10);
+        c.prefill(1, 2);
+        check(here, b, ids(2, 24));
+      }
+      check(here, a, ids(1, 4), new int[] {5, 6, 7, 8, 9, 10});
+    }
+  }
+
   private static void check(MiniMaxModel here, Session session, int[]... parts) {
     try (Session alone = here.newSession()) {
       for (int[] part : parts) {
@@ -187,6 +209,19 @@ final class GpuModelDeviceTest {
       assertThatThrownBy(() -> there.newSession(KvCacheFormat.of("akvq-2")))
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessageContaining("one format");
+      try (Tensor out = Tensor.allocate(DType.F32, 1, there.config().vocabSize())) {
+        ForwardObserver observer = new ForwardObserver() {};
+        assertThatThrownBy(() -> session.forward(new int[] {1}, observer, out))
+            .isInstanceOf(IllegalArgumentException.class)
+            .hasMessageContaining("observer");
+      }
+      GenerationOptions guessing = GenerationOptions.builder().promptLookup(4).build();
+      assertThatThrownBy(
+              () ->
+                  new Generator(there, null)
+                      .generate(new int[] {1, 2}, guessing, GenerationListener.NONE))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageContaining("promptLookup");
       session.decode(4);
     }
     assertThatThrownBy(

@@ -119,8 +119,13 @@ public final class CudaExpertWeights implements AutoCloseable {
     multiple("H", hidden);
     multiple("I", intermediate);
     CudaExpertWeights there = new CudaExpertWeights(device, experts, hidden, intermediate, format);
-    there.matrices().forEach(matrix -> matrix.fill(fill, format));
-    return there;
+    try {
+      there.matrices().forEach(matrix -> matrix.fill(fill, format));
+      return there;
+    } catch (RuntimeException e) {
+      there.close();
+      throw e;
+    }
   }
 
   private static void multiple(String name, long size) {

@@ -39,7 +39,7 @@ final class PackedRows implements QuantKernels.Product {
           pack(i);
         }
       }
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       free();
       throw e;
     }
@@ -67,7 +67,7 @@ final class PackedRows implements QuantKernels.Product {
         long each = first[i] == i ? CoreKernels.quantPanelBytes(weights.get(i).descriptor()) : 0;
         panels.add(Memory.allocate(count() * each));
       }
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       free();
       throw e;
     }

@@ -3,6 +3,7 @@ package io.github.lightning4j.examples.command;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.lightning4j.kvquant.PageBudgetException;
 import io.github.lightning4j.minimax.DeviceSlice;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.SliceCost;
@@ -39,6 +40,7 @@ record SliceBench(int layers, String weights, double bytesPerSecond, List<Run> r
   /**
    * A decode step.
    *
+   * @param seconds NaN where it does not fit
    * @param bytes it moves at least
    * @param wholeBytes those of the whole model
    */
@@ -72,20 +74,28 @@ record SliceBench(int layers, String weights, double bytesPerSecond, List<Run> r
       }
       List<Step> all = new ArrayList<>();
       for (int batch : BATCHES) {
-        double[] seconds = new double[repeats];
-        for (int i = 0; i < repeats; i++) {
-          seconds[i] = slice.decodeSeconds(batch, context, steps);
-        }
+        double seconds = stepSeconds(slice, batch, context, steps, repeats);
         all.add(
             new Step(
-                batch,
-                Spread.of(seconds).median(),
-                cost.stepBytes(batch, context),
-                whole.stepBytes(batch, context)));
+                batch, seconds, cost.stepBytes(batch, context), whole.stepBytes(batch, context)));
       }
       runs.add(new Run(context, Spread.of(prefill).median(), all));
     }
     return new SliceBench(slice.config().layers().size(), slice.format().toString(), rate, runs);
+  }
+
+  /** NaN where the keys and values of so many sequences do not fit. */
+  private static double stepSeconds(
+      DeviceSlice slice, int batch, int context, int steps, int repeats) {
+    double[] seconds = new double[repeats];
+    try {
+      for (int i = 0; i < repeats; i++) {
+        seconds[i] = slice.decodeSeconds(batch, context, steps);
+      }
+      return Spread.of(seconds).median();
+    } catch (PageBudgetException e) {
+      return Double.NaN;
+    }
   }
 
   void print(PrintWriter out) {

@@ -18,6 +18,16 @@ public interface Engine extends AutoCloseable {
   void lastLogits(TokenBatch batch, List<float[]> outLogits);
 
   /**
+   * Whether the inside of passes can be seen.
+   *
+   * @throws IllegalArgumentException if not, and there is somebody to see it
+   */
+  void checkObserver(ForwardObserver observer);
+
+  /** Whether guessed tokens are verified together; where not, none are to be guessed. */
+  boolean verifiesGuesses();
+
+  /**
    * Runs the batch and gives the logits of every row.
    *
    * @param observer sees the inside

@@ -27,6 +27,14 @@ public final class HostEngine implements Engine {
   }
 
   @Override
+  public void checkObserver(ForwardObserver observer) {}
+
+  @Override
+  public boolean verifiesGuesses() {
+    return true;
+  }
+
+  @Override
   public void lastLogits(TokenBatch batch, List<float[]> outLogits) {
     withWorkspace(workspace -> pass.lastLogits(batch, workspace, outLogits));
   }

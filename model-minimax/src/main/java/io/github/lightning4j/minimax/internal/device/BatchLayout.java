@@ -19,10 +19,7 @@ final class BatchLayout {
     this.order = new ArrayList<>(IntStream.range(0, batch.segments().size()).boxed().toList());
     order.sort(Comparator.comparing(i -> segment(i).rows() > 1));
     int singles = (int) batch.segments().stream().filter(one -> one.rows() == 1).count();
-    long longest = batch.segments().stream().mapToLong(TokenBatch.Segment::rows).max().orElse(0);
-    this.shape =
-        new StepShape(
-            singles, order.size(), Math.toIntExact(batch.rows()), Math.toIntExact(longest));
+    this.shape = new StepShape(singles, order.size(), Math.toIntExact(batch.rows()));
   }
 
   private TokenBatch.Segment segment(int asked) {

@@ -49,6 +49,7 @@ final class DecodeGraphs implements AutoCloseable {
       return logits;
     }
     if (seen.graph() == null) {
+      bySequences.remove(sequences); // where recording fails, the next step runs as it is again
       Tensor[] logits = new Tensor[1];
       CudaGraph graph = CudaGraph.capture(stream, () -> logits[0] = pass.get());
       seen = new Recorded(graph, logits[0]);

@@ -7,6 +7,7 @@ import io.github.lightning4j.core.Device;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.cuda.CudaDevice;
+import io.github.lightning4j.core.cuda.CudaException;
 import io.github.lightning4j.core.cuda.CudaMemory;
 import io.github.lightning4j.core.cuda.CudaStream;
 import io.github.lightning4j.core.quant.QuantFormat;
@@ -38,6 +39,7 @@ public final class DeviceEngine implements Engine {
   private @Nullable StepInputs inputs;
   private @Nullable Tensor fetched;
   private int moves;
+  private boolean idle = true;
 
   private DeviceEngine(
       MiniMaxConfig config,
@@ -51,7 +53,7 @@ public final class DeviceEngine implements Engine {
       this.scratch = scope.add(new DeviceScratch(stream));
       this.pool = scope.add(new SequencePool(stream, config, plan));
       this.graphs = scope.add(new DecodeGraphs(stream));
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       scope.close();
       throw e;
     }
@@ -70,6 +72,7 @@ public final class DeviceEngine implements Engine {
   public static DeviceEngine load(
       Device device, MiniMaxConfig config, CachePlan plan, ModelWeights weights) {
     checkRunnable(device, config);
+    SequencePool.checkFormat(plan);
     CudaStream stream = CudaStream.open(CudaDevice.of(device.index()));
     return new DeviceEngine(
         config, plan, stream, scope -> ModelUpload.copy(config, weights, stream, scope));
@@ -97,7 +100,12 @@ public final class DeviceEngine implements Engine {
     DeviceEngine engine =
         new DeviceEngine(
             config, plan, stream, scope -> RandomWeights.of(config, format, stream, scope));
-    engine.pool.clear();
+    try {
+      engine.pool.clear();
+    } catch (RuntimeException | Error e) {
+      engine.close();
+      throw e;
+    }
     return engine;
   }
 
@@ -112,14 +120,17 @@ public final class DeviceEngine implements Engine {
   }
 
   /**
-   * Writes greedily without the host.
+   * Writes greedily without the host, behind keys and values of zeros: those of all sequences are
+   * cleared.
    *
    * @param batch one token for each sequence, with room for {@link #freeRunTokens}
    * @return milliseconds of all steps that count
    */
   public synchronized float freeRun(TokenBatch batch, int steps) {
+    pool.clear();
     BatchLayout layout = new BatchLayout(batch);
     float milliseconds = new FreeRun(pass, begin(layout)).milliseconds(steps);
+    idle = true;
     batch.segments().forEach(segment -> segment.state().advance(freeRunTokens(steps)));
     return milliseconds;
   }
@@ -158,14 +169,23 @@ public final class DeviceEngine implements Engine {
 
   @Override
   public synchronized void allLogits(TokenBatch batch, ForwardObserver observer, Tensor outLogits) {
-    checkArgument(
-        observer == ForwardObserver.NONE,
-        "observer: the inside of a model shows on the CPU only; load it there");
     refuseDrafts(batch);
     BatchLayout layout = new BatchLayout(batch);
     DeviceStep step = begin(layout);
     outLogits.copyFrom(fetch(pass.allLogits(step, rows -> layout.insert(this::upload, rows))));
     layout.advance();
+  }
+
+  @Override
+  public void checkObserver(ForwardObserver observer) {
+    checkArgument(
+        observer == ForwardObserver.NONE,
+        "observer: the inside of a model shows on the CPU only; load it there");
+  }
+
+  @Override
+  public boolean verifiesGuesses() {
+    return false;
   }
 
   @Override
@@ -194,6 +214,10 @@ public final class DeviceEngine implements Engine {
       inputs = larger;
       moves++;
     }
+    if (!idle) {
+      stream.synchronize(); // a step that failed half way may still read what is written next
+    }
+    idle = false;
     layout.fill(inputs);
     pool.publish();
     inputs.send(stream);
@@ -222,6 +246,7 @@ public final class DeviceEngine implements Engine {
     Tensor here = fetched.narrow(0, 0, logits.elements()).reshape(logits.shape());
     stream.copy(logits, here);
     stream.synchronize();
+    idle = true;
     return here;
   }
 
@@ -264,13 +289,18 @@ public final class DeviceEngine implements Engine {
 
   @Override
   public synchronized void close() {
-    stream.synchronize();
-    if (inputs != null) {
-      inputs.close();
+    try {
+      stream.synchronize();
+    } catch (CudaException e) {
+      // Whoever ran the step was told; what is left to do is to let go of everything.
+    } finally {
+      if (inputs != null) {
+        inputs.close();
+      }
+      if (fetched != null) {
+        fetched.close();
+      }
+      scope.close();
     }
-    if (fetched != null) {
-      fetched.close();
-    }
-    scope.close();
   }
 }

@@ -5,8 +5,7 @@ import io.github.lightning4j.moe.CudaExpertWeights;
 import java.util.List;
 
 /**
- * The weights of a model on a GPU. Norms, decays and frequencies are F32; all else is BF16 or
- * coded.
+ * The weights of a model on a GPU: matrices BF16 or coded, decays and frequencies F32.
  *
  * @param embedding {@code [V, H]}
  * @param layers first to last
@@ -61,7 +60,7 @@ record DeviceWeights(
   /**
    * The mixture of experts.
    *
-   * @param router {@code [E, H]}, F32 or BF16 as it is stored
+   * @param router {@code [E, H]}, F32 or BF16
    * @param experts the expert matrices
    */
   record Moe(Tensor router, CudaExpertWeights experts) {}

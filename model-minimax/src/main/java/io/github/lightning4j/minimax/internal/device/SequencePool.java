@@ -10,6 +10,7 @@ import io.github.lightning4j.kvquant.CudaKvCache;
 import io.github.lightning4j.kvquant.CudaKvPages;
 import io.github.lightning4j.kvquant.KvCacheConfig;
 import io.github.lightning4j.kvquant.PageBudgetException;
+import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.internal.CachePlan;
 import java.util.ArrayList;
@@ -51,21 +52,22 @@ final class SequencePool implements AutoCloseable {
   }
 
   private static List<KvCacheConfig> configs(CachePlan plan) {
-    List<KvCacheConfig> all =
-        plan.configs()
-            .orElseThrow(
-                () ->
-                    new IllegalArgumentException(
-                        "caches: "
-                            + plan.format().name()
-                            + " is held on the CPU only; take bf16 or a rotatekv format"));
-    checkArgument(
-        plan.format().policy().isPresent() || plan.format().exact() == DType.BF16,
-        "caches: expected bf16 on a GPU, got %s",
-        plan.format().name());
-    return all.stream()
+    checkFormat(plan);
+    return plan.configs().orElseThrow().stream()
         .map(one -> one.withDtype(DType.BF16).withPageTokens(CudaKvPages.PAGE_TOKENS))
         .toList();
+  }
+
+  /**
+   * Whether caches of a GPU can be of a format.
+   *
+   * @throws IllegalArgumentException if not
+   */
+  static void checkFormat(CachePlan plan) {
+    checkArgument(
+        plan.format().equals(KvCacheFormat.exact(DType.BF16)),
+        "caches: models on a GPU hold keys and values in bf16 so far, got %s",
+        plan.format().name());
   }
 
   private static CudaKvPages pages(
@@ -116,12 +118,12 @@ final class SequencePool implements AutoCloseable {
     int copy = states.copy(slot);
     try {
       reserve(copy, tokens);
+      caches.forEach(cache -> cache.copy(stream, slot, copy, tokens));
+      return copy;
     } catch (RuntimeException e) {
-      states.giveBack(copy);
+      close(copy);
       throw e;
     }
-    caches.forEach(cache -> cache.copy(stream, slot, copy, tokens));
-    return copy;
   }
 
   /**

@@ -64,15 +64,17 @@ final class StatePool implements AutoCloseable {
     if (slot == slots) {
       grow();
     }
-    taken.set(slot);
     layers.forEach(states -> stream.clear(states.narrow(0, slot, 1)));
+    taken.set(slot);
     return slot;
   }
 
   /** A slot with the states of another. */
   int copy(int slot) {
     int copy = take();
-    layers.forEach(states -> stream.copy(states.narrow(0, slot, 1), states.narrow(0, copy, 1)));
+    for (Tensor states : layers) {
+      stream.copy(states.narrow(0, slot, 1), states.narrow(0, copy, 1));
+    }
     return copy;
   }
 
@@ -89,10 +91,15 @@ final class StatePool implements AutoCloseable {
   private void grow() {
     int wanted = Math.min(most, 2 * slots);
     List<Tensor> larger = allocate(layers.size(), wanted);
-    for (int i = 0; i < larger.size(); i++) {
-      stream.copy(layers.get(i), larger.get(i).narrow(0, 0, slots));
+    try {
+      for (int i = 0; i < larger.size(); i++) {
+        stream.copy(layers.get(i), larger.get(i).narrow(0, 0, slots));
+      }
+      stream.synchronize();
+    } catch (RuntimeException e) {
+      larger.forEach(Tensor::close);
+      throw e;
     }
-    stream.synchronize();
     close();
     layers = larger;
     slots = wanted;

@@ -7,14 +7,8 @@ package io.github.lightning4j.minimax.internal.device;
  * @param singles sequences with one row, which are the first rows
  * @param sequences all sequences
  * @param rows all rows
- * @param longest rows of the sequence with the most
  */
-record StepShape(int singles, int sequences, int rows, int longest) {
-  /** One row for each of some sequences. */
-  static StepShape decode(int sequences) {
-    return new StepShape(sequences, sequences, sequences, 1);
-  }
-
+record StepShape(int singles, int sequences, int rows) {
   /** Sequences with more rows than one. */
   int stretches() {
     return sequences - singles;
