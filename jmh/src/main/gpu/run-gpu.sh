@@ -10,12 +10,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 usage() {
   cat <<EOF
 usage: run-gpu.sh [--limit S] [--results DIR] [--parts tests,bench,peers,sanitizer] [--tests REGEX] [--rows REGEX] [--smoke]
+                  [--repository DIR]
 
   --limit S      seconds for all of it; 540 if not given
   --results DIR  where results go; \$OUT, or else results beside this script
   --parts LIST   what to run; all if not given
   --tests REGEX  only test classes in whose name this is found
   --rows REGEX   only benchmarks in whose title this is found
+  --repository DIR  a checkout, for the small model that the tests of whole models load; the current folder if not given
   --smoke        benchmarks and peers at tiny sizes, to see that they run
 
 Exit codes: 0 tests passed and all parts ran; 1 tests or benchmarks failed; 2 bad arguments, or no GPU or library.
@@ -23,12 +25,12 @@ A benchmark that misses its goal is told as "short" and no failure.
 EOF
 }
 
-limit=540 results=${OUT:-$here/results} parts=tests,bench,peers,sanitizer tests='' rows='' smoke=''
+limit=540 results=${OUT:-$here/results} parts=tests,bench,peers,sanitizer tests='' rows='' smoke='' repository=$PWD
 while [ $# -gt 0 ]; do
   case $1 in
     --smoke) smoke=--smoke ;;
     --help | -h) usage && exit 0 ;;
-    --limit | --results | --parts | --tests | --rows)
+    --limit | --results | --parts | --tests | --rows | --repository)
       [ $# -ge 2 ] || { echo "run-gpu.sh: $1 needs a value" >&2 && exit 2; }
       printf -v "${1#--}" '%s' "$2" && shift ;;
     *) echo "run-gpu.sh: unknown argument $1" >&2 && usage >&2 && exit 2 ;;
@@ -97,7 +99,7 @@ prefix=()
 java() {
   LD_LIBRARY_PATH=$path timeout -k 5 "$seconds" "${prefix[@]}" "$here/runtime/bin/java" -XX:+UseSerialGC -Xmx4g -XX:TieredStopAtLevel=1 \
     -XX:ErrorFile="$here/work/hs_err_%p.log" -Djava.io.tmpdir="$here/work" -Dorg.bytedeco.javacpp.cachedir="$here/work/javacpp" \
-    -Dlightning4j.cuda.cache="$here/work/cubin" -cp "$here/lib/*" "$@" </dev/null
+    -Dlightning4j.cuda.cache="$here/work/cubin" -Dlightning4j.repository="$repository" -cp "$here/lib/*" "$@" </dev/null
 }
 device=io.github.lightning4j.jmh.device
 

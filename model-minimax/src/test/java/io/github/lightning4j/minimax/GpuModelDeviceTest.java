@@ -2,6 +2,7 @@ package io.github.lightning4j.minimax;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Device;
@@ -14,6 +15,7 @@ import io.github.lightning4j.kvquant.PageBudgetException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -26,6 +28,12 @@ final class GpuModelDeviceTest {
 
   /** Activations of 8 digits after the point of two, through 8 layers. */
   private static final double BOUND = 2e-3;
+
+  /** The repository always has it; a GPU host that has only jars may lack it. */
+  @BeforeAll
+  static void needsTheModel() {
+    assumeThat(Nano.FOLDER).exists();
+  }
 
   private static LoadOptions gpu() {
     return LoadOptions.DEFAULT
