@@ -3,8 +3,6 @@ package io.github.lightning4j.minimax;
 import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
-import io.github.lightning4j.core.Checks;
-import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.PageBudgetException;
 import io.github.lightning4j.minimax.internal.Drafts;
@@ -15,7 +13,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 
 /**
  * All that changes with one sequence: lightning states, key-value caches, position, and the logits
@@ -84,43 +81,12 @@ public final class Session implements AutoCloseable {
    * {@link #position} says, and may be used on; what comes next is another prompt.
    */
   public float[] prefill(int[] ids, ProgressListener progress) {
-    return prefill(ids, null, progress);
+    return SessionReader.prefill(this, ids, null, progress);
   }
 
   /** As {@link #prefill(int[], ProgressListener)}, for an open prompt of this model. */
   public float[] prefill(ImagePrompt prompt, ProgressListener progress) {
-    return prefill(prompt.readBy(model).ids(), prompt, progress);
-  }
-
-  private float[] prefill(int[] ids, @Nullable ImagePrompt images, ProgressListener progress) {
-    checkTokens(ids);
-    int chunk = model.options().prefillChunk();
-    use.enter();
-    boolean whole = true;
-    try {
-      use.insert(images);
-      for (int from = 0; from < ids.length; from += chunk) {
-        int[] part = Arrays.copyOfRange(ids, from, Math.min(ids.length, from + chunk));
-        boolean ends = from + part.length == ids.length;
-        use.reserve(part.length, false, ends);
-        whole = false;
-        use.beginPrompt(ids.length, false);
-        state.promptEnds(ends);
-        step(TokenBatch.of(state, part), List.of(logits));
-        if (ends) {
-          state.endPrompt();
-        }
-        whole = true;
-        progress.progress(from + (long) part.length, ids.length);
-      }
-    } finally {
-      use.insert(null);
-      if (whole) {
-        use.endOpenPrompt();
-      }
-      use.leave(whole);
-    }
-    return logits;
+    return SessionReader.prefill(this, prompt.readBy(model).ids(), prompt, progress);
   }
 
   /**
@@ -143,33 +109,12 @@ public final class Session implements AutoCloseable {
    *     fit; nothing has changed then
    */
   public void forward(int[] ids, ForwardObserver observer, Tensor outLogits) {
-    forward(ids, null, observer, outLogits);
+    SessionReader.forward(this, ids, null, observer, outLogits);
   }
 
   /** As {@link #forward(int[], ForwardObserver, Tensor)}, for an open prompt of this model. */
   public void forward(ImagePrompt prompt, ForwardObserver observer, Tensor outLogits) {
-    forward(prompt.readBy(model).ids(), prompt, observer, outLogits);
-  }
-
-  private void forward(
-      int[] ids, @Nullable ImagePrompt images, ForwardObserver observer, Tensor outLogits) {
-    checkTokens(ids);
-    model.checkObserver(observer);
-    Checks.matrix("outLogits", outLogits, DType.F32);
-    Checks.shape("outLogits", outLogits, ids.length, model.config().vocabSize());
-    Checks.writable("outLogits", outLogits);
-    use.exclusively(
-        ids.length,
-        () -> {
-          use.beginPrompt(ids.length, true);
-          use.insert(images);
-          TokenBatch batch = TokenBatch.of(state, ids);
-          model.run(engine -> engine.allLogits(batch, observer, outLogits));
-          use.insert(null);
-          state.endPrompt();
-          Tensor last = outLogits.select(0, ids.length - 1L);
-          System.arraycopy(last.toFloats(), 0, logits, 0, logits.length);
-        });
+    SessionReader.forward(this, prompt.readBy(model).ids(), prompt, observer, outLogits);
   }
 
   /**

@@ -28,7 +28,8 @@ import java.util.List;
  * grouped matrix products over packed tokens. With quantized weights both round tokens and hidden
  * rows to integers, block by block, as {@link io.github.lightning4j.core.Gemm} does, to 16 bits
  * against weights of 8 and to 8 against weights of 4: the normalized mean square error against the
- * same experts over dequantized weights is at most 1e-8, or for normal tokens some 1e-4. NaN and
+ * same experts over dequantized weights is some 1e-9 with 8 bits and 1e-4 with 4, for normal
+ * tokens. NaN and
  * infinity in a token stay in that token. Source: MiniMax-01 (arXiv 2501.08313); dispatch after
  * MegaBlocks (arXiv 2211.15841).
  */

@@ -11,7 +11,7 @@ import java.util.Random;
 import java.util.function.UnaryOperator;
 
 /** A random mixture with its routing, and its answer in plain doubles. */
-final class Mixture implements AutoCloseable {
+class Mixture implements AutoCloseable {
   final MemoryScope scope = new MemoryScope();
   final int tokens;
   final int hidden;

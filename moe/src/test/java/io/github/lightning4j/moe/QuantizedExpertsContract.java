@@ -8,13 +8,9 @@ import io.github.lightning4j.core.Memory;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.quant.QuantFormat;
-import io.github.lightning4j.core.quant.QuantizedMatrix;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.FlatMemory;
-import io.github.lightning4j.core.testkit.RoundedRows;
 import java.util.List;
-import java.util.function.IntFunction;
-import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -49,61 +45,22 @@ abstract class QuantizedExpertsContract {
   /** Whether tokens and hidden rows are rounded to integers. */
   abstract boolean rounds();
 
-  private static double[][][] doubles(QuantizedExpertWeights weights) {
-    return new double[][][] {
-      doubles(weights, weights::gate),
-      doubles(weights, weights::up),
-      doubles(weights, weights::down)
-    };
-  }
-
-  private static double[][] doubles(
-      QuantizedExpertWeights weights, IntFunction<QuantizedMatrix> part) {
-    return IntStream.range(0, weights.experts())
-        .mapToObj(
-            e -> {
-              QuantizedMatrix matrix = part.apply(e);
-              try (Tensor back = Tensor.allocate(DType.F32, matrix.rows(), matrix.columns())) {
-                matrix.dequantize(back);
-                return back.toDoubles();
-              }
-            })
-        .toArray(double[][]::new);
-  }
-
-  private static double[] exact(Mixture mixture, QuantizedExpertWeights weights) {
-    return mixture.truth(mixture.x.toDoubles(), mixture.weight.toDoubles(), doubles(weights));
-  }
-
   /** The answers with tokens and hidden rows as they are used. */
-  private double[] truth(Mixture mixture, QuantizedExpertWeights weights) {
-    if (!rounds()) {
-      return exact(mixture, weights);
-    }
-    QuantFormat format = weights.format();
-    return mixture.truth(
-        RoundedRows.of(mixture.x.toDoubles(), mixture.hidden, format),
-        mixture.weight.toDoubles(),
-        doubles(weights),
-        row -> RoundedRows.of(row, mixture.inner, format));
-  }
-
-  private float[] run(Mixture mixture, QuantizedExpertWeights weights, MoeWorkspace workspace) {
-    experts().forward(mixture.x, weights, mixture.index, mixture.weight, workspace, mixture.out);
-    return mixture.out.toFloats();
+  private double[] truth(QuantizedMixture mixture) {
+    return rounds() ? mixture.roundedTruth() : mixture.truth();
   }
 
   private void check(int tokens, int hidden, int inner, int experts, int k, QuantFormat format) {
-    try (Mixture mixture = new Mixture(tokens, hidden, inner, experts, k, DType.BF16);
-        QuantizedExpertWeights weights = QuantizedExpertWeights.quantize(mixture.weights, format);
+    try (QuantizedMixture mixture =
+            new QuantizedMixture(tokens, hidden, inner, experts, k, DType.BF16, format);
         MoeWorkspace workspace = new MoeWorkspace()) {
-      run(mixture, weights, workspace);
+      mixture.run(experts(), workspace);
       String what =
           String.format("%s T=%d H=%d I=%d E=%d k=%d", format, tokens, hidden, inner, experts, k);
       double[] came = mixture.out.toDoubles();
-      Closeness.assertNmse(what, came, truth(mixture, weights), afterRounding(format));
+      Closeness.assertNmse(what, came, truth(mixture), afterRounding(format));
       if (tokens * hidden > 200) {
-        Closeness.assertNmse(what, came, exact(mixture, weights), stated(format));
+        Closeness.assertNmse(what, came, mixture.truth(), stated(format));
       }
     }
   }
@@ -133,16 +90,15 @@ abstract class QuantizedExpertsContract {
   @MethodSource("formats")
   void answersATokenAlikeInAnyCompany(QuantFormat format) {
     // Up to 16 tokens of an expert are streamed: what a token gets does not depend on the others.
-    try (Mixture many = new Mixture(13, 97, 65, 1, 1, DType.BF16);
-        QuantizedExpertWeights weights = QuantizedExpertWeights.quantize(many.weights, format);
+    try (QuantizedMixture many = new QuantizedMixture(13, 97, 65, 1, 1, DType.BF16, format);
         MoeWorkspace workspace = new MoeWorkspace();
         Tensor out = Tensor.allocate(DType.F32, 1, 97)) {
-      run(many, weights, workspace);
+      many.run(experts(), workspace);
       for (int t = 0; t < 13; t++) {
         experts()
             .forward(
                 many.x.narrow(0, t, 1),
-                weights,
+                many.quantized,
                 many.index.narrow(0, t, 1),
                 many.weight.narrow(0, t, 1),
                 workspace,
@@ -158,14 +114,13 @@ abstract class QuantizedExpertsContract {
     int before = Threads.count();
     try (MoeWorkspace workspace = new MoeWorkspace()) {
       for (int tokens : new int[] {1, 9, 65}) {
-        try (Mixture mixture = new Mixture(tokens, 195, 213, 4, 2, DType.BF16);
-            QuantizedExpertWeights weights =
-                QuantizedExpertWeights.quantize(mixture.weights, format)) {
+        try (QuantizedMixture mixture =
+            new QuantizedMixture(tokens, 195, 213, 4, 2, DType.BF16, format)) {
           Threads.use(1);
-          float[] one = run(mixture, weights, workspace);
+          float[] one = mixture.run(experts(), workspace);
           for (int threads : new int[] {2, 4}) {
             Threads.use(threads);
-            assertThat(run(mixture, weights, workspace))
+            assertThat(mixture.run(experts(), workspace))
                 .as("%s tokens, %s threads", tokens, threads)
                 .isEqualTo(one);
           }
@@ -178,35 +133,34 @@ abstract class QuantizedExpertsContract {
 
   @Test
   void mixesExpertsOfFewAndOfManyTokens() {
-    try (Mixture mixture = new Mixture(40, 97, 72, 4, 2, DType.BF16);
-        QuantizedExpertWeights weights =
-            QuantizedExpertWeights.quantize(mixture.weights, QuantFormat.int4(32));
+    try (QuantizedMixture mixture =
+            new QuantizedMixture(40, 97, 72, 4, 2, DType.BF16, QuantFormat.int4(32));
         MoeWorkspace workspace = new MoeWorkspace()) {
       for (int t = 0; t < 40; t++) {
         mixture.choose(t, 0, t < 37 ? 1 : 3, 0.5);
         mixture.choose(t, 1, t < 20 ? 2 : 0, 0.25);
       }
-      run(mixture, weights, workspace);
+      mixture.run(experts(), workspace);
       assertThat(workspace.plan().counts()).containsExactly(20, 37, 20, 3);
       Closeness.assertNmse(
           "mixed",
           mixture.out.toDoubles(),
-          truth(mixture, weights),
-          afterRounding(weights.format()));
+          truth(mixture),
+          afterRounding(mixture.quantized.format()));
     }
   }
 
   @Test
   void leavesOutWhatAPlanDropped() {
     for (int tokens : new int[] {9, 80}) {
-      try (Mixture mixture = new Mixture(tokens, 97, 72, 4, 2, DType.BF16);
-          QuantizedExpertWeights weights =
-              QuantizedExpertWeights.quantize(mixture.weights, QuantFormat.int4(64));
+      try (QuantizedMixture mixture =
+              new QuantizedMixture(tokens, 97, 72, 4, 2, DType.BF16, QuantFormat.int4(64));
           MoeWorkspace workspace = new MoeWorkspace()) {
         DispatchPlan plan = new DispatchPlan();
         plan.build(mixture.index, 4, Capacity.ofFactor(0.8), mixture.weight);
         assertThat(plan.kept()).isLessThan(plan.size());
-        experts().forward(mixture.x, weights, plan, mixture.weight, workspace, mixture.out);
+        experts()
+            .forward(mixture.x, mixture.quantized, plan, mixture.weight, workspace, mixture.out);
         for (int pair = 0; pair < plan.size(); pair++) {
           if (plan.position(pair) < 0) {
             mixture.weight.accessor().set(pair, 0);
@@ -215,8 +169,8 @@ abstract class QuantizedExpertsContract {
         Closeness.assertNmse(
             "capacity",
             mixture.out.toDoubles(),
-            truth(mixture, weights),
-            afterRounding(weights.format()));
+            truth(mixture),
+            afterRounding(mixture.quantized.format()));
       }
     }
   }
@@ -224,13 +178,12 @@ abstract class QuantizedExpertsContract {
   @Test
   void keepsNotANumberInItsToken() {
     for (int tokens : new int[] {4, 70}) {
-      try (Mixture mixture = new Mixture(tokens, 33, 40, 2, 2, DType.F32);
-          QuantizedExpertWeights weights =
-              QuantizedExpertWeights.quantize(mixture.weights, QuantFormat.int4(32));
+      try (QuantizedMixture mixture =
+              new QuantizedMixture(tokens, 33, 40, 2, 2, DType.F32, QuantFormat.int4(32));
           MoeWorkspace workspace = new MoeWorkspace()) {
-        float[] plain = run(mixture, weights, workspace);
+        float[] plain = mixture.run(experts(), workspace);
         mixture.x.accessor().set(2 * 33 + 7, Double.NaN);
-        float[] out = run(mixture, weights, workspace);
+        float[] out = mixture.run(experts(), workspace);
         for (int i = 0; i < out.length; i++) {
           if (i / 33 == 2) {
             assertThat(out[i]).isNaN();
@@ -246,13 +199,12 @@ abstract class QuantizedExpertsContract {
   @MethodSource("formats")
   void servesASharedExpert(QuantFormat format) {
     for (int tokens : new int[] {1, 5, 40}) {
-      try (Mixture one = new Mixture(tokens, 97, 72, 1, 1, DType.BF16);
-          QuantizedExpertWeights weights = QuantizedExpertWeights.quantize(one.weights, format);
+      try (QuantizedMixture one = new QuantizedMixture(tokens, 97, 72, 1, 1, DType.BF16, format);
           MoeWorkspace workspace = new MoeWorkspace()) {
         Tensor moe = one.normal(DType.F32, 1, tokens, 97);
         Tensor coefficient = one.normal(DType.BF16, 0.1, 1, 97);
         double[] expected = moe.toDoubles();
-        double[] answer = truth(one, weights);
+        double[] answer = truth(one);
         double[] x = one.x.toDoubles();
         double[] direction = coefficient.toDoubles();
         for (int i = 0; i < expected.length; i++) {
@@ -263,7 +215,7 @@ abstract class QuantizedExpertsContract {
           double c = 1 / (1 + Math.exp(-along));
           expected[i] = expected[i] * (1 - c) + answer[i] * c;
         }
-        sharedExpert().combine(one.x, weights, coefficient, workspace, moe);
+        sharedExpert().combine(one.x, one.quantized, coefficient, workspace, moe);
         Closeness.assertNmse(
             format + " T=" + tokens, moe.toDoubles(), expected, afterRounding(format));
       }
@@ -272,16 +224,20 @@ abstract class QuantizedExpertsContract {
 
   @Test
   void allocatesNothingOutsideTheHeapOnceWarm() {
-    try (Mixture small = new Mixture(3, 24, 16, 2, 1, DType.BF16);
-        QuantizedExpertWeights weights =
-            QuantizedExpertWeights.quantize(small.weights, QuantFormat.int8());
+    try (QuantizedMixture small =
+            new QuantizedMixture(3, 24, 16, 2, 1, DType.BF16, QuantFormat.int8());
         MoeWorkspace workspace = new MoeWorkspace()) {
-      run(small, weights, workspace);
+      small.run(experts(), workspace);
       long live = Memory.liveBytes();
-      run(small, weights, workspace);
+      small.run(experts(), workspace);
       assertThat(Memory.liveBytes()).isEqualTo(live);
-      FlatMemory.assertFlat("forward", 10_000, () -> run(small, weights, workspace));
+      FlatMemory.assertFlat("forward", 10_000, () -> small.run(experts(), workspace));
     }
+  }
+
+  private void forward(
+      Mixture mixture, Tensor x, QuantizedExpertWeights weights, MoeWorkspace workspace) {
+    experts().forward(x, weights, mixture.index, mixture.weight, workspace, mixture.out);
   }
 
   @Test
@@ -307,16 +263,7 @@ abstract class QuantizedExpertsContract {
                           g.dDown))
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessageStartingWith("weights: quantized experts have no gradients");
-      assertThatThrownBy(
-              () ->
-                  experts()
-                      .forward(
-                          mixture.x.narrow(1, 0, 5),
-                          weights,
-                          mixture.index,
-                          mixture.weight,
-                          workspace,
-                          mixture.out))
+      assertThatThrownBy(() -> forward(mixture, mixture.x.narrow(1, 0, 5), weights, workspace))
           .hasMessage("x: expected shape [2, 6], got [2, 5]");
       Tensor coefficient = mixture.scope.allocate(DType.F32, 1, 6);
       assertThatThrownBy(
@@ -327,7 +274,7 @@ abstract class QuantizedExpertsContract {
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessage("up[1]: w[1, 2]: expected a finite weight, got NaN");
       weights.close();
-      assertThatThrownBy(() -> run(mixture, weights, workspace))
+      assertThatThrownBy(() -> forward(mixture, mixture.x, weights, workspace))
           .isInstanceOf(IllegalStateException.class);
       assertThatThrownBy(weights::close)
           .isInstanceOf(IllegalStateException.class)
