@@ -211,8 +211,8 @@ public final class Gemm {
    *   <li>Weights of 4 bits: c = 127. An activation is off by at most m / 254, and the error is
    *       some 2e-5 to 5e-5 for normal activations, a hundredth of what 4 bits cost the weights; a
    *       block of g with one large activation and little else comes to some g / 1.9e5, in the same
-   *       mean, and three times that at worst. Against the exact product with the rounded activations
-   *       it is 1e-10.
+   *       mean, and three times that at worst. Against the exact product with the rounded
+   *       activations it is 1e-10.
    * </ul>
    *
    * <p>Up to {@value #SMALL} rows give each the bits it has alone; more rows are summed in another

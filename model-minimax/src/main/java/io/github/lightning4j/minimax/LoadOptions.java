@@ -16,10 +16,9 @@ import java.util.Optional;
  *     machine
  * @param cacheFormat how sessions hold keys and values, unless told otherwise; F32 by default
  * @param cacheBudget what the pages of all caches count against; without limit by default. A GPU
- *     takes its pages at once, half of the memory that is left where there is no limit, and does not
- *     count them. A step
- *     that it has no room for is refused as a whole. Caches of others that count against it too may
- *     take what a step was promised, which breaks its session
+ *     takes its pages at once, half of the memory that is left where there is no limit, and does
+ *     not count them. A step that it has no room for is refused as a whole. Caches of others that
+ *     count against it too may take what a step was promised, which breaks its session
  * @param checkWeights whether every weight is read and refused if it is NaN or infinite
  * @param prefillChunk tokens a prefill handles at once; bounds scratch memory, does not change
  *     results beyond rounding

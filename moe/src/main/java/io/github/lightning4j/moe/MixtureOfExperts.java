@@ -29,9 +29,8 @@ import java.util.List;
  * rows to integers, block by block, as {@link io.github.lightning4j.core.Gemm} does, to 16 bits
  * against weights of 8 and to 8 against weights of 4: the normalized mean square error against the
  * same experts over dequantized weights is some 1e-9 with 8 bits and 1e-4 with 4, for normal
- * tokens. NaN and
- * infinity in a token stay in that token. Source: MiniMax-01 (arXiv 2501.08313); dispatch after
- * MegaBlocks (arXiv 2211.15841).
+ * tokens. NaN and infinity in a token stay in that token. Source: MiniMax-01 (arXiv 2501.08313);
+ * dispatch after MegaBlocks (arXiv 2211.15841).
  */
 public final class MixtureOfExperts {
   private final ExpertKernels kernels;

@@ -29,6 +29,11 @@ abstract class VlmAttentionContract {
     return Arrays.stream(scene.pivots).filter(token -> token < length).toArray();
   }
 
+  /** How near attention over packed tokens comes: native kernels read 2 bits in integers. */
+  private double packed(int dim) {
+    return backend() == Backend.CPU && dim % 32 == 0 ? 1e-3 : 1e-8;
+  }
+
   private static VlmCache prompted(VlmScene scene, int length) {
     VlmCache cache = scene.cache();
     cache.beginPrompt();
@@ -39,13 +44,13 @@ abstract class VlmAttentionContract {
 
   @ParameterizedTest
   @CsvSource({
-    "8, TEXT_SALIENT, 1e-8",
-    "64, PIVOT_SALIENT, 1e-8",
-    "96, TEXT_SALIENT, 1e-8",
-    "128, PIVOT_SALIENT, 1e-3",
-    "128, TEXT_SALIENT, 1e-3"
+    "8, TEXT_SALIENT",
+    "64, PIVOT_SALIENT",
+    "96, TEXT_SALIENT",
+    "128, PIVOT_SALIENT",
+    "128, TEXT_SALIENT"
   })
-  void agreesWithTheDefinition(int dim, LayerPattern pattern, double limit) {
+  void agreesWithTheDefinition(int dim, LayerPattern pattern) {
     for (int length : Cases.awkwardUpTo(129)) {
       try (VlmScene scene = new VlmScene(VlmScene.config(dim, pattern, 16), length + 3, length)) {
         int prompt = length;
@@ -64,7 +69,7 @@ abstract class VlmAttentionContract {
             "after " + length,
             widened(scene.attend(backend(), cache, length)),
             scene.expected(length, length + 3, false),
-            limit);
+            packed(dim));
       }
     }
   }
@@ -78,7 +83,7 @@ abstract class VlmAttentionContract {
           "after the end",
           widened(scene.attend(backend(), cache, 0)),
           scene.expected(0, 150, t -> 150 - 16),
-          1e-8);
+          packed(64));
     }
   }
 
@@ -96,7 +101,7 @@ abstract class VlmAttentionContract {
           "pivots of 4 bits",
           widened(scene.attend(backend(), cache, 140)),
           scene.expected(140, 150, false),
-          1e-8);
+          packed(64));
     }
   }
 
@@ -109,7 +114,7 @@ abstract class VlmAttentionContract {
           "all packed",
           widened(scene.attend(backend(), cache, 0)),
           scene.expected(0, 70, false),
-          1e-8);
+          packed(64));
     }
   }
 
@@ -205,7 +210,7 @@ abstract class VlmAttentionContract {
             count + " from " + at,
             widened(scene.attend(backend(), cache, at)),
             Arrays.copyOfRange(expected, (at - 700) * row, (at - 700 + count) * row),
-            1e-8);
+            packed(64));
         at += count;
       }
       assertThat(cache.account().classes().get(TokenClass.RECENT).tokens()).isEqualTo(window);
