@@ -24,7 +24,8 @@ import org.jspecify.annotations.Nullable;
  * {@link VlmAttention} takes that back.
  *
  * <p>A query reads the tokens less than a window before it exactly and all older ones as their
- * class has them, however the sequence was cut into calls. Between {@link #beginPrompt} and {@link
+ * class has them, however the sequence was cut into calls, if the queries of an append attend before
+ * the next one: a token that has left the window is not read exactly again. Between {@link #beginPrompt} and {@link
  * #endPrompt} nothing is quantized, since the pivots are not known. endPrompt lets go of what is
  * quantized then, so queries of a prompt attend before it.
  *
