@@ -24,10 +24,10 @@ import org.jspecify.annotations.Nullable;
  * {@link VlmAttention} takes that back.
  *
  * <p>A query reads the tokens less than a window before it exactly and all older ones as their
- * class has them, however the sequence was cut into calls, if the queries of an append attend before
- * the next one: a token that has left the window is not read exactly again. Between {@link #beginPrompt} and {@link
- * #endPrompt} nothing is quantized, since the pivots are not known. endPrompt lets go of what is
- * quantized then, so queries of a prompt attend before it.
+ * class has them, however the sequence was cut into calls, if the queries of an append attend
+ * before the next one: a token that has left the window is not read exactly again. Between {@link
+ * #beginPrompt} and {@link #endPrompt} nothing is quantized, since the pivots are not known.
+ * endPrompt lets go of what is quantized then, so queries of a prompt attend before it.
  *
  * <p>A cache is not thread-safe, not even for attention; a cache and its {@linkplain #fork forks},
  * which share pages, may be used on different threads. Every cache and fork is closed by whoever
