@@ -2,7 +2,7 @@ package io.github.lightning4j.minimax;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.assertj.core.api.Assumptions.assumeThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.DType;
@@ -13,6 +13,7 @@ import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.RequiresCuda;
 import io.github.lightning4j.kvquant.PageBudget;
 import io.github.lightning4j.kvquant.PageBudgetException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
@@ -33,7 +34,7 @@ final class GpuModelDeviceTest {
   /** The repository always has it; a GPU host that has only jars may lack it. */
   @BeforeAll
   static void needsTheModel() {
-    assumeThat(Nano.FOLDER).exists();
+    assumeTrue(Files.exists(Nano.FOLDER), () -> "no " + Nano.FOLDER);
   }
 
   private static LoadOptions gpu() {
