@@ -134,7 +134,7 @@ public final class CudaGemm implements AutoCloseable {
    * @throws IllegalArgumentException as above
    */
   public void multiply(Tensor x, CudaQuantizedMatrix w, Sum sum, Tensor out) {
-    here("w", w.image());
+    stream.check("w", w.image());
     run(x, w.codes(), w.rows(), w.columns(), w, sum, out);
   }
 
@@ -162,7 +162,7 @@ public final class CudaGemm implements AutoCloseable {
         n);
     Tensor residual = sum.residual();
     if (residual != null) {
-      here("residual", residual);
+      stream.check("residual", residual);
       Checks.matrix("residual", residual, out.dtype());
       Checks.shape("residual", residual, out.shape());
       boolean same =
@@ -178,17 +178,8 @@ public final class CudaGemm implements AutoCloseable {
     }
   }
 
-  private void here(String name, Tensor tensor) {
-    checkArgument(
-        tensor.device().equals(stream.device().device()),
-        "%s: expected a tensor on %s, as the stream is, got %s",
-        name,
-        stream.device().device(),
-        tensor);
-  }
-
   private void matrix(String name, Tensor tensor) {
-    here(name, tensor);
+    stream.check(name, tensor);
     Checks.matrix(name, tensor, TYPES);
   }
 

@@ -78,7 +78,7 @@ public final class CudaCacheAttention {
     CudaStore store = cache.open();
     queries(q, cache, out, scale);
     CudaKvRows.decode(sequences, positions).check(stream.device().device(), q.size(0));
-    here("scratch", scratch);
+    stream.check("scratch", scratch);
     Checks.dtype("scratch", scratch, DType.F32);
     Checks.rank("scratch", scratch, 1);
     Checks.contiguous("scratch", scratch);
@@ -125,13 +125,13 @@ public final class CudaCacheAttention {
   }
 
   private void queries(Tensor q, CudaKvCache cache, Tensor out, float scale) {
-    here("q", q);
+    stream.check("q", q);
     Checks.dtype("q", q, TYPES);
     Checks.rank("q", q, 3);
     Checks.shape("q", q, q.size(0), q.size(1), cache.config().headDim());
     Checks.denseLast("q", q);
     checkHeads(cache, q.size(1));
-    here("out", out);
+    stream.check("out", out);
     Checks.dtype("out", out, EnumSet.of(q.dtype(), DType.F32));
     Checks.shape("out", out, q.shape());
     Checks.denseLast("out", out);
@@ -145,15 +145,6 @@ public final class CudaCacheAttention {
         "q: expected a multiple of %s kv heads, got %s heads",
         kvHeads,
         heads);
-  }
-
-  private void here(String name, Tensor tensor) {
-    checkArgument(
-        tensor.device().equals(stream.device().device()),
-        "%s: expected a tensor on %s, as the stream is, got %s",
-        name,
-        stream.device().device(),
-        tensor);
   }
 
   private static void apart(String name, Tensor tensor, Tensor... others) {

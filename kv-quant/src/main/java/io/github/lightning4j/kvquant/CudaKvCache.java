@@ -251,12 +251,7 @@ public final class CudaKvCache implements AutoCloseable {
   }
 
   private void tokens(String name, Tensor x, Tensor k, CudaStream stream) {
-    checkArgument(
-        x.device().equals(stream.device().device()),
-        "%s: expected a tensor on %s, as the stream is, got %s",
-        name,
-        stream.device().device(),
-        x);
+    stream.check(name, x);
     Checks.rank(name, x, 3);
     Checks.dtype(name, x, TYPES);
     Checks.dtype(name, x, k.dtype());

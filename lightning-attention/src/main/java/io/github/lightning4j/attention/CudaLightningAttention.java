@@ -90,7 +90,7 @@ public final class CudaLightningAttention {
     }
     small("logDecay", logDecay, DType.F32, q.size(2));
     states(statePool, q, v, slots == null ? sequences : -1);
-    here("out", out);
+    stream.check("out", out);
     Checks.dtype("out", out, EnumSet.of(q.dtype(), DType.F32));
     Checks.shape("out", out, v.shape());
     Checks.denseLast("out", out);
@@ -146,17 +146,8 @@ public final class CudaLightningAttention {
         new long[] {x.stride(0), 0, x.stride(1), x.stride(2)});
   }
 
-  private void here(String name, Tensor tensor) {
-    checkArgument(
-        tensor.device().equals(stream.device().device()),
-        "%s: expected a tensor on %s, as the stream is, got %s",
-        name,
-        stream.device().device(),
-        tensor);
-  }
-
   private void rows(String name, Tensor x, Tensor q, long... shape) {
-    here(name, x);
+    stream.check(name, x);
     Checks.dtype(name, x, TYPES);
     Checks.dtype(name, x, q.dtype());
     Checks.shape(name, x, shape);
@@ -164,14 +155,14 @@ public final class CudaLightningAttention {
   }
 
   private void small(String name, Tensor x, DType type, long elements) {
-    here(name, x);
+    stream.check(name, x);
     Checks.dtype(name, x, type);
     Checks.shape(name, x, elements);
     Checks.contiguous(name, x);
   }
 
   private void states(Tensor pool, Tensor q, Tensor v, long entries) {
-    here("statePool", pool);
+    stream.check("statePool", pool);
     Checks.dtype("statePool", pool, DType.F32);
     Checks.rank("statePool", pool, 4);
     long first = entries < 0 ? pool.size(0) : entries;

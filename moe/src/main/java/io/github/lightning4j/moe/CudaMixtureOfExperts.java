@@ -131,7 +131,7 @@ public final class CudaMixtureOfExperts {
     Checks.rank("x", x, 2);
     rows("x", x, EnumSet.of(DType.BF16), x.size(0), weights.hidden());
     rows("out", out, OUTPUTS, x.size(0), weights.hidden());
-    here("logits", logits);
+    stream.check("logits", logits);
     Checks.matrix("logits", logits, DType.F32);
     Checks.shape("logits", logits, x.size(0), weights.experts());
     checkArgument(
@@ -141,7 +141,7 @@ public final class CudaMixtureOfExperts {
         weights.experts());
     options.check(weights.experts());
     if (bias != null) {
-      here("bias", bias);
+      stream.check("bias", bias);
       Checks.dtype("bias", bias, DType.F32);
       Checks.shape("bias", bias, weights.experts());
       Checks.contiguous("bias", bias);
@@ -173,17 +173,8 @@ public final class CudaMixtureOfExperts {
     }
   }
 
-  private void here(String name, Tensor tensor) {
-    checkArgument(
-        tensor.device().equals(stream.device().device()),
-        "%s: expected a tensor on %s, as the stream is, got %s",
-        name,
-        stream.device().device(),
-        tensor);
-  }
-
   private void rows(String name, Tensor tensor, Set<DType> types, long tokens, long hidden) {
-    here(name, tensor);
+    stream.check(name, tensor);
     Checks.matrix(name, tensor, types);
     Checks.shape(name, tensor, tokens, hidden);
     boolean aligned =

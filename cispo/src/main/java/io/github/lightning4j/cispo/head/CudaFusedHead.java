@@ -93,17 +93,8 @@ public final class CudaFusedHead {
     }
   }
 
-  private void here(String name, Tensor tensor) {
-    checkArgument(
-        tensor.device().equals(stream.device().device()),
-        "%s: expected a tensor on %s, as the stream is, got %s",
-        name,
-        stream.device().device(),
-        tensor);
-  }
-
   private void rows(String name, Tensor rows) {
-    here(name, rows);
+    stream.check(name, rows);
     Checks.matrix(name, rows, DType.BF16);
     boolean row = rows.size(0) <= 1 || rows.stride(0) * Short.BYTES % ALIGNMENT == 0;
     boolean aligned = rows.deviceAddress() % ALIGNMENT == 0 && row;
@@ -122,7 +113,7 @@ public final class CudaFusedHead {
   }
 
   private void dense(String name, Tensor tensor, DType type, long elements) {
-    here(name, tensor);
+    stream.check(name, tensor);
     Checks.dtype(name, tensor, type);
     Checks.shape(name, tensor, elements);
     Checks.contiguous(name, tensor);

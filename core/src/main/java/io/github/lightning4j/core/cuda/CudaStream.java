@@ -106,6 +106,20 @@ public final class CudaStream implements AutoCloseable {
     }
   }
 
+  /**
+   * Checks that work on this stream can reach a tensor.
+   *
+   * @throws IllegalArgumentException naming the tensor and this device if it lives elsewhere
+   */
+  public void check(String name, Tensor tensor) {
+    checkArgument(
+        tensor.device().equals(device.device()),
+        "%s: expected a tensor on %s, as the stream is, got %s",
+        name,
+        device.device(),
+        tensor);
+  }
+
   /** Lets an event stand for all that is on this stream so far. */
   public void record(CudaEvent event) {
     Streams.record(device.index(), event.address(), address());

@@ -86,11 +86,7 @@ public final class CudaFill {
   }
 
   private void fill(CudaFills.Kind kind, double limit, int word, Tensor out) {
-    checkArgument(
-        out.device().equals(stream.device().device()),
-        "out: expected a tensor on %s, as the stream is, got %s",
-        stream.device().device(),
-        out);
+    stream.check("out", out);
     Checks.contiguous("out", out);
     Checks.writable("out", out);
     checkArgument(

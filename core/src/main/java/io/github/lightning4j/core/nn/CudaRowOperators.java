@@ -58,7 +58,7 @@ public final class CudaRowOperators {
    */
   public void rmsNorm(Tensor x, Tensor weight, float eps, Tensor out) {
     rows("x", x, x);
-    here("weight", weight);
+    stream.check("weight", weight);
     Checks.dtype("weight", weight, FLOATS);
     Checks.shape("weight", weight, x.size(1));
     Checks.contiguous("weight", weight);
@@ -119,11 +119,11 @@ public final class CudaRowOperators {
    * @throws IllegalArgumentException if types, shapes or devices do not fit
    */
   public void rope(Tensor x, Tensor invFreq, @Nullable Tensor positions, long firstPosition) {
-    here("x", x);
+    stream.check("x", x);
     Checks.dtype("x", x, FLOATS);
     Checks.rank("x", x, 3);
     Checks.denseLast("x", x);
-    here("invFreq", invFreq);
+    stream.check("invFreq", invFreq);
     Checks.dtype("invFreq", invFreq, DType.F32);
     Checks.rank("invFreq", invFreq, 1);
     Checks.contiguous("invFreq", invFreq);
@@ -153,11 +153,11 @@ public final class CudaRowOperators {
    * @throws IllegalArgumentException if types, shapes or devices do not fit
    */
   public void gatherRows(Tensor table, Tensor ids, Tensor out) {
-    here("table", table);
+    stream.check("table", table);
     Checks.matrix("table", table, FLOATS);
     Checks.contiguous("table", table);
     ids("ids", ids, ids.elements());
-    here("out", out);
+    stream.check("out", out);
     Checks.matrix("out", out, FLOATS);
     Checks.shape("out", out, ids.size(0), table.size(1));
     apart("table", table, out);
@@ -178,7 +178,7 @@ public final class CudaRowOperators {
   public void argmax(Tensor logits, Tensor scratch, Tensor out) {
     rows("logits", logits, logits);
     checkArgument(logits.size(1) >= 1, "logits: expected at least one a row, got %s", logits);
-    here("scratch", scratch);
+    stream.check("scratch", scratch);
     Checks.dtype("scratch", scratch, DType.I64);
     Checks.shape("scratch", scratch, logits.size(0), argmaxParts(logits.size(1)));
     Checks.contiguous("scratch", scratch);
@@ -196,17 +196,8 @@ public final class CudaRowOperators {
     return (int) Math.min(ARGMAX_PARTS, (logits + ARGMAX_GRAIN - 1) / ARGMAX_GRAIN);
   }
 
-  private void here(String name, Tensor tensor) {
-    checkArgument(
-        tensor.device().equals(stream.device().device()),
-        "%s: expected a tensor on %s, as the stream is, got %s",
-        name,
-        stream.device().device(),
-        tensor);
-  }
-
   private void rows(String name, Tensor tensor, Tensor like) {
-    here(name, tensor);
+    stream.check(name, tensor);
     Checks.matrix(name, tensor, FLOATS);
     Checks.dtype(name, tensor, like.dtype());
     Checks.shape(name, tensor, like.shape());
@@ -215,7 +206,7 @@ public final class CudaRowOperators {
   }
 
   private void ids(String name, Tensor tensor, long count) {
-    here(name, tensor);
+    stream.check(name, tensor);
     Checks.dtype(name, tensor, DType.I32);
     Checks.shape(name, tensor, count);
     Checks.contiguous(name, tensor);

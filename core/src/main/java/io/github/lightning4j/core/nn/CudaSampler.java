@@ -111,7 +111,7 @@ public final class CudaSampler {
       @Nullable Tensor seen,
       Tensor scratch,
       Tensor out) {
-    here("logits", logits);
+    stream.check("logits", logits);
     Checks.matrix("logits", logits, FLOATS);
     long b = logits.size(0);
     long v = logits.size(1);
@@ -146,17 +146,8 @@ public final class CudaSampler {
     }
   }
 
-  private void here(String name, Tensor tensor) {
-    checkArgument(
-        tensor.device().equals(stream.device().device()),
-        "%s: expected a tensor on %s, as the stream is, got %s",
-        name,
-        stream.device().device(),
-        tensor);
-  }
-
   private void dense(String name, Tensor tensor, DType type, long... shape) {
-    here(name, tensor);
+    stream.check(name, tensor);
     Checks.dtype(name, tensor, type);
     Checks.shape(name, tensor, shape);
     Checks.contiguous(name, tensor);

@@ -53,7 +53,7 @@ public final class CudaStepOperators {
   public void gatedNorm(Tensor x, Tensor gate, Tensor weight, float eps, Tensor out) {
     rows("x", x, x);
     rows("gate", gate, x);
-    here("weight", weight);
+    stream.check("weight", weight);
     Checks.dtype("weight", weight, FLOATS);
     Checks.shape("weight", weight, x.size(1));
     Checks.contiguous("weight", weight);
@@ -93,9 +93,9 @@ public final class CudaStepOperators {
    * @throws IllegalArgumentException if types, shapes or devices do not fit
    */
   public void gatherRows(CudaQuantizedMatrix table, Tensor ids, Tensor out) {
-    here("table", table.image());
+    stream.check("table", table.image());
     counters("ids", ids);
-    here("out", out);
+    stream.check("out", out);
     Checks.matrix("out", out, FLOATS);
     Checks.shape("out", out, ids.size(0), table.columns());
     checkArgument(
@@ -125,17 +125,8 @@ public final class CudaStepOperators {
     }
   }
 
-  private void here(String name, Tensor tensor) {
-    checkArgument(
-        tensor.device().equals(stream.device().device()),
-        "%s: expected a tensor on %s, as the stream is, got %s",
-        name,
-        stream.device().device(),
-        tensor);
-  }
-
   private void rows(String name, Tensor tensor, Tensor like) {
-    here(name, tensor);
+    stream.check(name, tensor);
     Checks.matrix(name, tensor, FLOATS);
     Checks.shape(name, tensor, like.shape());
     checkArgument(
@@ -143,7 +134,7 @@ public final class CudaStepOperators {
   }
 
   private void counters(String name, Tensor tensor) {
-    here(name, tensor);
+    stream.check(name, tensor);
     Checks.dtype(name, tensor, DType.I32);
     Checks.rank(name, tensor, 1);
     Checks.contiguous(name, tensor);

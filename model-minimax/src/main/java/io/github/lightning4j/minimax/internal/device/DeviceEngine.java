@@ -97,16 +97,8 @@ public final class DeviceEngine implements Engine {
       Device device, MiniMaxConfig config, CachePlan plan, @Nullable QuantFormat format) {
     checkRunnable(device, config);
     CudaStream stream = CudaStream.open(CudaDevice.of(device.index()));
-    DeviceEngine engine =
-        new DeviceEngine(
-            config, plan, stream, scope -> RandomWeights.of(config, format, stream, scope));
-    try {
-      engine.pool.clear();
-    } catch (RuntimeException | Error e) {
-      engine.close();
-      throw e;
-    }
-    return engine;
+    return new DeviceEngine(
+        config, plan, stream, scope -> RandomWeights.of(config, format, stream, scope));
   }
 
   /** What copies of so many bytes on the GPU read and write a second. */
