@@ -174,7 +174,7 @@ static inline Panels panels_at(const Expert& e, float* memory, int64_t K, int64_
 }
 
 // The tokens of panels [from, to).
-static void pack_panels(const Expert* experts, int64_t size, const float* x, int64_t ldx, const int32_t* pairs,
+static void pack_panels(int, const Expert* experts, int64_t size, const float* x, int64_t ldx, const int32_t* pairs,
                         int64_t slots, int64_t H, float* panels, int64_t from, int64_t to) {
   for_panel_blocks(experts, size, 1, from, to,
                    [&](const Expert& e, int64_t first_panel, int64_t, int64_t p, int64_t n) {

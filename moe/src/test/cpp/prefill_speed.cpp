@@ -35,6 +35,8 @@ static void parallel(int64_t n, Part part) {
   for (auto& t : others) t.join();
 }
 
+static int64_t blocks(int64_t rows, int64_t each) { return (rows + each - 1) / each; }
+
 static int64_t address(const void* p) { return reinterpret_cast<int64_t>(p); }
 
 static double value_of(float x) { return x; }
@@ -85,17 +87,17 @@ static void measure(const char* name, int type, int64_t T) {
   for (int round = 0; round < 7; ++round) {
     double a = seconds_of([&] {
       parallel(panels, [&](int64_t from, int64_t to) {
-        l4j_moe_pack_panels(table, kExperts, address(x.data()), kH, address(pairs.data()), kTop, kH, address(packed),
-                            from, to);
+        l4j_moe_pack_panels(type, table, kExperts, address(x.data()), kH, address(pairs.data()), kTop, kH,
+                            address(packed), from, to);
       });
     });
     double b = seconds_of([&] {
-      parallel(panels * ((kI + l4j_moe_gate_up_rows() - 1) / l4j_moe_gate_up_rows()), [&](int64_t from, int64_t to) {
+      parallel(panels * blocks(kI, l4j_moe_gate_up_rows(type)), [&](int64_t from, int64_t to) {
         l4j_moe_prefill_gate_up(type, table, kExperts, address(packed), kH, kI, address(hidden), from, to);
       });
     });
     double c = seconds_of([&] {
-      parallel(panels * ((kH + l4j_moe_down_rows() - 1) / l4j_moe_down_rows()), [&](int64_t from, int64_t to) {
+      parallel(panels * blocks(kH, l4j_moe_down_rows(type)), [&](int64_t from, int64_t to) {
         l4j_moe_prefill_down(type, table, kExperts, address(hidden), kH, kI, address(y.data()), from, to);
       });
     });

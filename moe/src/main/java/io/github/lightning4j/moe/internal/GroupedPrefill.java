@@ -83,13 +83,14 @@ final class GroupedPrefill {
     long h = plain.hidden();
     long i = plain.intermediate();
     int type = plain.dtype().ordinal();
-    Tensor packed = scratch.panels.take(DType.F32, panels, h, panelTokens);
-    Tensor hidden = scratch.hiddenPanels.take(DType.F32, panels, i, panelTokens);
+    Tensor packed = scratch.panels.take(DType.F32, panels, depth(h), panelTokens);
+    Tensor hidden = scratch.hiddenPanels.take(DType.F32, panels, depth(i), panelTokens);
     Threads.forRanges(
         panels,
         1,
         (from, to) ->
             MoeKernels.packPanels(
+                type,
                 table.address(),
                 table.size(),
                 x.address(),
@@ -101,7 +102,7 @@ final class GroupedPrefill {
                 from,
                 to));
     Threads.forRanges(
-        panels * blocks(i, MoeKernels.gateUpRows()),
+        panels * blocks(i, MoeKernels.gateUpRows(type)),
         1,
         (from, to) ->
             MoeKernels.prefillGateUp(
@@ -115,7 +116,7 @@ final class GroupedPrefill {
                 from,
                 to));
     Threads.forRanges(
-        panels * blocks(h, MoeKernels.downRows()),
+        panels * blocks(h, MoeKernels.downRows(type)),
         1,
         (from, to) ->
             MoeKernels.prefillDown(
@@ -128,6 +129,11 @@ final class GroupedPrefill {
                 answers.address(),
                 from,
                 to));
+  }
+
+  /** What a panel may have as columns: tiles take 32 at once. */
+  private static long depth(long columns) {
+    return (columns + 31) / 32 * 32;
   }
 
   /** The blocks of so many rows in all of them. */
