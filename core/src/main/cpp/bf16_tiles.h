@@ -1,17 +1,18 @@
 // Products of bf16 weights with many rows of activations ("tokens") on AMX tiles.
 //
-//   x = high + low, both bf16, to 2^-17 |x|        <w, x> = sum_k w_k high_k + sum_k w_k low_k, summed in fp32
+//   x = x_1 + .. + x_parts, all bf16        <w, x> = sum over parts of sum_k w_k x_k,part, summed in fp32
 //
-// Weights are exact, so two products give what fp32 activations rounded to 16 bits would; high alone would be off by
-// 2^-9. Activations beyond the largest bf16 (3.39e38) count as infinite; subnormals count as zeros.
+// Weights are exact. Three parts hold the 24 bits of an activation, so products are those of fp32; two hold 16, one 8.
+// Activations beyond the largest bf16 (3.39e38) count as infinite; subnormals count as zeros.
 //
-// Tokens stand in panels of 32. A step of 32 columns of a panel is four right operands of 1 KiB side by side, [16 pairs
-// of columns][16 tokens]: high of either half of the tokens, then low. So a panel takes as many bytes as in fp32. A
-// left operand is 16 weight rows of a step, copied from the rows in memory to 1 KiB on end.
+// Tokens stand in panels of 32. A step of 32 columns of a panel is two right operands of 1 KiB a part, side by side,
+// [16 pairs of columns][16 tokens] for either half of the tokens. A left operand is 16 weight rows of a step, copied
+// from the rows in memory to 1 KiB on end.
 //
-// A block of 64 rows by 128 columns, 16 KiB, and a stretch of a panel, 16 KiB, meet in the first cache: 32 rows by 32
-// tokens are four tiles of sums, eight products (128 cycles) for six loads (48). From the second cache come, for 32 x
-// 32 x 128 sums (512 cycles), 8 KiB of panels and 8 KiB of sums: 32 bytes a cycle, of the 48 it gives.
+// A block of 64 rows by 128 columns, 16 KiB, and a stretch of a panel, 24 KiB, meet in the first cache: 32 rows by 32
+// tokens are four tiles of sums, four products a part (64 cycles), two loads for all parts and two a part (64 of 192
+// cycles with three). From the second cache come, for 32 x 32 x 128 sums (768 cycles), 12 KiB of panels and 8 KiB of
+// sums: 27 bytes a cycle, of the 48 it gives.
 #if L4J_WIDTH == 16
 
 constexpr int64_t kBf16Panel = 32;
@@ -38,12 +39,14 @@ static inline Bf16Block& bf16_block_of_thread() {
 // them from `first` on, the last one with `last` tokens.
 struct Bf16Panels {
   uint32_t* memory;
-  int64_t depth, all, first, count, last;
+  int64_t parts, depth, all, first, count, last;
+
+  static int64_t words(int64_t parts, int64_t K) { return bf16_depth(K) * parts * kBf16Panel / 2; }
 
   // Where the step of column k of panel p begins; k is a multiple of kBf16Step.
   uint32_t* at(int64_t k, int64_t p) const {
     int64_t start = k / kBf16Columns * kBf16Columns, columns = std::min(kBf16Columns, depth - start);
-    return memory + (start * all + (first + p) * columns + k - start) * kBf16Panel;
+    return memory + (start * all + (first + p) * columns + k - start) * parts * (kBf16Panel / 2);
   }
 };
 
@@ -64,20 +67,21 @@ static inline void transpose(vi (&x)[16]) {
   }
 }
 
-// Both parts of x, as bits of bf16 in the lower halves of lanes.
-struct Bf16Parts {
-  vi high, low;
-};
-
 static inline vi bf16_bits(vf x) {
   vi bits = (vi)x, rounded = ((bits + (0x7fff + ((bits >> 16) & 1))) >> 16) & 0xffff;
   return x == x ? rounded : vi{} + 0x7fc0;
 }
 
-static inline Bf16Parts bf16_parts(vf x) {
-  vi high = bf16_bits(x);
-  vf rest = x - (vf)(high << 16);
-  return {high, (high & 0x7f80) == 0x7f80 ? vi{} : bf16_bits(rest)};
+constexpr int64_t kBf16Parts = 3;  // at most
+
+// The parts of x, as bits of bf16 in the lower halves of lanes.
+static inline void bf16_split(vf x, int64_t parts, vi (&to)[kBf16Parts]) {
+  to[0] = bf16_bits(x);
+  vf rest = (to[0] & 0x7f80) == 0x7f80 ? vf{} : x - (vf)(to[0] << 16);
+  for (int64_t i = 1; i < parts; ++i) {
+    to[i] = bf16_bits(rest);
+    rest -= (vf)(to[i] << 16);
+  }
 }
 
 // Words j = elements 2 j and 2 j + 1 of two vectors.
@@ -95,19 +99,18 @@ static inline void pack_bf16_panel(const Bf16Panels& x, int64_t p, int64_t K, Ro
   for (int64_t k = 0; k < x.depth; k += kBf16Step) {
     uint32_t* step = x.at(k, p);
     for (int64_t half = 0; half < 2; ++half) {
-      vi high[16], low[16];
+      vi words[kBf16Parts][16];
       for (int64_t t = 0; t < 16; ++t) {
         const float* from = row(half * 16 + t) + k;
-        Bf16Parts first = bf16_parts(load_next(from, std::min<int64_t>(K - k, kWidth)));
-        Bf16Parts second = bf16_parts(K - k > kWidth ? load_next(from + kWidth, K - k - kWidth) : vf{});
-        high[t] = pairs_of(first.high, second.high);
-        low[t] = pairs_of(first.low, second.low);
+        vi first[kBf16Parts], second[kBf16Parts];
+        bf16_split(load_next(from, std::min<int64_t>(K - k, kWidth)), x.parts, first);
+        bf16_split(K - k > kWidth ? load_next(from + kWidth, K - k - kWidth) : vf{}, x.parts, second);
+        for (int64_t i = 0; i < x.parts; ++i) words[i][t] = pairs_of(first[i], second[i]);
       }
-      transpose(high);
-      transpose(low);
-      for (int64_t i = 0; i < 16; ++i) {
-        store_words(step + half * kBf16Words + i * 16, high[i]);
-        store_words(step + (2 + half) * kBf16Words + i * 16, low[i]);
+      for (int64_t i = 0; i < x.parts; ++i) {
+        transpose(words[i]);
+        uint32_t* to = step + (2 * i + half) * kBf16Words;
+        for (int64_t j = 0; j < 16; ++j) store_words(to + j * 16, words[i][j]);
       }
     }
   }
@@ -138,7 +141,8 @@ struct Bf16Rows {
 // sums (+)= 32 rows of a block by `steps` steps of a panel, of which 16 tokens where V is 1.
 template <int V>
 static inline void bf16_product(const uint32_t (*upper)[kBf16Words], const uint32_t (*lower)[kBf16Words],
-                                const uint32_t* x, int64_t steps, float (*sums)[kBf16Panel], bool add) {
+                                const uint32_t* x, int64_t steps, int64_t parts, float (*sums)[kBf16Panel],
+                                bool add) {
   constexpr int64_t kLower = 16 * kBf16Panel;
   float* to = sums[0];
   if (add) {
@@ -155,7 +159,7 @@ static inline void bf16_product(const uint32_t (*upper)[kBf16Words], const uint3
   for (int64_t s = 0; s < steps; ++s) {
     tiles::load<4>(upper[s], 16);
     tiles::load<5>(lower[s], 16);
-    for (int part = 0; part < 2; ++part, x += 2 * kBf16Words) {
+    for (int64_t i = 0; i < parts; ++i, x += 2 * kBf16Words) {
       tiles::load<6>(x, 16);
       if constexpr (V == 2) tiles::load<7>(x + kBf16Words, 16);
       tiles::multiply_add<0, 4, 6>();
@@ -181,8 +185,8 @@ static void multiply_bf16_rows(const Bf16Rows& rows, const Bf16Panels& x, int64_
         if (rows.count[half] == 0) continue;
         auto upper = block.weights[2 * half], lower = block.weights[2 * half + 1];
         float (*sums)[kBf16Panel] = block.sums[p] + half * kBf16Half;
-        narrow ? bf16_product<1>(upper, lower, x.at(k, p), steps, sums, k > 0)
-               : bf16_product<2>(upper, lower, x.at(k, p), steps, sums, k > 0);
+        narrow ? bf16_product<1>(upper, lower, x.at(k, p), steps, x.parts, sums, k > 0)
+               : bf16_product<2>(upper, lower, x.at(k, p), steps, x.parts, sums, k > 0);
       }
     }
   }

@@ -29,10 +29,10 @@ import java.util.function.IntToLongFunction;
  *
  * <p>On the CPU, up to {@value #SMALL} rows run in an own kernel that reads the weights once; more
  * rows go to oneDNN where it is on the class path, to the own kernel where it is not. Where the CPU
- * has AMX tiles, more rows against BF16 weights run in those: an activation is then the sum of two
- * BF16, which is it to 2<sup>-17</sup> of its magnitude (the normalized mean square error against
- * the exact product is some 1e-11), subnormals count as zeros, what is beyond the largest BF16 as
- * infinite, and an infinite weight may give NaN.
+ * has AMX tiles, more rows against BF16 weights run in those, with activations as sums of BF16 (see
+ * {@link io.github.lightning4j.core.kernel.Bf16Products}; three by default, which are all digits of
+ * an fp32): there subnormals count as zeros, activations beyond the largest BF16 as infinite, and
+ * an infinite weight may give NaN.
  */
 public final class Gemm {
   /** Up to this many rows the own kernel runs. */

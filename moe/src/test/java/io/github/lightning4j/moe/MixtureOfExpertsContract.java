@@ -74,13 +74,8 @@ abstract class MixtureOfExpertsContract {
       mixture.run(experts(), workspace);
       String what =
           String.format("%s T=%d H=%d I=%d E=%d k=%d", dtype, tokens, hidden, inner, experts, k);
-      Closeness.assertNmse(what, mixture.out.toDoubles(), mixture.truth(), bound(dtype));
+      Closeness.assertNmse(what, mixture.out.toDoubles(), mixture.truth(), 1e-10);
     }
-  }
-
-  /** On tiles activations of bf16 weights are off by 2^-18: once in gate and up, once in down. */
-  private static double bound(DType dtype) {
-    return dtype == DType.BF16 ? 5e-10 : 1e-10;
   }
 
   @Test

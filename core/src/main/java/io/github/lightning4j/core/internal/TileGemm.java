@@ -3,6 +3,7 @@ package io.github.lightning4j.core.internal;
 import io.github.lightning4j.core.Memory;
 import io.github.lightning4j.core.Recording;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.kernel.Bf16Products;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -15,6 +16,7 @@ public final class TileGemm implements GemmKernel {
   private static final long GRAIN = 1 << 15;
 
   private final Tensor a;
+  private final int parts = Bf16Products.chosen().parts();
   private @Nullable Memory panels;
 
   /** For products of {@code a} alone. */
@@ -44,7 +46,7 @@ public final class TileGemm implements GemmKernel {
 
   private void allocate() {
     free(); // what a run that failed has left
-    panels = Memory.allocate(count() * CoreKernels.bf16PanelBytes(a.size(1)));
+    panels = Memory.allocate(count() * CoreKernels.bf16PanelBytes(parts, a.size(1)));
   }
 
   private long address() {
@@ -56,7 +58,8 @@ public final class TileGemm implements GemmKernel {
   }
 
   private void pack(long from, long to) {
-    CoreKernels.bf16Pack(a.address(), a.stride(0), a.size(0), a.size(1), address(), from, to);
+    CoreKernels.bf16Pack(
+        a.address(), a.stride(0), a.size(0), a.size(1), parts, address(), from, to);
   }
 
   @Override
@@ -64,6 +67,7 @@ public final class TileGemm implements GemmKernel {
     CoreKernels.bf16PanelGemm(
         w.address(),
         w.stride(0),
+        parts,
         address(),
         out.address(),
         out.stride(0),

@@ -3,6 +3,7 @@ package io.github.lightning4j.moe.internal;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
+import io.github.lightning4j.core.kernel.Bf16Products;
 import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.ExpertWeights;
 import io.github.lightning4j.moe.Experts;
@@ -83,14 +84,17 @@ final class GroupedPrefill {
     long h = plain.hidden();
     long i = plain.intermediate();
     int type = plain.dtype().ordinal();
-    Tensor packed = scratch.panels.take(DType.F32, panels, depth(h), panelTokens);
-    Tensor hidden = scratch.hiddenPanels.take(DType.F32, panels, depth(i), panelTokens);
+    int parts = Bf16Products.chosen().parts();
+    Tensor packed = scratch.panels.take(DType.U8, panels * MoeKernels.panelBytes(type, parts, h));
+    Tensor hidden =
+        scratch.hiddenPanels.take(DType.U8, panels * MoeKernels.panelBytes(type, parts, i));
     Threads.forRanges(
         panels,
         1,
         (from, to) ->
             MoeKernels.packPanels(
                 type,
+                parts,
                 table.address(),
                 table.size(),
                 x.address(),
@@ -107,6 +111,7 @@ final class GroupedPrefill {
         (from, to) ->
             MoeKernels.prefillGateUp(
                 type,
+                parts,
                 table.address(),
                 table.size(),
                 packed.address(),
@@ -121,6 +126,7 @@ final class GroupedPrefill {
         (from, to) ->
             MoeKernels.prefillDown(
                 type,
+                parts,
                 table.address(),
                 table.size(),
                 hidden.address(),
@@ -129,11 +135,6 @@ final class GroupedPrefill {
                 answers.address(),
                 from,
                 to));
-  }
-
-  /** What a panel may have as columns: tiles take 32 at once. */
-  private static long depth(long columns) {
-    return (columns + 31) / 32 * 32;
   }
 
   /** The blocks of so many rows in all of them. */
