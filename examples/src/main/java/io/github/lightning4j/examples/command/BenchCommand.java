@@ -118,10 +118,10 @@ final class BenchCommand implements Runnable {
       return;
     }
     if (budget.isPresent()) {
-      compare(to, caches.format(to), budget.get());
+      compare(to, caches.format(to, model.device()), budget.get());
       return;
     }
-    try (MiniMaxModel open = model.load(to, caches.format(to))) {
+    try (MiniMaxModel open = model.load(to, caches.format(to, model.device()))) {
       List<SpeedRun> runs = new ArrayList<>();
       for (int context : contexts) {
         runs.add(SpeedRun.measure(open, context, steps, repeats, sequences));
