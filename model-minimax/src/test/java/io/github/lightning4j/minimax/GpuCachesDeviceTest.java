@@ -12,6 +12,7 @@ import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.RequiresCuda;
 import io.github.lightning4j.kvquant.PageBudget;
 import io.github.lightning4j.kvquant.PageBudgetException;
+import io.github.lightning4j.kvquant.calibration.CalibrationFile;
 import io.github.lightning4j.kvquant.policy.TokenPolicy;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -86,7 +87,7 @@ final class GpuCachesDeviceTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"kv2, 2.25", "quarot-4, 4.5"})
+  @CsvSource({"kv2, 2.125", "quarot-4, 4.5"})
   void readsAndWritesAsTheCpuDoes(String name, double bits) {
     KvCacheFormat format = name.equals("kv2") ? kv2() : format(name);
     long before = CudaMemory.liveBytes();
@@ -116,6 +117,95 @@ final class GpuCachesDeviceTest {
       expected.forward(more, ForwardObserver.NONE, right);
       actual.forward(more, ForwardObserver.NONE, out);
       Closeness.assertNmse("all rows", out.toDoubles(), right.toDoubles(), BOUND);
+    }
+  }
+
+  @Test
+  void batchesOfEveryKindAndForksGoTheirOwnWay() {
+    try (MiniMaxModel here = cpu(kv2());
+        MiniMaxModel there = gpu(kv2());
+        Session a = there.newSession();
+        Session b = there.newSession();
+        Session c = there.newSession()) {
+      a.prefill(ids(1, 20));
+      b.prefill(3);
+      // Behind quantized tokens, one token of a first prompt, and single tokens.
+      Session.prefill(List.of(a, c, b), List.of(ids(3, 3), ids(4, 1), ids(5, 1)));
+      try (Session fork = a.fork()) {
+        Session.decode(List.of(c, fork, a), new int[] {7, 8, 9});
+        check(here, fork, ids(1, 20), ids(3, 3), new int[] {8});
+      }
+      Session.decode(List.of(b, a), new int[] {10, 11});
+      check(here, a, ids(1, 20), ids(3, 3), new int[] {9}, new int[] {11});
+      check(here, b, new int[] {3}, ids(5, 1), new int[] {10});
+      check(here, c, ids(4, 1), new int[] {7});
+    }
+  }
+
+  private static void check(MiniMaxModel here, Session session, int[]... parts) {
+    try (Session alone = here.newSession()) {
+      for (int[] part : parts) {
+        alone.prefill(part);
+      }
+      assertThat(session.position()).isEqualTo(alone.position());
+      assertClose("session", session.logits(), alone.logits());
+    }
+  }
+
+  @Test
+  void readsTheCalibrationOfTheCpu(@TempDir Path folder) {
+    Path file = folder.resolve("nano.safetensors");
+    try (MiniMaxModel model = Nano.load()) {
+      int[] text = ids(9, 60);
+      CalibrationFile.write(file, KvCalibration.of(model, text, 30, "any", ProgressListener.NONE));
+    }
+    float[] calibrated = behindAPrompt(kv2().withCalibration(file), true);
+    assertThat(behindAPrompt(kv2(), false)).isNotEqualTo(calibrated);
+  }
+
+  private static float[] behindAPrompt(KvCacheFormat format, boolean compared) {
+    try (MiniMaxModel there = gpu(format);
+        Session session = there.newSession()) {
+      session.prefill(ids(1, 18));
+      float[] logits = session.decode(7).clone();
+      if (compared) {
+        try (MiniMaxModel here = cpu(format)) {
+          check(here, session, ids(1, 18), new int[] {7});
+        }
+      }
+      return logits;
+    }
+  }
+
+  @Test
+  void promptsGiveTheirPagesBackAndRefusalsChangeNothing() {
+    // Of 64 tokens: 16 KiB in bf16, a seventh of that packed; half of the bytes for each kind.
+    PageBudget few = PageBudget.ofBytes(4 * 16 << 10);
+    try (MiniMaxModel there = gpu(kv2(), few);
+        Session session = there.newSession();
+        Session other = there.newSession()) {
+      session.prefill(ids(1, 24));
+      long page = 16 << 10;
+      assertThat(session.cacheBytes()).isBetween(page + 1, 2 * page - 1);
+      session.prefill(ids(2, 50));
+      long held = session.cacheBytes();
+      assertThat(held).isBetween(page + 1, 2 * page - 1); // the first page is packed now
+      other.prefill(1, 2);
+      assertThatThrownBy(() -> session.prefill(ids(3, 60)))
+          .isInstanceOf(PageBudgetException.class);
+      other.decode(3);
+      assertThat(session.position()).isLessThan(134);
+    }
+  }
+
+  @Test
+  void namesTheFormatsThatItHas() {
+    for (String name : List.of("f32", "f16", "rotatekv-2", "kv2-wush", "kivi-2", "akvq-2")) {
+      assertThatThrownBy(() -> gpu(KvCacheFormat.of(name)))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageContaining("a GPU has keys and values in bf16, int8, naive-4, quarot-4,")
+          .hasMessageContaining("kv2-affine")
+          .hasMessageContaining("got " + name);
     }
   }
 }

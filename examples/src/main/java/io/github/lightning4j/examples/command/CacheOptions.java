@@ -26,9 +26,7 @@ final class CacheOptions {
 
   /** The format on a device; tells where it goes without the calibration it is made for. */
   KvCacheFormat format(Console console, Device device) {
-    KvCacheFormat format =
-        name.map(KvCacheFormat::of)
-            .orElseGet(() -> LoadOptions.DEFAULT.withDevice(device).cacheFormat());
+    KvCacheFormat format = format(device);
     if (calibration.isPresent()) {
       return format.withCalibration(calibration.get());
     }
@@ -41,5 +39,11 @@ final class CacheOptions {
                   + " without a calibration; minimax calibrate makes one for --kv-calibration");
     }
     return format;
+  }
+
+  /** The format on a device, without a calibration. */
+  KvCacheFormat format(Device device) {
+    return name.map(KvCacheFormat::of)
+        .orElseGet(() -> LoadOptions.DEFAULT.withDevice(device).cacheFormat());
   }
 }

@@ -210,11 +210,14 @@ public final class CudaStore implements AutoCloseable {
     stream.copy(of.narrow(0, from, 1), of.narrow(0, to, 1));
   }
 
-  /** Sets all pages to zeros. */
+  /** Sets all pages and sinks to zeros. */
   public void clear(CudaStream stream) {
     stream.clear(exact.pool());
     if (packed != null) {
       stream.clear(packed.pages().pool());
+      if (packed.sinks() != null) {
+        stream.clear(packed.sinks());
+      }
     }
   }
 

@@ -118,6 +118,11 @@ public final class DeviceEngine implements Engine {
     BatchLayout.advance(state, tokens);
   }
 
+  /** Waits for all work. */
+  public synchronized void finish() {
+    stream.synchronize();
+  }
+
   /**
    * Writes greedily without the host, behind keys and values of zeros: those of all sequences are
    * cleared.
