@@ -14,8 +14,8 @@ import java.util.Optional;
  * @param device where its layers run: the CPU, or a GPU, to which all weights are copied
  * @param backend the implementation of every operator of the CPU; empty: what each chooses on this
  *     machine
- * @param chosenFormat how sessions hold keys and values, unless told otherwise; empty: F32, on a GPU
- *     BF16
+ * @param chosenFormat how sessions hold keys and values, unless told otherwise; empty: F32, on a
+ *     GPU BF16
  * @param cacheBudget what the pages of all caches count against; without limit by default. A GPU
  *     takes its pages at once, half of the memory that is left where there is no limit, and does
  *     not count them. A step that it has no room for is refused as a whole. Caches of others that
@@ -37,7 +37,9 @@ public record LoadOptions(
     WeightFormats weights,
     WeightPlacement placement,
     ProgressListener progress) {
-  /** The CPU's best operators, F32 caches, unchecked weights as stored, chunks of 512, silent. */
+  /**
+   * The CPU's best operators, no format chosen, unchecked weights as stored, chunks of 512, silent.
+   */
   public static final LoadOptions DEFAULT =
       new LoadOptions(
           Device.CPU,

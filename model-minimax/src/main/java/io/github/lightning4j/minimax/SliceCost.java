@@ -1,12 +1,12 @@
 package io.github.lightning4j.minimax;
 
+import io.github.lightning4j.core.quant.QuantFormat;
 import io.github.lightning4j.kvquant.KvCacheConfig;
 import io.github.lightning4j.kvquant.PageBudget;
 import io.github.lightning4j.kvquant.PageBytes;
 import io.github.lightning4j.kvquant.policy.TokenPolicy;
-import io.github.lightning4j.minimax.internal.CachePlan;
-import io.github.lightning4j.core.quant.QuantFormat;
 import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
+import io.github.lightning4j.minimax.internal.CachePlan;
 
 /**
  * Bytes that a decode step reads and writes at least: weights once, the states of lightning layers

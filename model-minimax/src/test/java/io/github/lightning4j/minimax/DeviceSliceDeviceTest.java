@@ -60,8 +60,7 @@ final class DeviceSliceDeviceTest {
 
   @Test
   void refusesNumbersOutOfRange() {
-    try (DeviceSlice slice =
-        DeviceSlice.open(Device.cuda(0), small(), WeightFormat.BF16)) {
+    try (DeviceSlice slice = DeviceSlice.open(Device.cuda(0), small(), WeightFormat.BF16)) {
       assertThatThrownBy(() -> slice.decodeSeconds(0, 1, 1)).hasMessageContaining("sequences");
       assertThatThrownBy(() -> slice.prefillSeconds(1, 0)).hasMessageContaining("chunk");
     }

@@ -41,7 +41,8 @@ final class SliceBenchTest {
     SliceCost coded = new SliceCost(m1, WeightFormat.BF16, KvCacheFormat.of("kv2"));
     double weights = plain.stepBytes(8, 0);
     assertThat(coded.stepBytes(8, 100)).isEqualTo(plain.stepBytes(8, 100)); // all in the window
-    // 10 layers, 2,048 elements of 2 bits and a byte for each 128; 128 tokens and the first 4 in bf16.
+    // 10 layers, 2,048 elements of 2 bits and a byte for each 128; 128 tokens and the first 4 in
+    // bf16.
     double expected = 10 * (2048 / 4.0 + 16) * (32_768 - 128) + 40_960.0 * 132;
     assertThat(coded.stepBytes(8, 32_768) - weights).isCloseTo(8 * expected, within(1e3));
     SliceCost affine = new SliceCost(m1, WeightFormat.BF16, KvCacheFormat.of("quarot-4"));
@@ -109,8 +110,7 @@ final class SliceBenchTest {
     CommandRun run = CommandRun.of((Object[]) all);
     assertThat(run.code()).isEqualTo(2);
     assertThat(run.err())
-        .isEqualTo(
-            "minimax: " + option.split(" ")[0] + ": does not apply to --config m1-slice\n");
+        .isEqualTo("minimax: " + option.split(" ")[0] + ": does not apply to --config m1-slice\n");
   }
 
   @Test

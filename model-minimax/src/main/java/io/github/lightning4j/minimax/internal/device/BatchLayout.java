@@ -10,7 +10,9 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
 
-/** Where the sequences of a batch stand in a pass: those with one token first, then by {@link Kind}. */
+/**
+ * Where the sequences of a batch stand in a pass: those with one token first, then by {@link Kind}.
+ */
 final class BatchLayout {
   private final TokenBatch batch;
   private final List<Integer> order;
@@ -68,8 +70,7 @@ final class BatchLayout {
       int slot = piece.memory().slot();
       int[] ids = batch.ids().get(order.get(i));
       for (int t = 0; t < ids.length; t++) {
-        inputs.row(
-            piece.firstRow() + t, ids[t], slot, piece.position() + t, piece.agedLength(t));
+        inputs.row(piece.firstRow() + t, ids[t], slot, piece.position() + t, piece.agedLength(t));
       }
       int last = piece.firstRow() + ids.length - 1;
       inputs.sequence(i, slot, piece.agesFirst(), piece.position(), last);

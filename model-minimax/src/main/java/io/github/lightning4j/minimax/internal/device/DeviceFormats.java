@@ -42,7 +42,8 @@ final class DeviceFormats {
       throw new IllegalArgumentException("exact caches are bf16 there");
     }
     List<KvCacheConfig> configs =
-        plan.configs()
+        plan
+            .configs()
             .orElseThrow(() -> new IllegalArgumentException("it runs on the CPU only"))
             .stream()
             .map(one -> one.withDtype(DType.BF16).withPageTokens(CudaKvPages.PAGE_TOKENS))

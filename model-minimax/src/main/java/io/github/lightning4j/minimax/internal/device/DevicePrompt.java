@@ -64,6 +64,8 @@ final class DevicePrompt {
   int[] sinks(int layer) {
     MassiveActivations of = greatest[layer];
     greatest[layer] = null;
-    return of == null ? new int[0] : Arrays.stream(of.tokens()).mapToInt(Math::toIntExact).toArray();
+    return of == null
+        ? new int[0]
+        : Arrays.stream(of.tokens()).mapToInt(Math::toIntExact).toArray();
   }
 }

@@ -48,8 +48,7 @@ final class DeviceSoftmaxLayer implements DeviceAttention {
         long k = Math.min(most, hidden.size(1));
         Tensor greatest = step.scratch().get(Slot.GREATEST, DType.F32, piece.rows(), k);
         CudaStream stream = step.operators().stream();
-        CudaGreatest.magnitudes(
-            stream, hidden.narrow(0, piece.firstRow(), piece.rows()), greatest);
+        CudaGreatest.magnitudes(stream, hidden.narrow(0, piece.firstRow(), piece.rows()), greatest);
         try (Tensor here = Tensor.allocate(DType.F32, greatest.shape())) {
           stream.copy(greatest, here);
           stream.synchronize();
@@ -173,8 +172,7 @@ final class DeviceSoftmaxLayer implements DeviceAttention {
     int first = step.shape().singles() + from;
     cache.age(
         step.operators().stream(),
-        new CudaKvRows(
-            step.inputs().ageingSlots(first, count), all.starts(), all.offsets()));
+        new CudaKvRows(step.inputs().ageingSlots(first, count), all.starts(), all.offsets()));
   }
 
   private void behind(DeviceStep step, Tensor query, Tensor heads) {

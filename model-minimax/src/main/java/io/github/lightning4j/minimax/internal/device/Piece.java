@@ -15,7 +15,9 @@ record Piece(DeviceMemory memory, long position, int firstRow, int rows) {
     SINGLE,
     /** Tokens that attend to nothing that is quantized, by the kernel of prompts. */
     PROMPT,
-    /** Tokens that attend row by row, as single ones do, since some of what they see is quantized. */
+    /**
+     * Tokens that attend row by row, as single ones do, since some of what they see is quantized.
+     */
     BEHIND
   }
 
