@@ -7,13 +7,19 @@
 #include "quant_layout.h"
 #define L4J_KERNELS "quant_vectors.h"
 #include "foreach_isa.h"
+#define L4J_KERNELS "quant_products.h"
+#define L4J_FOR_VNNI
+#include "foreach_isa.h"
 #define L4J_KERNELS "quant_dots.h"
+#define L4J_FOR_VNNI
 #include "foreach_isa.h"
 #define L4J_KERNELS "quant_rows.h"
 #include "foreach_isa.h"
 #define L4J_KERNELS "quant_panels.h"
+#define L4J_FOR_VNNI
 #include "foreach_isa.h"
 #define L4J_KERNELS "quant_kernels.h"
+#define L4J_FOR_VNNI
 #include "foreach_isa.h"
 #define L4J_KERNELS "dequantize_kernels.h"
 #include "foreach_isa.h"
@@ -38,6 +44,8 @@ constexpr Table kTables[] = {
      avx2::quant_panel_gemm},
     {avx512::kQuantPanel, avx512::quantize, avx512::dequantize, avx512::quantize_rows, avx512::quant_gemm,
      avx512::quant_pack, avx512::quant_panel_gemm},
+    {avx512vnni::kQuantPanel, avx512::quantize, avx512::dequantize, avx512::quantize_rows, avx512vnni::quant_gemm,
+     avx512vnni::quant_pack, avx512vnni::quant_panel_gemm},
 };
 
 static const Table* table = nullptr;

@@ -42,10 +42,10 @@ static inline QuantTileBlock& quant_block_of_thread() {
 #define L4J_IN_ORDER(v) asm("" : "+v"(v))
 #endif
 
-// Integer sums over the units [from, to) of a block.
-template <int R, int V>
-static inline __attribute__((always_inline)) void tile_sums_8(const int32_t* w, const int32_t* x, int64_t from,
-                                                              int64_t to, vi (&sums)[R][V]) {
+// sums = sum over the units [from, to) of a block of the products of a unit, as `add` adds them.
+template <int R, int V, class Add>
+static inline __attribute__((always_inline)) void tile_sums(const int32_t* w, const int32_t* x, int64_t from,
+                                                            int64_t to, vi (&sums)[R][V], Add add) {
   clear(sums);
 #pragma GCC unroll 1
   for (int64_t u = from; u < to; ++u) {
@@ -54,18 +54,31 @@ static inline __attribute__((always_inline)) void tile_sums_8(const int32_t* w, 
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
       vs wv = splat_s32(w[r * kQuantStride + u]);
-      for (int v = 0; v < V; ++v) sums[r][v] += multiply_pairs(wv, xv[v]);
+      for (int v = 0; v < V; ++v) sums[r][v] = add(sums[r][v], wv, xv[v]);
     }
   }
 }
 
+template <int R, int V>
+static inline __attribute__((always_inline)) void tile_sums_8(const int32_t* w, const int32_t* x, int64_t from,
+                                                              int64_t to, vi (&sums)[R][V]) {
+  tile_sums(w, x, from, to, sums, [](vi sum, vs a, vs b) __attribute__((always_inline)) { return add_pairs(sum, a, b); });
+}
+
+#ifdef L4J_VNNI
+template <int R, int V>
+static inline __attribute__((always_inline)) void tile_sums_4(const int32_t* w, const int32_t* x, int64_t from,
+                                                              int64_t to, vi (&sums)[R][V]) {
+  tile_sums(w, x, from, to, sums, [](vi sum, vs a, vs b) __attribute__((always_inline)) { return add_fours(sum, a, b); });
+}
+#else
 template <int R, int V>
 static inline __attribute__((always_inline)) void tile_sums_4(const int32_t* w, const int32_t* x, int64_t from,
                                                               int64_t to, vi (&sums)[R][V]) {
   constexpr int kRun = 8;  // units whose sums fit in 16 bits
 #pragma GCC unroll 1
   for (int64_t first = from; first < to; first += kRun) {
-    vs run[R][V];
+    fours run[R][V];
 #pragma GCC unroll 8
     for (int i = 0; i < kRun; ++i) {
       vs xv[V];
@@ -76,8 +89,7 @@ static inline __attribute__((always_inline)) void tile_sums_4(const int32_t* w, 
       for (int r = 0; r < R; ++r) {
         vs wv = splat_s32(w[r * kQuantStride + first + i]);
         for (int v = 0; v < V; ++v) {
-          vs products = multiply_bytes(wv, xv[v]);
-          run[r][v] = i == 0 ? products : add_s16(run[r][v], products);
+          run[r][v] = i == 0 ? multiply_fours(wv, xv[v]) : add_fours(run[r][v], wv, xv[v]);
           L4J_IN_ORDER(run[r][v]);
         }
       }
@@ -85,12 +97,13 @@ static inline __attribute__((always_inline)) void tile_sums_4(const int32_t* w, 
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
       for (int v = 0; v < V; ++v) {
-        vi wide = multiply_pairs(run[r][v], splat_s16(1));
+        vi wide = to_s32(run[r][v]);
         sums[r][v] = first == from ? wide : sums[r][v] + wide;
       }
     }
   }
 }
+#endif
 
 // What a tile reads: rows of `block` from `row` on, panel `panel` of x from unit `unit` on (a border of blocks).
 template <int BITS, int V>
@@ -104,6 +117,7 @@ static void quant_tile(const QuantTileBlock& block, int64_t row, const QuantPane
     vi sums[R][V];
     int64_t end = std::min(units, u + block_units);
     BITS == 8 ? tile_sums_8(w, q, u, end, sums) : tile_sums_4(w, q, u, end, sums);
+#pragma GCC unroll 2  // left as a loop, the sums would go through memory
     for (int v = 0; v < V; ++v) {
       vf scale = load(scales + b * kQuantPanel + v * kWidth), offset = load(offsets + b * kQuantPanel + v * kWidth);
 #pragma GCC unroll 12

@@ -5,8 +5,10 @@
 #include "prefill_functions.h"
 #include "quant_experts_functions.h"
 #define L4J_KERNELS "quant_panels.h"
+#define L4J_FOR_VNNI
 #include "foreach_isa.h"
 #define L4J_KERNELS "quant_prefill_kernels.h"
+#define L4J_FOR_VNNI
 #include "foreach_isa.h"
 
 namespace l4j::moe_quant_prefill {
@@ -21,6 +23,7 @@ constexpr Table kTables[] = {
     {},
     {avx2::quant_pack_panels, avx2::quant_prefill_gate_up, avx2::quant_prefill_down},
     {avx512::quant_pack_panels, avx512::quant_prefill_gate_up, avx512::quant_prefill_down},
+    {avx512vnni::quant_pack_panels, avx512vnni::quant_prefill_gate_up, avx512vnni::quant_prefill_down},
 };
 
 static const Table* table = nullptr;
