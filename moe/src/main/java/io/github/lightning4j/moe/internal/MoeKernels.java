@@ -150,6 +150,12 @@ final class MoeKernels {
   static native void prefillDown(
       int wtype, long experts, long size, long hidden, long h, long i, long y, long from, long to);
 
+  @Name("l4j_moe_quant_gate_up_rows")
+  static native @Cast("int64_t") long quantGateUpRows();
+
+  @Name("l4j_moe_quant_down_rows")
+  static native @Cast("int64_t") long quantDownRows();
+
   @Name("l4j_moe_quant_panel_bytes")
   static native @Cast("int64_t") long quantPanelBytes(long matrix);
 
