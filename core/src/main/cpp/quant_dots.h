@@ -6,7 +6,7 @@
 // weights (widen, multiply-add pairs, add). 4 bits meet 8: four products of at most 15 * 127 for each lane of a
 // vector of codes stay below 2^15 (eight in a block of 128), so ten instructions serve 8 * kWidth weights of one
 // token (three of them all tokens): load, part the nibbles, multiply-add pairs of bytes twice, add, widen to 32 bits,
-// to float, scale. With VNNI (quant_products.h) two and seven do. The factors w.scale x.scale and the zero-point terms of kWidth blocks are formed at once. Sums in
+// to float, scale. With VNNI (quant_products.h) two and eight do. The factors w.scale x.scale and the zero-point terms of kWidth blocks are formed at once. Sums in
 // fp32 have one order for every grouping of rows and tokens: lane by lane over the blocks, zero-point terms of kWidth
 // blocks before their products, then the lanes are folded. Multiply-adds are written out, since a compiler may
 // contract each copy of a template differently.
