@@ -103,7 +103,7 @@ public final class DeviceSlice implements AutoCloseable {
       long start = System.nanoTime();
       for (int from = 0; from < tokens; from += chunk) {
         int[] part = Arrays.copyOfRange(ids, from, Math.min(tokens, from + chunk));
-        engine.lastLogits(TokenBatch.of(state, part), logits);
+        engine.lastLogits(TokenBatch.of(state, part), ForwardObserver.NONE, logits);
       }
       return (System.nanoTime() - start) * 1e-9;
     }
