@@ -137,6 +137,27 @@ abstract class VlmAttentionContract {
     }
   }
 
+  /** Beside the 4 bits of text, which stay affine. */
+  @ParameterizedTest
+  @CsvSource({"64, TEXT_SALIENT", "96, PIVOT_SALIENT", "128, TEXT_SALIENT", "128, PIVOT_SALIENT"})
+  void twoBitsMayBeOnALloydMaxGrid(int dim, LayerPattern pattern) {
+    VlmPolicy policy = VlmPolicy.preset("akvq-2-lm").withRecentWindow(16);
+    VlmCacheConfig config =
+        VlmCacheConfig.of(VlmScene.KV_HEADS, dim, policy, pattern, VlmScene.LAYER);
+    try (VlmScene scene = new VlmScene(config, 150, dim)) {
+      VlmCache cache = prompted(scene, 140);
+      scene.append(cache, 140, 10);
+      Closeness.assertNmse(
+          "Lloyd-Max",
+          widened(scene.attend(backend(), cache, 140)),
+          scene.expected(140, 150, false),
+          packed(dim));
+      VlmAccount.Share visual = cache.account().classes().get(TokenClass.VISUAL);
+      assertThat(visual.bits()).isEqualTo(2);
+      assertThat(visual.metadataBytes()).as("a scale a head").isEqualTo(2 * VlmScene.KV_HEADS);
+    }
+  }
+
   @Test
   void withoutAWindowEachTokenIsReadInItsBits() {
     try (VlmScene scene = new VlmScene(VlmScene.config(64, LayerPattern.TEXT_SALIENT, 0), 70, 1)) {

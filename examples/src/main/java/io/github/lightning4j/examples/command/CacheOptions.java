@@ -13,7 +13,7 @@ final class CacheOptions {
       defaultValue = "f32",
       description =
           "How to hold keys and values: f32, bf16, int8, rotatekv-4, rotatekv-3, rotatekv-2, kv2,"
-              + " akvq-2 or akvq-2-text4 (which know pictures from text), or another preset"
+              + " akvq-2, akvq-2-lm or akvq-2-text4 (which know pictures from text), or another preset"
               + " (${DEFAULT-VALUE}).")
   private String name = "f32";
 
