@@ -116,7 +116,7 @@ public final class DeviceSlice implements AutoCloseable {
       state.beginPrompt(false);
       for (int from = 0; from < tokens; from += chunk) {
         int[] part = Arrays.copyOfRange(ids, from, Math.min(tokens, from + chunk));
-        engine.lastLogits(TokenBatch.of(state, part), logits);
+        engine.lastLogits(TokenBatch.of(state, part), ForwardObserver.NONE, logits);
       }
       state.endPrompt();
       engine.finish();

@@ -14,8 +14,8 @@ final class CacheOptions {
       paramLabel = "FORMAT",
       description =
           "How to hold keys and values: f32, bf16, int8, rotatekv-4, rotatekv-3, rotatekv-2, kv2,"
-              + " akvq-2 or akvq-2-text4 (which know pictures from text), or another preset; a GPU"
-              + " has some of them. Without it: f32, on a GPU bf16.")
+              + " akvq-2, akvq-2-lm or akvq-2-text4 (which know pictures from text), or another"
+              + " preset; a GPU has some of them. Without it: f32, on a GPU bf16.")
   private Optional<String> name = Optional.empty();
 
   @Option(

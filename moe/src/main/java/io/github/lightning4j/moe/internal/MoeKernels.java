@@ -171,12 +171,6 @@ final class MoeKernels {
   @Name("l4j_moe_quant_down_rows")
   static native @Cast("int64_t") long quantDownRows();
 
-  @Name("l4j_moe_quant_gate_up_rows")
-  static native @Cast("int64_t") long quantGateUpRows();
-
-  @Name("l4j_moe_quant_down_rows")
-  static native @Cast("int64_t") long quantDownRows();
-
   @Name("l4j_moe_quant_panel_bytes")
   static native @Cast("int64_t") long quantPanelBytes(long matrix);
 

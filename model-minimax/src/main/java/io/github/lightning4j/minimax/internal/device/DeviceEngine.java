@@ -152,7 +152,8 @@ public final class DeviceEngine implements Engine {
   }
 
   @Override
-  public synchronized void lastLogits(TokenBatch batch, List<float[]> outLogits) {
+  public synchronized void lastLogits(
+      TokenBatch batch, ForwardObserver observer, List<float[]> outLogits) {
     refuseDrafts(batch);
     BatchLayout layout = new BatchLayout(batch);
     DeviceStep step = begin(layout);
