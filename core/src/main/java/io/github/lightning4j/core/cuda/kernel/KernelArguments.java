@@ -8,10 +8,10 @@ import io.github.lightning4j.core.Tensor;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
-/** What a kernel is called with, in the order of its parameters. At most 32. */
+/** What a kernel is called with, in the order of its parameters. At most 64. */
 public final class KernelArguments {
   /** The most that a launch takes. */
-  public static final int MOST = 32;
+  public static final int MOST = 64;
 
   private final long[] bits = new long[MOST];
   private final int[] sizes = new int[MOST];
