@@ -33,10 +33,7 @@ final class CheckedCudaBackward {
 
   /** The call. */
   CudaBackwardCall call(
-      Tensor logDecay,
-      Options options,
-      @Nullable Tensor initialState,
-      @Nullable Tensor scratch) {
+      Tensor logDecay, Options options, @Nullable Tensor initialState, @Nullable Tensor scratch) {
     long sequences = arguments.inputs(q, k, v, logDecay, offsets);
     arguments.outputRows("dOut", g.dOut, q, v.shape());
     states("initialState", initialState, sequences);

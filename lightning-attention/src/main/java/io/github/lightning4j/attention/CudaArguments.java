@@ -25,8 +25,7 @@ final class CudaArguments {
    *
    * @return the number of sequences
    */
-  long inputs(
-      Tensor q, Tensor k, Tensor v, Tensor logDecay, @Nullable Tensor offsets) {
+  long inputs(Tensor q, Tensor k, Tensor v, Tensor logDecay, @Nullable Tensor offsets) {
     rows("q", q, q, q.shape());
     Checks.rank("q", q, 4);
     rows("k", k, q, q.shape());

@@ -101,9 +101,7 @@ final class BackwardByChunks {
             && dv % 16 == 0
             && Math.max(dk, dv) <= MOST_CHANNELS
             && Cut.of(call.k(), call.v()).sharedBytes() <= device.sharedMemoryPerBlock();
-    Tensor[] rows = {
-      call.q(), call.k(), call.v(), call.dOut(), call.dq(), call.dk(), call.dv()
-    };
+    Tensor[] rows = {call.q(), call.k(), call.v(), call.dOut(), call.dq(), call.dk(), call.dv()};
     for (Tensor x : rows) {
       fits &= x == null || CudaLightning.aligned(x);
     }
@@ -152,8 +150,7 @@ final class BackwardByChunks {
         .kernel("lightning_backward")
         .launch(
             stream,
-            new LaunchShape(
-                slices, call.q().size(2), call.sequences(), THREADS, cut.sharedBytes()),
+            new LaunchShape(slices, call.q().size(2), call.sequences(), THREADS, cut.sharedBytes()),
             CudaLightning.strided(
                     new KernelArguments(),
                     call.q(),

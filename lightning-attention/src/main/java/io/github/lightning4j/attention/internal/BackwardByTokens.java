@@ -88,8 +88,7 @@ final class BackwardByTokens {
     return CudaLightningBackward.ceilDiv(columns, (long) LANES_A_ROW * vector(columns));
   }
 
-  private static KernelModule module(
-      CudaStream stream, CudaBackwardCall call, Of of, boolean lag) {
+  private static KernelModule module(CudaStream stream, CudaBackwardCall call, Of of, boolean lag) {
     KernelSource source =
         of.source(
             call.q().dtype(),

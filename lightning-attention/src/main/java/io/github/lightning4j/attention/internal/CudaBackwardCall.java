@@ -25,27 +25,26 @@ import org.jspecify.annotations.Nullable;
  * @param scratch F32, for dLogDecay
  */
 public record CudaBackwardCall(
-      Tensor q,
-      Tensor k,
-      Tensor v,
-      Tensor logDecay,
-      Options options,
-      @Nullable Tensor initial,
-      @Nullable Tensor offsets,
-      Tensor dOut,
-      @Nullable Tensor dFinal,
-      @Nullable Tensor dq,
-      @Nullable Tensor dk,
-      @Nullable Tensor dv,
-      @Nullable Tensor dInitial,
-      @Nullable Tensor dLogDecay,
-      @Nullable Tensor scratch) {
-    long sequences() {
-      return offsets == null ? q.size(0) : offsets.size(0) - 1;
-    }
-
-    DType gradientType() {
-      return dq != null ? dq.dtype() : dk != null ? dk.dtype() : DType.F32;
-    }
+    Tensor q,
+    Tensor k,
+    Tensor v,
+    Tensor logDecay,
+    Options options,
+    @Nullable Tensor initial,
+    @Nullable Tensor offsets,
+    Tensor dOut,
+    @Nullable Tensor dFinal,
+    @Nullable Tensor dq,
+    @Nullable Tensor dk,
+    @Nullable Tensor dv,
+    @Nullable Tensor dInitial,
+    @Nullable Tensor dLogDecay,
+    @Nullable Tensor scratch) {
+  long sequences() {
+    return offsets == null ? q.size(0) : offsets.size(0) - 1;
   }
 
+  DType gradientType() {
+    return dq != null ? dq.dtype() : dk != null ? dk.dtype() : DType.F32;
+  }
+}

@@ -28,8 +28,7 @@ public final class CudaLightningBackward {
 
   /** Every source in a form that builds compile to see that it does. */
   public static List<KernelSource> sources() {
-    return Stream.of(
-            BackwardByChunks.sources(), BackwardByTokens.sources(), List.of(Sources.LAGS))
+    return Stream.of(BackwardByChunks.sources(), BackwardByTokens.sources(), List.of(Sources.LAGS))
         .flatMap(List::stream)
         .toList();
   }
@@ -46,8 +45,7 @@ public final class CudaLightningBackward {
   }
 
   private static long keptElements(Tensor k, Tensor v, long sequences, boolean packed) {
-    long chunks =
-        packed ? k.size(1) / CHUNK + sequences : k.size(0) * ceilDiv(k.size(1), CHUNK);
+    long chunks = packed ? k.size(1) / CHUNK + sequences : k.size(0) * ceilDiv(k.size(1), CHUNK);
     return chunks * k.size(2) * k.size(3) * ceilDiv(v.size(3), CHUNK) * CHUNK;
   }
 

@@ -17,7 +17,7 @@ constexpr int kChunk = 64;
 constexpr int kPad = 8;
 
 /// 16 x 16 tiles down a state that a warp has.
-constexpr int state_tiles(int keys) { return (keys / 16 + kWarps - 1) / kWarps; }
+__device__ constexpr int state_tiles(int keys) { return (keys / 16 + kWarps - 1) / kWarps; }
 
 __device__ __forceinline__ void split(float x, bf16& high, bf16& low) {
   high = narrow<bf16>(x);

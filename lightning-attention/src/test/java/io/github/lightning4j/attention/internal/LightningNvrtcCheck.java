@@ -7,8 +7,7 @@ final class LightningNvrtcCheck extends NvrtcContract {
   LightningNvrtcCheck() {
     super(
         CudaLightning.class,
-        Stream.concat(
-                CudaLightning.sources().stream(), CudaLightningBackward.sources().stream())
+        Stream.concat(CudaLightning.sources().stream(), CudaLightningBackward.sources().stream())
             .toList());
   }
 }
