@@ -149,8 +149,7 @@ final class CudaLightningBackwardDeviceTest {
       out[i] = gpu.allocate(DType.BF16, 1, 4, 2, 16);
     }
     assertRefused(q, rates, new Gradients(q), null, "gradients: expected at least one");
-    assertRefused(
-        q, rates, new Gradients(q).outDq(q), null, "outDq: must not overlap q");
+    assertRefused(q, rates, new Gradients(q).outDq(q), null, "outDq: must not overlap q");
     assertRefused(
         q,
         rates,

@@ -37,6 +37,19 @@ __device__ __forceinline__ int64_t place(int d, int column) {
   return TRANSPOSED ? int64_t(column) * KEYS + d : int64_t(d) * VALUES + column;
 }
 
+/// Calls f(d, column, element) for each element of the state that a thread has.
+template <class F>
+__device__ __forceinline__ void for_state(float (&s)[kRows][VECTOR], F f) {
+  int column = blockIdx.x * kColumns + threadIdx.x % kLanesARow * VECTOR;
+#pragma unroll
+  for (int i = 0; i < kRows; i++) {
+    int d = threadIdx.x / kLanesARow + i * kRowsAtOnce;
+    if (column >= VALUES || d >= KEYS) continue;
+#pragma unroll
+    for (int j = 0; j < VECTOR; j++) f(d, column + j, s[i][j]);
+  }
+}
+
 /// Block (x, y, z): columns from x * kColumns, head y, sequence z. first: the state to start with, or null for zeros; last,
 /// where the one behind goes, or null; out may be null. kept, lags: as for lightning_backward, lags of this launch alone.
 extern "C" __global__ void __launch_bounds__(kThreads)
@@ -70,20 +83,10 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   float lag = 0;
 
   float s[kRows][VECTOR] = {};
-  // Calls f for each element of the thread's part of the state.
-  auto for_state = [&](auto f) {
-#pragma unroll
-    for (int i = 0; i < kRows; i++) {
-      int d = first_row + i * kRowsAtOnce;
-      if (!inside || d >= KEYS) continue;
-#pragma unroll
-      for (int j = 0; j < VECTOR; j++) f(d, column + j, s[i][j]);
-    }
-  };
   // The state behind a chunk, kept, or paired with what was kept.
   auto pair_states = [&](int chunk, int m) {
     float* at = kept + ((chunks_before + chunk) * heads + head) * KEYS * VALUES;
-    for_state([&](int d, int c, float& value) {
+    for_state(s, [&](int d, int c, float& value) {
       if (REVERSED) {
         lag += float(m) * at[int64_t(d) * VALUES + c] * value;
       } else {
@@ -91,7 +94,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
       }
     });
   };
-  if (first != nullptr) for_state([&](int d, int c, float& value) { value = first[state + place(d, c)]; });
+  if (first != nullptr) for_state(s, [&](int d, int c, float& value) { value = first[state + place(d, c)]; });
   for (int i = 0; i < count; i++) {
     int local = REVERSED ? count - 1 - i : i;
     int64_t t = first_token + local;
@@ -141,7 +144,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     // The next token's queries are written while others may still read parts, and these are written after the barrier
     // that comes before.
   }
-  if (last != nullptr) for_state([&](int d, int c, float& value) { last[state + place(d, c)] = value; });
+  if (last != nullptr) for_state(s, [&](int d, int c, float& value) { last[state + place(d, c)] = value; });
   if (LAG) {
     lag = block_sum(lag, sums);
     if (thread == 0) lags[(row * gridDim.x + blockIdx.x) * heads + head] = lag;
