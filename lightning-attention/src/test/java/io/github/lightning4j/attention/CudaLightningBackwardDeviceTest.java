@@ -64,7 +64,7 @@ final class CudaLightningBackwardDeviceTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"130, 128, 128, true", "65, 64, 64, false", "20, 144, 16, false"})
+  @CsvSource({"130, 128, 128, true", "20, 144, 16, false"})
   void makesGradientsByChunksForHeadsOfAllSizes(int t, int dk, int dv, boolean silu) {
     rows(DType.BF16, 1, t, dk, dv, new Options(0.25f, silu))
         .run(DType.BF16, Wanted.ALL)
@@ -74,7 +74,7 @@ final class CudaLightningBackwardDeviceTest {
   @Test
   void makesGradientsOfPackedSequences() {
     int[] bounds = {0, 5, 5, 70, 134, 263};
-    packed(DType.BF16, 48, 32, bounds)
+    packed(DType.BF16, 64, 64, bounds)
         .withStates()
         .run(DType.BF16, Wanted.ALL_AND_DECAY)
         .assertClose(CHUNKS, 1e-4);
@@ -85,16 +85,16 @@ final class CudaLightningBackwardDeviceTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"BF16, 1", "BF16, 70", "F16, 33"})
-  void goesTokenByTokenWhereChunksDoNotFit(DType type, int t) {
-    rows(type, 2, t, 33, 20, new Options(0.3f, true))
+  @ValueSource(ints = {1, 70})
+  void goesTokenByTokenWhereChunksDoNotFit(int t) {
+    rows(DType.BF16, 2, t, 33, 20, new Options(0.3f, true))
         .withStates()
         .run(DType.F32, Wanted.ALL_AND_DECAY)
         .assertClose(TOKENS, TOKENS);
   }
 
   @ParameterizedTest
-  @CsvSource({"BF16, 32", "F32, 5"})
+  @CsvSource({"BF16, 16", "F16, 5"})
   void leavesOutWhatIsNotWanted(DType type, int d) {
     GpuGradients scene = rows(type, 1, 70, d, d, Options.DEFAULT).withStates();
     scene.run(DType.F32, Wanted.ALL);
