@@ -85,6 +85,7 @@ final class BackwardByChunks {
   static List<KernelSource> sources() {
     return List.of(
         new Cut(128, 128).source(DType.BF16, false, false),
+        new Cut(128, 128).source(DType.BF16, true, false),
         new Cut(128, 128).source(DType.BF16, true, true),
         new Cut(64, 48).source(DType.F32, false, true),
         new Cut(256, 96).source(DType.BF16, true, false));

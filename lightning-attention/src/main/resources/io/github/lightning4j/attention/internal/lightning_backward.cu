@@ -98,6 +98,7 @@ __device__ __forceinline__ void bring(bf16 (&to)[kChunk][pitch], const Rows<cons
 template <bool wanted, int width, int pitch>
 __device__ __forceinline__ void finish(bf16 (&rows)[kChunk][pitch]) {
   constexpr int kVectors = width / 8;
+#pragma unroll 1
   for (int unit = threadIdx.x; wanted && unit < kChunk * kVectors; unit += kThreads) {
     bf16* at = &rows[unit / kVectors][unit % kVectors * 8];
     float x[8];
@@ -153,7 +154,7 @@ __device__ __forceinline__ void write(const Rows<const bf16>& x, const Rows<Outp
       load(x.at + (t + i) * x.token + column, raw);
 #pragma unroll
       for (int j = 0; j < 2; j++) {
-        float s = 1.0f / (1.0f + __expf(-raw[j]));
+        float s = __fdividef(1.0f, 1.0f + __expf(-raw[j]));
         gradient[j] *= s * (1.0f + raw[j] * (1.0f - s));
       }
     }
