@@ -43,12 +43,16 @@ struct Table {
   decltype(&avx2::add_up) add_up;
 };
 
+constexpr Table kWide = {avx512::prefill,    avx512::decode,
+                         avx512::backward,   avx512::combine,
+                         avx512::gated_norm, avx512::gated_norm_backward,
+                         avx512::add_up};
 constexpr Table kTables[] = {
     {},
     {avx2::prefill, avx2::decode, avx2::backward, avx2::combine, avx2::gated_norm, avx2::gated_norm_backward,
      avx2::add_up},
-    {avx512::prefill, avx512::decode, avx512::backward, avx512::combine, avx512::gated_norm,
-     avx512::gated_norm_backward, avx512::add_up},
+    kWide,
+    kWide,
     {avx512::prefill_tiles, avx512::decode, avx512::backward, avx512::combine, avx512::gated_norm,
      avx512::gated_norm_backward, avx512::add_up},
 };

@@ -5,7 +5,7 @@
 //       -Ilightning-attention/src/main/cpp lightning-attention/src/test/cpp/prefill_speed.cpp -o /tmp/prefill_speed
 //       && /tmp/prefill_speed
 //
-// With -DL4J_EMULATED -Ilightning-attention/src/test/cpp it runs anywhere under LIGHTNING4J_EMULATED_ISA=3; of those
+// With -DL4J_EMULATED -Icore/src/test/cpp it runs anywhere under LIGHTNING4J_EMULATED_ISA=4; of those
 // results only the errors mean something.
 #include <cstdio>
 #include <ctime>

@@ -11,10 +11,15 @@ public enum Isa {
   /** AVX-512 F, BW, VL, DQ. */
   AVX512(2),
   /**
-   * AMX tiles of bf16, beyond {@link #AVX512}, where Linux grants their use. Modules without
-   * kernels for it use those of AVX-512.
+   * {@link #AVX512} and products of four bytes at once (VNNI). Modules without kernels for it use
+   * those of AVX-512.
    */
-  AMX(3);
+  AVX512_VNNI(3),
+  /**
+   * AMX tiles of bf16 and of bytes, beyond {@link #AVX512_VNNI}, where Linux grants their use.
+   * Modules without kernels for it use those of the sets before it.
+   */
+  AMX(4);
 
   /** The system property that forces a weaker set than the machine has. */
   public static final String PROPERTY = "lightning4j.cpu.isa";

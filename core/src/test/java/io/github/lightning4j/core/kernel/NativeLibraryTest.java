@@ -65,7 +65,7 @@ final class NativeLibraryTest {
     assertThat(child(new ChildJvm().with("lightning4j.cpu.isa", "sse9")))
         .contains(
             "best: java.lang.IllegalStateException: core is not available: lightning4j.cpu.isa:"
-                + " expected one of [avx2, avx512, amx], got sse9; correct or remove it")
+                + " expected one of [avx2, avx512, avx512_vnni, amx], got sse9; correct or remove it")
         .contains("preferred: java.lang.IllegalStateException: core is not available")
         .contains("forced: java.lang.IllegalStateException: core on CPU is not available")
         .doesNotContain("NoClassDefFoundError");

@@ -1,17 +1,13 @@
-// The kernels over quantized weights at the width of AVX-512, held against those of AVX2 on a machine without AVX-512:
-// its instructions are plain loops here. Codes must be the same, products close. Prints what differs; status 0 if
-// nothing does:
-//
-//   g++ -std=c++17 -O2 -fno-math-errno -fno-trapping-math -w -DL4J_EMULATED -Icore/src/main/cpp
-//       core/src/test/cpp/quant_widths.cpp -o /tmp/quant_widths && /tmp/quant_widths
-#include <cstdio>
-#include <cstdlib>
-#include <random>
-#include <type_traits>
-#include <vector>
+// The instructions of AVX-512 that kernels name, as plain loops, for tests on machines without them. What simd.h has
+// two halves for (L4J_HALVES) is not among them.
+#pragma once
 
-#include "isa.h"
-#include "quant_layout.h"
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
 
 namespace emulated {
 
@@ -139,72 +135,4 @@ inline __m256i saturated(__m512i a) {
 #define _mm512_reduce_max_ps(a) emulated::fold(emulated::Floats(a), [](float x, float y) { return std::max(x, y); })
 #define _mm512_cvtps_epi32(a) emulated::nearest(a)
 #define _mm512_cvtsepi32_epi16(a) emulated::saturated(a)
-
-#include "quant_functions.h"
-
-// One matrix with what belongs to it, made and used by the functions of one instruction set.
-struct Made {
-  std::vector<uint8_t> codes, zeros;
-  std::vector<uint16_t> scales;
-  std::vector<char> rows, panels;
-  std::vector<float> out, many, back;
-  l4j::QuantMatrix matrix;
-
-  Made(const l4j::quant::Table& kernels, const std::vector<float>& w, const std::vector<float>& x, int64_t N, int64_t K,
-       int64_t M, int64_t bits, int64_t block, bool whole) {
-    int64_t kp = (K + 31) / 32 * 32, blocks = (kp + block - 1) / block;
-    codes.resize(N * kp * bits / 8 + 64);
-    zeros.resize(N * blocks + 64);
-    scales.resize(N * blocks + 32);
-    out.resize(M * N);
-    many.resize(M * N);
-    back.resize(N * K);
-    matrix = {codes.data(), scales.data(), zeros.data(), bits, K, kp, block, blocks};
-    rows.resize(l4j::QuantRows::bytes(M, matrix));
-    panels.resize(l4j::QuantPanels::at(nullptr, matrix, kernels.panel).panel_bytes());
-    std::vector<double> report(3 * N);
-    kernels.quantize(l4j::kF32, w.data(), K, matrix, whole, report.data(), 0, N);
-    kernels.dequantize(matrix, back.data(), K, 0, N);
-    l4j::QuantRows coded = l4j::QuantRows::at(rows.data(), M, matrix);
-    kernels.quantize_rows(matrix, x.data(), K, coded, 0, M);
-    kernels.quant_gemm(matrix, coded, out.data(), N, M, 0, N);
-    kernels.quant_pack(matrix, x.data(), K, M, panels.data(), 0, 1);
-    kernels.quant_panel_gemm(matrix, panels.data(), many.data(), N, M, 0, N);
-  }
-};
-
-int main() {
-  std::mt19937 random(1);
-  std::normal_distribution<float> normal;
-  constexpr int64_t N = 7, M = 5;
-  int wrong = 0, checked = 0;
-  for (int64_t K : {1, 31, 32, 33, 63, 64, 65, 96, 127, 129, 161, 257, 545, 1312, 2100}) {
-    std::vector<float> w(N * K), x(M * K);
-    for (float& v : w) v = normal(random);
-    for (float& v : x) v = normal(random);
-    for (int64_t bits : {8, 4}) {
-      for (int64_t block : {32, 64, 128}) {
-        bool whole = bits == 8 && block == 128;
-        Made narrow(l4j::quant::kTables[l4j::kAvx2], w, x, N, K, M, bits, block, whole);
-        Made wide(l4j::quant::kTables[l4j::kAvx512], w, x, N, K, M, bits, block, whole);
-        bool same = narrow.codes == wide.codes && narrow.scales == wide.scales && narrow.zeros == wide.zeros &&
-                    (bits == 4 || narrow.rows == wide.rows) && narrow.back == wide.back &&
-                    narrow.many == wide.many;  // in 4 bits the order of rows goes by the width
-        double error = 0, norm = 0;
-        for (size_t i = 0; i < wide.out.size(); ++i) {
-          error += std::pow(double(wide.out[i]) - narrow.out[i], 2);
-          error += std::pow(double(wide.many[i]) - narrow.out[i], 2);
-          norm += std::pow(double(narrow.out[i]), 2);
-        }
-        ++checked;
-        if (!same || !(error <= 1e-12 * norm)) {
-          ++wrong;
-          printf("int%ld/%ld K=%ld: codes %s, NMSE of products %g\n", (long)bits, (long)block, (long)K,
-                 same ? "alike" : "differ", error / norm);
-        }
-      }
-    }
-  }
-  printf("%d of %d cases differ\n", wrong, checked);
-  return wrong != 0;
-}
+#define _mm512_stream_ps(p, a) std::memcpy(p, &(const __m512&)(a), 64)

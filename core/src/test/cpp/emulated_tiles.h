@@ -14,10 +14,10 @@ struct Tile {
   uint32_t words[16][16];
 };
 
-// The tiles of a thread, and whether it has configured them.
+// The tiles of a thread, and what it has configured them for: 0 is nothing.
 struct Emulated {
   Tile tiles[8];
-  bool configured = false;
+  int depth = 0;
 
   static Emulated& of_thread() {
     static thread_local Emulated emulated;
@@ -26,20 +26,22 @@ struct Emulated {
   // Real tiles fault without configuration.
   static Tile& tile(int i) {
     Emulated& self = of_thread();
-    if (!self.configured) std::abort();
+    if (self.depth == 0) std::abort();
     return self.tiles[i];
   }
+  static int rows(int i) { return i >= 6 ? of_thread().depth / 4 : 16; }
+  static int bytes(int i) { return i == 4 || i == 5 ? of_thread().depth : 64; }
 };
 
 class Session {
  public:
-  Session() {
+  explicit Session(int depth = 64) {
     Emulated& self = Emulated::of_thread();
-    if (self.configured) std::abort();
-    self.configured = true;
+    if (self.depth != 0 || depth < 4 || depth > 64 || depth % 4 != 0) std::abort();
+    self.depth = depth;
     std::memset(self.tiles, 0, sizeof self.tiles);
   }
-  ~Session() { Emulated::of_thread().configured = false; }
+  ~Session() { Emulated::of_thread().depth = 0; }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 };
@@ -49,15 +51,16 @@ static inline void zero() {
   std::memset(&Emulated::tile(To), 0, sizeof(Tile));
 }
 
-template <int To>
-static inline void load(const float* from, int64_t stride) {
+template <int To, class T>
+static inline void load(const T* from, int64_t stride) {
   Tile& to = Emulated::tile(To);
-  for (int i = 0; i < 16; ++i) std::memcpy(to.words[i], from + i * stride, 64);
+  std::memset(&to, 0, sizeof to);
+  for (int i = 0; i < Emulated::rows(To); ++i) std::memcpy(to.words[i], from + i * stride, Emulated::bytes(To));
 }
-template <int From>
-static inline void store(float* to, int64_t stride) {
+template <int From, class T>
+static inline void store(T* to, int64_t stride) {
   const Tile& from = Emulated::tile(From);
-  for (int i = 0; i < 16; ++i) std::memcpy(to + i * stride, from.words[i], 64);
+  for (int i = 0; i < Emulated::rows(From); ++i) std::memcpy(to + i * stride, from.words[i], Emulated::bytes(From));
 }
 
 #pragma GCC push_options
@@ -105,5 +108,34 @@ static inline void multiply_add() {
   _mm_setcsr(mode);
 }
 #pragma GCC pop_options
+
+// Rows and words beyond the depth are zeros, which add nothing.
+template <class Left, class Right>
+static inline void multiply_add_bytes(int to, int left, int right) {
+  Tile &sums = Emulated::tile(to), &a = Emulated::tile(left), &b = Emulated::tile(right);
+  for (int i = 0; i < 16; ++i) {
+    auto row = reinterpret_cast<const Left*>(a.words[i]);
+    for (int j = 0; j < 16; ++j) {
+      int32_t sum = static_cast<int32_t>(sums.words[i][j]);
+      for (int r = 0; r < 16; ++r) {
+        auto word = reinterpret_cast<const Right*>(&b.words[r][j]);
+        for (int n = 0; n < 4; ++n) sum += row[4 * r + n] * word[n];
+      }
+      sums.words[i][j] = static_cast<uint32_t>(sum);
+    }
+  }
+}
+template <int Sums, int A, int B>
+static inline void multiply_add_ss() {
+  multiply_add_bytes<int8_t, int8_t>(Sums, A, B);
+}
+template <int Sums, int A, int B>
+static inline void multiply_add_su() {
+  multiply_add_bytes<int8_t, uint8_t>(Sums, A, B);
+}
+template <int Sums, int A, int B>
+static inline void multiply_add_us() {
+  multiply_add_bytes<uint8_t, int8_t>(Sums, A, B);
+}
 
 }  // namespace l4j::tiles
