@@ -135,7 +135,7 @@ final class CudaLightningBackwardDeviceTest {
             new Gradients(x).outDInitialState(dInitial),
             null);
     double expected = Math.exp(-slope) * Math.expm1(-slope * t) / Math.expm1(-slope);
-    // In one bf16 part the decay within a chunk would be rounded away, for 8e-4.
+    // In one bf16 part the decay within a chunk would be rounded away, for 1e-4.
     assertThat(gpu.doubles(dInitial)[0]).isCloseTo(expected, Offset.offset(1e-5 * expected));
   }
 
