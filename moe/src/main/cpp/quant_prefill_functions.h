@@ -27,6 +27,8 @@ static const Table* table = nullptr;
 
 }  // namespace l4j::moe_quant_prefill
 
+static int64_t l4j_moe_quant_gate_up_rows() { return l4j::moe_prefill::table->gate_up_rows; }
+static int64_t l4j_moe_quant_down_rows() { return l4j::moe_prefill::table->down_rows; }
 // The bytes of a panel against the layout of a matrix.
 static int64_t l4j_moe_quant_panel_bytes(int64_t matrix) {
   auto w = reinterpret_cast<const l4j::QuantMatrix*>(matrix);

@@ -31,14 +31,14 @@ final class QuantizedPrefill {
     Tensor hidden = scratch.hiddenPanels.take(DType.F32, panels * MoeKernels.panelTokens(), i);
     long tokens = pack(weights.gate(0), x, pairs.address(), slots);
     Threads.forRanges(
-        panels * GroupedPrefill.blocks(i, MoeKernels.gateUpRows()),
+        panels * GroupedPrefill.blocks(i, MoeKernels.quantGateUpRows()),
         1,
         (from, to) ->
             MoeKernels.quantPrefillGateUp(
                 table.address(), table.size(), tokens, i, hidden.address(), from, to));
     long coded = pack(weights.down(0), hidden, 0, 1);
     Threads.forRanges(
-        panels * GroupedPrefill.blocks(h, MoeKernels.downRows()),
+        panels * GroupedPrefill.blocks(h, MoeKernels.quantDownRows()),
         1,
         (from, to) ->
             MoeKernels.quantPrefillDown(
