@@ -15,6 +15,7 @@
 #define L4J_KERNELS "limits_kernels.h"
 #include "foreach_isa.h"
 #include "amx_limits.h"
+#include "bf16_functions.h"
 #include "quant_functions.h"
 
 namespace l4j::core {
@@ -55,6 +56,7 @@ static int l4j_core_init(int isa) {
   int best = l4j::best_isa();
   l4j::core::table = l4j::table_for(l4j::core::kTables, isa, best);
   l4j::quant::table = l4j::table_for(l4j::quant::kTables, isa, best);
+  l4j::bf16_products::tiles = (isa == 0 ? best : std::min(isa, best)) == l4j::kAmx;
   return best;
 }
 

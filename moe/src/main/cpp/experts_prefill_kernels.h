@@ -173,9 +173,11 @@ static inline Panels panels_at(const Expert& e, float* memory, int64_t K, int64_
   return {memory + first_panel * K * kPanel, K, panels_of(e), p, n, last};
 }
 
+static int64_t panel_bytes(int, int64_t, int64_t K) { return K * kPanel * sizeof(float); }
+
 // The tokens of panels [from, to).
-static void pack_panels(const Expert* experts, int64_t size, const float* x, int64_t ldx, const int32_t* pairs,
-                        int64_t slots, int64_t H, float* panels, int64_t from, int64_t to) {
+static void pack_panels(int, int64_t, const Expert* experts, int64_t size, const float* x, int64_t ldx,
+                        const int32_t* pairs, int64_t slots, int64_t H, float* panels, int64_t from, int64_t to) {
   for_panel_blocks(experts, size, 1, from, to,
                    [&](const Expert& e, int64_t first_panel, int64_t, int64_t p, int64_t n) {
     Panels packed = panels_at(e, panels, H, first_panel, p, n);
@@ -262,14 +264,14 @@ static inline void with_rows(int wtype, Work work) {
   }
 }
 
-static void prefill_gate_up(int wtype, const Expert* experts, int64_t size, float* panels, int64_t H, int64_t I,
-                            float* hidden, int64_t from, int64_t to) {
+static void prefill_gate_up(int wtype, int64_t, const Expert* experts, int64_t size, float* panels, int64_t H,
+                            int64_t I, float* hidden, int64_t from, int64_t to) {
   with_rows(wtype, [&](auto rows) {
     prefill_gate_up_typed<decltype(rows)>(experts, size, panels, H, I, hidden, from, to);
   });
 }
 
-static void prefill_down(int wtype, const Expert* experts, int64_t size, float* hidden, int64_t H, int64_t I,
+static void prefill_down(int wtype, int64_t, const Expert* experts, int64_t size, float* hidden, int64_t H, int64_t I,
                          float* y, int64_t from, int64_t to) {
   with_rows(wtype, [&](auto rows) {
     prefill_down_typed<decltype(rows)>(experts, size, hidden, H, I, y, from, to);

@@ -11,7 +11,7 @@
 
 #include "moe.cpp"
 
-constexpr int64_t kH = 1024, kI = 1792, kExperts = 8, kTop = 2, kWeights = 3 * kH * kI;
+constexpr int64_t kH = 1024, kI = 1792, kExperts = 8, kTop = 2, kWeights = 3 * kH * kI, kParts = 3;
 
 static int threads = 2;
 
@@ -34,6 +34,8 @@ static void parallel(int64_t n, Part part) {
   run(0);
   for (auto& t : others) t.join();
 }
+
+static int64_t blocks(int64_t rows, int64_t each) { return (rows + each - 1) / each; }
 
 static int64_t address(const void* p) { return reinterpret_cast<int64_t>(p); }
 
@@ -77,26 +79,26 @@ static void measure(const char* name, int type, int64_t T) {
     pairs.insert(pairs.end(), chosen[e].begin(), chosen[e].end());
     panels += (count + P - 1) / P;
   }
-  auto* packed = static_cast<float*>(aligned_alloc(64, panels * P * kH * 4));
-  auto* hidden = static_cast<float*>(aligned_alloc(64, panels * P * kI * 4));
+  auto* packed = static_cast<float*>(aligned_alloc(64, panels * l4j_moe_panel_bytes(type, kParts, kH)));
+  auto* hidden = static_cast<float*>(aligned_alloc(64, panels * l4j_moe_panel_bytes(type, kParts, kI)));
   std::vector<float> y(T * kTop * kH);
   double best[4] = {1e9, 1e9, 1e9, 1e9};
   int64_t table = address(experts.data());
   for (int round = 0; round < 7; ++round) {
     double a = seconds_of([&] {
       parallel(panels, [&](int64_t from, int64_t to) {
-        l4j_moe_pack_panels(table, kExperts, address(x.data()), kH, address(pairs.data()), kTop, kH, address(packed),
-                            from, to);
+        l4j_moe_pack_panels(type, kParts, table, kExperts, address(x.data()), kH, address(pairs.data()), kTop, kH,
+                            address(packed), from, to);
       });
     });
     double b = seconds_of([&] {
-      parallel(panels * ((kI + l4j_moe_gate_up_rows() - 1) / l4j_moe_gate_up_rows()), [&](int64_t from, int64_t to) {
-        l4j_moe_prefill_gate_up(type, table, kExperts, address(packed), kH, kI, address(hidden), from, to);
+      parallel(panels * blocks(kI, l4j_moe_gate_up_rows(type)), [&](int64_t from, int64_t to) {
+        l4j_moe_prefill_gate_up(type, kParts, table, kExperts, address(packed), kH, kI, address(hidden), from, to);
       });
     });
     double c = seconds_of([&] {
-      parallel(panels * ((kH + l4j_moe_down_rows() - 1) / l4j_moe_down_rows()), [&](int64_t from, int64_t to) {
-        l4j_moe_prefill_down(type, table, kExperts, address(hidden), kH, kI, address(y.data()), from, to);
+      parallel(panels * blocks(kH, l4j_moe_down_rows(type)), [&](int64_t from, int64_t to) {
+        l4j_moe_prefill_down(type, kParts, table, kExperts, address(hidden), kH, kI, address(y.data()), from, to);
       });
     });
     double all[4] = {a + b + c, a, b, c};

@@ -8,6 +8,7 @@ import io.github.lightning4j.core.internal.DnnlGemm;
 import io.github.lightning4j.core.internal.GemmKernel;
 import io.github.lightning4j.core.internal.QuantKernels;
 import io.github.lightning4j.core.internal.ReferenceGemm;
+import io.github.lightning4j.core.internal.TileGemm;
 import io.github.lightning4j.core.quant.QuantizedMatrix;
 import java.util.EnumSet;
 import java.util.List;
@@ -27,7 +28,11 @@ import java.util.function.IntToLongFunction;
  * number of threads.
  *
  * <p>On the CPU, up to {@value #SMALL} rows run in an own kernel that reads the weights once; more
- * rows go to oneDNN where it is on the class path, to the own kernel where it is not.
+ * rows go to oneDNN where it is on the class path, to the own kernel where it is not. Where the CPU
+ * has AMX tiles, more rows against BF16 weights run in those, with activations as sums of BF16 (see
+ * {@link io.github.lightning4j.core.kernel.Bf16Products}; three by default, which are all digits of
+ * an fp32): there subnormals count as zeros, activations beyond the largest BF16 as infinite, and
+ * an infinite weight may give NaN.
  */
 public final class Gemm {
   /** Up to this many rows the own kernel runs. */
@@ -86,9 +91,12 @@ public final class Gemm {
   public void multiply(Tensor a, Tensor w, Tensor out) {
     check(a, w, out);
     if (a.size(0) > 0) {
-      GemmKernel kernel = kernel(a.size(0));
-      Recording.forRanges(
-          w.size(0), grain(a, DnnlGemm.PANEL), (from, to) -> kernel.multiply(a, w, out, from, to));
+      try (GemmKernel kernel = kernel(a, List.of(w))) {
+        Recording.forRanges(
+            w.size(0),
+            grain(a, DnnlGemm.PANEL),
+            (from, to) -> kernel.multiply(a, w, out, from, to));
+      }
     }
   }
 
@@ -109,14 +117,15 @@ public final class Gemm {
       check(a, w.get(i), out.get(i));
     }
     if (a.size(0) > 0) {
-      GemmKernel kernel = kernel(a.size(0));
       long[] ends = ends(a, DnnlGemm.PANEL, w.size(), i -> w.get(i).size(0));
-      spread(
-          a,
-          DnnlGemm.PANEL,
-          ends,
-          (i, from, to) ->
-              kernel.multiply(a, w.get(i), out.get(i), from, Math.min(to, w.get(i).size(0))));
+      try (GemmKernel kernel = kernel(a, w)) {
+        spread(
+            a,
+            DnnlGemm.PANEL,
+            ends,
+            (i, from, to) ->
+                kernel.multiply(a, w.get(i), out.get(i), from, Math.min(to, w.get(i).size(0))));
+      }
     }
   }
 
@@ -278,8 +287,13 @@ public final class Gemm {
   }
 
   /** oneDNN is not even loaded before it is of use: that takes longer than many a product. */
-  private GemmKernel kernel(long rows) {
-    boolean library = small == OWN && rows > SMALL && DnnlGemm.availability().isAvailable();
-    return library ? ONE_DNN : small;
+  private GemmKernel kernel(Tensor a, List<Tensor> w) {
+    if (small != OWN || a.size(0) <= SMALL) {
+      return small;
+    }
+    if (TileGemm.isAvailable() && w.stream().allMatch(each -> each.dtype() == DType.BF16)) {
+      return new TileGemm(a);
+    }
+    return DnnlGemm.availability().isAvailable() ? ONE_DNN : small;
   }
 }

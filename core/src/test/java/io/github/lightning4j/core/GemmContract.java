@@ -27,6 +27,7 @@ abstract class GemmContract {
         }
       }
     }
+    check(300, 70, 257, weights);
   }
 
   private void check(int m, int n, int k, DType weights) {
@@ -128,19 +129,25 @@ abstract class GemmContract {
     }
   }
 
-  @Test
-  void carriesNotANumberAndInfinity() {
-    try (MemoryScope scope = new MemoryScope()) {
-      Tensor a = scope.add(Cases.normal(5, DType.F32, 2, 32));
-      Tensor w = scope.add(Cases.normal(6, DType.F32, 4, 32));
-      a.accessor().set(3, Double.NaN);
-      w.accessor().set(2 * 32 + 9, Double.POSITIVE_INFINITY);
-      Tensor out = scope.allocate(DType.F32, 2, 4);
-      gemm().multiply(a, w, out);
-      float[] got = out.toFloats();
-      assertThat(got[0]).isNaN();
-      assertThat(got[4]).isFinite();
-      assertThat(got[6]).isInfinite();
+  @ParameterizedTest
+  @EnumSource(names = {"F32", "BF16"})
+  void carriesNotANumberAndInfinity(DType weights) {
+    for (int m : new int[] {4, 20}) {
+      try (MemoryScope scope = new MemoryScope()) {
+        Tensor a = scope.add(Cases.normal(5, DType.F32, m, 32));
+        Tensor w = scope.add(Cases.normal(6, weights, 4, 32));
+        a.accessor().set(3, Double.NaN);
+        a.accessor().set(2 * 32 + 5, Double.NEGATIVE_INFINITY);
+        w.accessor().set(2 * 32 + 9, Double.POSITIVE_INFINITY);
+        Tensor out = scope.allocate(DType.F32, m, 4);
+        gemm().multiply(a, w, out);
+        float[] got = out.toFloats();
+        assertThat(got[0]).isNaN();
+        assertThat(got[4]).isFinite();
+        assertThat(Float.isFinite(got[6])).isFalse();
+        assertThat(got[8]).isInfinite();
+        assertThat(got[12]).isFinite();
+      }
     }
   }
 

@@ -25,10 +25,12 @@ import java.util.List;
  * reference in double. The k answers of a token are added in the order of its choices, and work is
  * split along outputs, so results do not depend on the number of threads. On the CPU an expert with
  * at most 16 tokens runs in kernels that stream its weights once; those with more run together as
- * grouped matrix products over packed tokens. With quantized weights both round tokens and hidden
- * rows to integers, block by block, as {@link io.github.lightning4j.core.Gemm} does, to 16 bits
- * against weights of 8 and to 8 against weights of 4: the normalized mean square error against the
- * same experts over dequantized weights is some 1e-9 with 8 bits and 1e-4 with 4, for normal
+ * grouped matrix products over packed tokens; with BF16 weights those run on AMX tiles where the
+ * CPU has them, over tokens and hidden rows as sums of BF16 (see {@link
+ * io.github.lightning4j.core.kernel.Bf16Products}). With quantized weights both round tokens and
+ * hidden rows to integers, block by block, as {@link io.github.lightning4j.core.Gemm} does, to 16
+ * bits against weights of 8 and to 8 against weights of 4: the normalized mean square error against
+ * the same experts over dequantized weights is some 1e-9 with 8 bits and 1e-4 with 4, for normal
  * tokens. NaN and infinity in a token stay in that token. Source: MiniMax-01 (arXiv 2501.08313);
  * dispatch after MegaBlocks (arXiv 2211.15841).
  */

@@ -105,6 +105,30 @@ public final class CoreKernels {
   static native int quantGemm(
       long matrix, long a, long lda, long out, long ldo, long m, long n0, long n1);
 
+  /** The rows of activations in a panel against bf16 weights; 0 without tiles. */
+  @Name("l4j_bf16_panel_tokens")
+  static native @Cast("int64_t") long bf16PanelTokens();
+
+  @Name("l4j_bf16_panel_bytes")
+  static native @Cast("int64_t") long bf16PanelBytes(long parts, long k);
+
+  @Name("l4j_bf16_pack")
+  static native void bf16Pack(
+      long a, long lda, long m, long k, long parts, long panels, long p0, long p1);
+
+  @Name("l4j_bf16_panel_gemm")
+  static native void bf16PanelGemm(
+      long w,
+      long ldw,
+      long parts,
+      long panels,
+      long out,
+      long ldo,
+      long m,
+      long k,
+      long n0,
+      long n1);
+
   @Name("l4j_quant_panel_tokens")
   static native @Cast("int64_t") long quantPanelTokens();
 

@@ -3,6 +3,7 @@ package io.github.lightning4j.moe.internal;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
+import io.github.lightning4j.core.kernel.Bf16Products;
 import io.github.lightning4j.moe.DispatchPlan;
 import io.github.lightning4j.moe.ExpertWeights;
 import io.github.lightning4j.moe.Experts;
@@ -83,13 +84,17 @@ final class GroupedPrefill {
     long h = plain.hidden();
     long i = plain.intermediate();
     int type = plain.dtype().ordinal();
-    Tensor packed = scratch.panels.take(DType.F32, panels, h, panelTokens);
-    Tensor hidden = scratch.hiddenPanels.take(DType.F32, panels, i, panelTokens);
+    int parts = Bf16Products.chosen().parts();
+    Tensor packed = scratch.panels.take(DType.U8, panels * MoeKernels.panelBytes(type, parts, h));
+    Tensor hidden =
+        scratch.hiddenPanels.take(DType.U8, panels * MoeKernels.panelBytes(type, parts, i));
     Threads.forRanges(
         panels,
         1,
         (from, to) ->
             MoeKernels.packPanels(
+                type,
+                parts,
                 table.address(),
                 table.size(),
                 x.address(),
@@ -101,11 +106,12 @@ final class GroupedPrefill {
                 from,
                 to));
     Threads.forRanges(
-        panels * blocks(i, MoeKernels.gateUpRows()),
+        panels * blocks(i, MoeKernels.gateUpRows(type)),
         1,
         (from, to) ->
             MoeKernels.prefillGateUp(
                 type,
+                parts,
                 table.address(),
                 table.size(),
                 packed.address(),
@@ -115,11 +121,12 @@ final class GroupedPrefill {
                 from,
                 to));
     Threads.forRanges(
-        panels * blocks(h, MoeKernels.downRows()),
+        panels * blocks(h, MoeKernels.downRows(type)),
         1,
         (from, to) ->
             MoeKernels.prefillDown(
                 type,
+                parts,
                 table.address(),
                 table.size(),
                 hidden.address(),

@@ -116,13 +116,18 @@ final class MoeKernels {
   static native @Cast("int64_t") long panelTokens();
 
   @Name("l4j_moe_gate_up_rows")
-  static native @Cast("int64_t") long gateUpRows();
+  static native @Cast("int64_t") long gateUpRows(int wtype);
 
   @Name("l4j_moe_down_rows")
-  static native @Cast("int64_t") long downRows();
+  static native @Cast("int64_t") long downRows(int wtype);
+
+  @Name("l4j_moe_panel_bytes")
+  static native @Cast("int64_t") long panelBytes(int wtype, long parts, long k);
 
   @Name("l4j_moe_pack_panels")
   static native void packPanels(
+      int wtype,
+      long parts,
       long experts,
       long size,
       long x,
@@ -137,6 +142,7 @@ final class MoeKernels {
   @Name("l4j_moe_prefill_gate_up")
   static native void prefillGateUp(
       int wtype,
+      long parts,
       long experts,
       long size,
       long panels,
@@ -148,7 +154,16 @@ final class MoeKernels {
 
   @Name("l4j_moe_prefill_down")
   static native void prefillDown(
-      int wtype, long experts, long size, long hidden, long h, long i, long y, long from, long to);
+      int wtype,
+      long parts,
+      long experts,
+      long size,
+      long hidden,
+      long h,
+      long i,
+      long y,
+      long from,
+      long to);
 
   @Name("l4j_moe_quant_gate_up_rows")
   static native @Cast("int64_t") long quantGateUpRows();
