@@ -44,7 +44,7 @@ import java.util.Set;
  * io.github.lightning4j.vlmquant.LayerPattern}); without one, none does. Each prompt has pivots of
  * its own. Sessions fork, and are kept by prefix caches, but cannot be written as snapshots.
  *
- * @param exact F32, BF16 or F16
+ * @param exact F32, BF16 or F16; of a policy on a GPU BF16, whatever it says
  * @param policy what is quantized how; empty for nothing, or where classes tell
  * @param classes what is quantized how by class of tokens: text, visual, pivot, recent; empty where
  *     all are of one kind
