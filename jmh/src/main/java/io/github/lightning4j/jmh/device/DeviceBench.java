@@ -3,6 +3,7 @@ package io.github.lightning4j.jmh.device;
 import io.github.lightning4j.core.Availability;
 import io.github.lightning4j.core.cuda.CudaDevice;
 import io.github.lightning4j.core.cuda.CudaDeviceLostException;
+import io.github.lightning4j.core.cuda.CudaOutOfMemoryException;
 import io.github.lightning4j.core.cuda.kernel.KernelModule;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -122,6 +123,8 @@ public final class DeviceBench implements Callable<Integer> {
         results.add(measure(gpu, row));
       } catch (DeviceRow.Unmeasurable e) {
         results.add(DeviceResult.unmeasured(row, String.valueOf(e.getMessage())));
+      } catch (CudaOutOfMemoryException e) {
+        results.add(DeviceResult.unmeasured(row, "too large for this GPU: " + e.getMessage()));
       } catch (CudaDeviceLostException e) {
         results.add(DeviceResult.unmeasured(row, e.toString()));
         return LOST;

@@ -52,4 +52,12 @@ record DeviceResult(
     double work = kind == Goal.Kind.MATRIX_RATE ? operations : bytes;
     return timing == null || work == 0 ? Double.NaN : work / timing.medianUs() * 1e6;
   }
+
+  /** How many times as fast as another row: by operations a second, or by steps. */
+  double speedOver(DeviceResult other) {
+    double rates = rate(Goal.Kind.MATRIX_RATE) / other.rate(Goal.Kind.MATRIX_RATE);
+    boolean known = timing != null && other.timing != null;
+    double steps = known ? other.timing.medianUs() / timing.medianUs() : Double.NaN;
+    return Double.isNaN(rates) ? steps : rates;
+  }
 }

@@ -108,11 +108,24 @@ final class DeviceTable {
     return switch (goal.kind()) {
       case NONE -> "-";
       case TIME -> told(result.timing().medianUs() <= goal.value());
+      case SPEED -> speed(result, goal);
       case BANDWIDTH, MATRIX_RATE -> {
         double share = result.rate(goal.kind()) / peak(goal.kind());
         yield Double.isNaN(share) ? "no yardstick" : told(share >= goal.value());
       }
     };
+  }
+
+  private String speed(DeviceResult result, Goal goal) {
+    double multiple =
+        results.stream()
+            .filter(other -> other.row().equals(goal.beside()) && other.timing() != null)
+            .mapToDouble(result::speedOver)
+            .findFirst()
+            .orElse(Double.NaN);
+    return Double.isNaN(multiple)
+        ? "no yardstick"
+        : String.format(Locale.ROOT, "%.2f x: %s", multiple, told(multiple >= goal.value()));
   }
 
   private String besides(DeviceResult peer, Timing timing) {
