@@ -6,7 +6,7 @@
 // weights (widen, multiply-add pairs, add). 4 bits meet 8: four products of at most 15 * 127 for each lane of a
 // vector of codes stay below 2^15 (eight in a block of 128), so ten instructions serve 8 * kWidth weights of one
 // token (three of them all tokens): load, part the nibbles, multiply-add pairs of bytes twice, add, widen to 32 bits,
-// to float, scale. The factors w.scale x.scale and the zero-point terms of kWidth blocks are formed at once. Sums in
+// to float, scale. With VNNI (quant_products.h) two and eight do. The factors w.scale x.scale and the zero-point terms of kWidth blocks are formed at once. Sums in
 // fp32 have one order for every grouping of rows and tokens: lane by lane over the blocks, zero-point terms of kWidth
 // blocks before their products, then the lanes are folded. Multiply-adds are written out, since a compiler may
 // contract each copy of a template differently.
@@ -23,7 +23,7 @@ static inline __attribute__((always_inline)) void block_sums(const uint8_t* cons
     for (int m = 0; m < MB; ++m) x[m] = load_codes(q[m] + 2 * i);
     for (int j = 0; j < NB; ++j) {
       vs c = load_s8(w[j] + i);
-      for (int m = 0; m < MB; ++m) sums[m][j] += multiply_pairs(c, x[m]);
+      for (int m = 0; m < MB; ++m) sums[m][j] = add_pairs(sums[m][j], c, x[m]);
     }
   }
 }
@@ -35,17 +35,16 @@ static inline __attribute__((always_inline)) void add_nibbles(const uint8_t* w, 
                                                               int j, vf (&totals)[MB][NB]) {
   constexpr int kSteps = kMaxBlock / kNibbleStep, kBlocks = std::max<int>(1, kNibbleStep / BLOCK);
   constexpr bool kJoined = BLOCK > kNibbleStep;  // one sum for all steps
-  vs sums[MB];
+  fours sums[MB];
   for (int s = 0; s < kSteps; ++s) {
     vs c = load_codes(w + s * kNibbleStep / 2), low = low_nibbles(c), high = high_nibbles(c);
     for (int m = 0; m < MB; ++m) {
       const uint8_t* x = q[m] + s * kNibbleStep;
-      vs both = add_s16(multiply_bytes(low, load_codes(x)), multiply_bytes(high, load_codes(x + kNibbleStep / 2)));
-      sums[m] = kJoined && s > 0 ? add_s16(sums[m], both) : both;
+      fours lows = kJoined && s > 0 ? add_fours(sums[m], low, load_codes(x)) : multiply_fours(low, load_codes(x));
+      sums[m] = add_fours(lows, high, load_codes(x + kNibbleStep / 2));
       if (kJoined && s + 1 < kSteps) continue;
       const float* factor = factors[m][j] + b + (kJoined ? 0 : s * kNibbleStep / BLOCK);
-      totals[m][j] =
-          multiply_add(to_floats(multiply_pairs(sums[m], splat_s16(1))), spread<kBlocks>(factor), totals[m][j]);
+      totals[m][j] = multiply_add(to_floats(to_s32(sums[m])), spread<kBlocks>(factor), totals[m][j]);
     }
   }
 }

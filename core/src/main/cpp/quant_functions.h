@@ -5,15 +5,27 @@
 
 #include "isa.h"
 #include "quant_layout.h"
+#include "tiles.h"
 #define L4J_KERNELS "quant_vectors.h"
 #include "foreach_isa.h"
+#define L4J_KERNELS "quant_products.h"
+#define L4J_FOR_VNNI
+#include "foreach_isa.h"
 #define L4J_KERNELS "quant_dots.h"
+#define L4J_FOR_VNNI
 #include "foreach_isa.h"
 #define L4J_KERNELS "quant_rows.h"
 #include "foreach_isa.h"
-#define L4J_KERNELS "quant_panels.h"
-#include "foreach_isa.h"
 #define L4J_KERNELS "quant_kernels.h"
+#define L4J_FOR_VNNI
+#include "foreach_isa.h"
+#define L4J_KERNELS "quant_panels.h"
+#define L4J_FOR_VNNI
+#define L4J_FOR_AMX
+#include "foreach_isa.h"
+#define L4J_KERNELS "quant_panel_kernels.h"
+#define L4J_FOR_VNNI
+#define L4J_FOR_AMX
 #include "foreach_isa.h"
 #define L4J_KERNELS "dequantize_kernels.h"
 #include "foreach_isa.h"
@@ -23,7 +35,7 @@
 namespace l4j::quant {
 
 struct Table {
-  int64_t panel;
+  int64_t panel, block_rows;
   decltype(&avx2::quantize) quantize;
   decltype(&avx2::dequantize) dequantize;
   decltype(&avx2::quantize_rows) quantize_rows;
@@ -34,10 +46,14 @@ struct Table {
 
 constexpr Table kTables[] = {
     {},
-    {avx2::kQuantPanel, avx2::quantize, avx2::dequantize, avx2::quantize_rows, avx2::quant_gemm, avx2::quant_pack,
-     avx2::quant_panel_gemm},
-    {avx512::kQuantPanel, avx512::quantize, avx512::dequantize, avx512::quantize_rows, avx512::quant_gemm,
-     avx512::quant_pack, avx512::quant_panel_gemm},
+    {avx2::kQuantPanel, avx2::kQuantBlockRows, avx2::quantize, avx2::dequantize, avx2::quantize_rows,
+     avx2::quant_gemm, avx2::quant_pack, avx2::quant_panel_gemm},
+    {avx512::kQuantPanel, avx512::kQuantBlockRows, avx512::quantize, avx512::dequantize, avx512::quantize_rows,
+     avx512::quant_gemm, avx512::quant_pack, avx512::quant_panel_gemm},
+    {avx512vnni::kQuantPanel, avx512vnni::kQuantBlockRows, avx512::quantize, avx512::dequantize, avx512::quantize_rows,
+     avx512vnni::quant_gemm, avx512vnni::quant_pack, avx512vnni::quant_panel_gemm},
+    {amx::kQuantPanel, amx::kQuantBlockRows, avx512::quantize, avx512::dequantize, avx512::quantize_rows,
+     avx512vnni::quant_gemm, amx::quant_pack, amx::quant_panel_gemm},
 };
 
 static const Table* table = nullptr;
@@ -88,6 +104,7 @@ static int l4j_quant_gemm(int64_t matrix, int64_t a, int64_t lda, int64_t out, i
 }
 // The same for many rows, in two steps: activations in panels, then the product.
 static int64_t l4j_quant_panel_tokens() { return l4j::quant::table->panel; }
+static int64_t l4j_quant_block_rows() { return l4j::quant::table->block_rows; }
 static int64_t l4j_quant_panel_bytes(int64_t matrix) {
   using namespace l4j::quant;
   return l4j::QuantPanels::at(nullptr, matrix_at(matrix), table->panel).panel_bytes();

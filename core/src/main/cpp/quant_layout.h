@@ -59,17 +59,19 @@ struct QuantRows {
 
 // The same integers of many rows ("tokens"), for products that hold one token in each lane: panels of `lanes` tokens,
 // each with its integers in units of 32 bits (two of 16 bits or four of 8, neighbours in a row), [kp / 2 or kp /
-// 4][lanes], then scales and offsets, [blocks][lanes] each. Lanes without a token are zero.
+// 4][lanes], anything up to whole 64 columns, then scales and offsets, [blocks][lanes] each. Lanes without a token are
+// zero. For AMX (quant_amx_tiles.h) 16 bits are in parts: of four neighbours the high bytes in one unit, the low ones
+// in the next.
 struct QuantPanels {
   uint8_t* memory;
-  int64_t units, blocks, lanes;
+  int64_t units, padded, blocks, lanes;
 
   static QuantPanels at(void* memory, const QuantMatrix& w, int64_t lanes) {
-    return {static_cast<uint8_t*>(memory), w.kp * w.bits / 16, w.blocks, lanes};
+    return {static_cast<uint8_t*>(memory), w.kp * w.bits / 16, (w.kp + 63) / 64 * 4 * w.bits, w.blocks, lanes};
   }
-  int64_t panel_bytes() const { return (units + 2 * blocks) * lanes * 4; }
+  int64_t panel_bytes() const { return (padded + 2 * blocks) * lanes * 4; }
   int32_t* q(int64_t panel) const { return reinterpret_cast<int32_t*>(memory + panel * panel_bytes()); }
-  float* scales(int64_t panel) const { return reinterpret_cast<float*>(q(panel) + units * lanes); }
+  float* scales(int64_t panel) const { return reinterpret_cast<float*>(q(panel) + padded * lanes); }
   float* offsets(int64_t panel) const { return scales(panel) + blocks * lanes; }
 };
 

@@ -2,27 +2,33 @@
 // (QuantPanels of quant_layout.h): one vector holds one unit of kWidth tokens, and a unit of a weight row meets them
 // all.
 //
-// A tile of sums is kQuantTileRows weight rows by one panel. Sums within a block of weights are exact integers: of
-// pairs of 16 bits in 32 bits where weights have 8; where they have 4, of pairs of bytes in 16 bits over 32 columns
-// (eight products of 15 * 127, twice: below 2^15), then in 32. At the end of a block they are scaled and added in
-// fp32, which stays in memory: sum -= (scale zero) offset, then sum += integers * (scale x.scale). So an output
-// depends on its row and its token alone.
+// A tile of sums is kQuantTileRows weight rows by one panel, in registers (quant_vector_tiles.h) or in tiles of AMX
+// (quant_amx_tiles.h). Sums within a block of weights are exact integers. At the end of a block they are scaled and
+// added in fp32, which stays in memory: sum -= (scale zero) offset, then sum += integers * (scale x.scale). So an
+// output depends on its row and its token alone, and is the same on every instruction set.
 //
-// Cost of 64 weights by kWidth tokens: 16 multiply-adds and 16 additions with 4 bits, 32 and 32 with 8, where fp32
-// has 64 multiply-adds. A block of kQuantBlockRows rows by kQuantUnits units is unpacked, 52 KiB that the second
-// cache holds, for kQuantTokensAtOnce tokens; a stretch of a panel, 16 KiB, stays in the first cache while the block
+// A block of kQuantBlockRows rows by kQuantUnits units is unpacked, 52 KiB (AMX: 70) that the second cache holds, for
+// kQuantTokensAtOnce tokens; a stretch of a panel, 16 KiB (32 with 16 lanes), stays in the first cache while the block
 // goes over it.
 
 constexpr int kQuantVectors = 2;
+#ifdef L4J_TILES
+constexpr int kQuantTileRows = 32;
+constexpr int64_t kQuantBlockRows = 64;
+constexpr bool kQuantBytes = true;  // codes of 8 bits stay bytes, and integers of 16 bits are two of them
+#else
 constexpr int kQuantTileRows = kWidth == 16 ? 12 : 6;
-constexpr int64_t kQuantPanel = kQuantVectors * kWidth;
 constexpr int64_t kQuantBlockRows = 48;
+constexpr bool kQuantBytes = false;
+#endif
+constexpr int64_t kQuantPanel = kQuantVectors * kWidth;
 constexpr int64_t kQuantHalf = kQuantBlockRows / 2;
-constexpr int64_t kQuantUnits = 256;                // of 32 bits: four codes of 4 bits or two of 8
+constexpr int64_t kQuantUnits = 256;  // of 32 bits, of a panel: four columns against 4 bits, two against 8
 constexpr int64_t kQuantStride = kQuantUnits + 16;  // an odd number of cache lines
 constexpr int64_t kQuantScales = kQuantUnits * 4 / 32;
 constexpr int64_t kQuantTokensAtOnce = 256;
 
+// With 8 bits in bytes the units of weights are half as many as those of a panel.
 struct QuantTileBlock {
   alignas(64) int32_t units[kQuantBlockRows][kQuantStride];
   float scales[kQuantBlockRows][kQuantScales];
@@ -35,88 +41,20 @@ static inline QuantTileBlock& quant_block_of_thread() {
   return block;
 }
 
-// Keeps integer additions where they are written: the compiler would collect products first, and spill them.
-#if defined(L4J_EMULATED) && L4J_WIDTH == 16
-#define L4J_IN_ORDER(v)
+// total += sums of block b of a row, given what its token has for that block.
+template <int BITS>
+static inline __attribute__((always_inline)) void add_scaled(const QuantTileBlock& block, int64_t row, int64_t b,
+                                                             vi sums, vf scale, vf offset, float* total) {
+  vf before = load(total);
+  if (BITS == 4) before = negative_multiply_add(splat(block.zeros[row][b]), offset, before);
+  store(total, multiply_add(to_floats(sums), scale * splat(block.scales[row][b]), before));
+}
+
+#ifdef L4J_TILES
+#include "quant_amx_tiles.h"
 #else
-#define L4J_IN_ORDER(v) asm("" : "+v"(v))
+#include "quant_vector_tiles.h"
 #endif
-
-// Integer sums over the units [from, to) of a block.
-template <int R, int V>
-static inline __attribute__((always_inline)) void tile_sums_8(const int32_t* w, const int32_t* x, int64_t from,
-                                                              int64_t to, vi (&sums)[R][V]) {
-  clear(sums);
-#pragma GCC unroll 1
-  for (int64_t u = from; u < to; ++u) {
-    vs xv[V];
-    for (int v = 0; v < V; ++v) xv[v] = load_s16(reinterpret_cast<const int16_t*>(x + u * kQuantPanel + v * kWidth));
-#pragma GCC unroll 12
-    for (int r = 0; r < R; ++r) {
-      vs wv = splat_s32(w[r * kQuantStride + u]);
-      for (int v = 0; v < V; ++v) sums[r][v] += multiply_pairs(wv, xv[v]);
-    }
-  }
-}
-
-template <int R, int V>
-static inline __attribute__((always_inline)) void tile_sums_4(const int32_t* w, const int32_t* x, int64_t from,
-                                                              int64_t to, vi (&sums)[R][V]) {
-  constexpr int kRun = 8;  // units whose sums fit in 16 bits
-#pragma GCC unroll 1
-  for (int64_t first = from; first < to; first += kRun) {
-    vs run[R][V];
-#pragma GCC unroll 8
-    for (int i = 0; i < kRun; ++i) {
-      vs xv[V];
-      for (int v = 0; v < V; ++v) {
-        xv[v] = load_s16(reinterpret_cast<const int16_t*>(x + (first + i) * kQuantPanel + v * kWidth));
-      }
-#pragma GCC unroll 12
-      for (int r = 0; r < R; ++r) {
-        vs wv = splat_s32(w[r * kQuantStride + first + i]);
-        for (int v = 0; v < V; ++v) {
-          vs products = multiply_bytes(wv, xv[v]);
-          run[r][v] = i == 0 ? products : add_s16(run[r][v], products);
-          L4J_IN_ORDER(run[r][v]);
-        }
-      }
-    }
-#pragma GCC unroll 12
-    for (int r = 0; r < R; ++r) {
-      for (int v = 0; v < V; ++v) {
-        vi wide = multiply_pairs(run[r][v], splat_s16(1));
-        sums[r][v] = first == from ? wide : sums[r][v] + wide;
-      }
-    }
-  }
-}
-
-// What a tile reads: rows of `block` from `row` on, panel `panel` of x from unit `unit` on (a border of blocks).
-template <int BITS, int V>
-static void quant_tile(const QuantTileBlock& block, int64_t row, const QuantPanels& x, int64_t panel, int64_t unit,
-                       int64_t units, int64_t block_units, float (*totals)[kQuantPanel]) {
-  constexpr int R = kQuantTileRows;
-  const int32_t *w = block.units[row], *q = x.q(panel) + unit * kQuantPanel;
-  const float* scales = x.scales(panel) + unit / block_units * kQuantPanel;
-  const float* offsets = x.offsets(panel) + unit / block_units * kQuantPanel;
-  for (int64_t u = 0, b = 0; u < units; u += block_units, ++b) {
-    vi sums[R][V];
-    int64_t end = std::min(units, u + block_units);
-    BITS == 8 ? tile_sums_8(w, q, u, end, sums) : tile_sums_4(w, q, u, end, sums);
-    for (int v = 0; v < V; ++v) {
-      vf scale = load(scales + b * kQuantPanel + v * kWidth), offset = load(offsets + b * kQuantPanel + v * kWidth);
-#pragma GCC unroll 12
-      for (int r = 0; r < R; ++r) {
-        float* to = totals[r] + v * kWidth;
-        vf total = load(to);
-        if (BITS == 4) total = negative_multiply_add(splat(block.zeros[row + r][b]), offset, total);
-        store(to, multiply_add(to_floats(sums[r][v]), scale * splat(block.scales[row + r][b]), total));
-      }
-    }
-  }
-}
-#undef L4J_IN_ORDER
 
 // Columns [k, k + n) of a row as units, and the factors of their blocks; the row behind it is fetched into the cache.
 static inline void unpack_row(const QuantMatrix& w, int64_t row, int64_t k, int64_t n, int32_t* units, float* scales,
@@ -131,12 +69,15 @@ static inline void unpack_row(const QuantMatrix& w, int64_t row, int64_t k, int6
       __m128i both = _mm_loadu_si128(from);
       _mm_storeu_si128(to++, _mm_and_si128(both, low));
       _mm_storeu_si128(to++, _mm_and_si128(_mm_srli_epi16(both, 4), low));
+    } else if (kQuantBytes) {
+      for (int j = 0; j < 2; ++j) _mm_storeu_si128(to++, _mm_loadu_si128(from + j));
     } else {
       for (int j = 0; j < 2; ++j, to += 2) {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_cvtepi8_epi16(_mm_loadu_si128(from + j)));
       }
     }
   }
+  if (kQuantBytes) std::memset(to, 0, 32);  // where 32 columns are left, products take 64
   int64_t first = row * w.blocks + k / w.block;
   for (int64_t b = 0; b < (n + w.block - 1) / w.block; ++b) {
     scales[b] = value(bf16{w.scales[first + b]});
@@ -167,6 +108,9 @@ static void multiply_quant_block(const QuantTileRows& rows, const QuantPanels& x
                                  int64_t last, QuantTileBlock& block) {
   const int64_t columns_a_unit = 16 / BITS, block_units = rows.matrix[0]->block / columns_a_unit;
   std::memset(block.sums, 0, count * sizeof block.sums[0]);
+#ifdef L4J_TILES
+  tiles::Session session(std::min<int64_t>(64, rows.matrix[0]->block));
+#endif
   for (int64_t unit = 0; unit < x.units; unit += kQuantUnits) {
     int64_t units = std::min(kQuantUnits, x.units - unit);
     rows.unpack(unit * columns_a_unit, units * columns_a_unit, block);

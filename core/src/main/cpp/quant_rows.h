@@ -103,8 +103,15 @@ static void quantize_rows(const QuantMatrix& w, const float* x, int64_t ldx, con
   }
 }
 
-// Panel p of as many tokens, token t at row(t), against the layout of w.
-template <class Row>
+// Eight integers of 16 bits as 256 high + low: the high bytes of four, with a sign, their low ones without, and again.
+static inline void part_bytes(int16_t* q) {
+  const __m128i order = _mm_setr_epi8(1, 3, 5, 7, 0, 2, 4, 6, 9, 11, 13, 15, 8, 10, 12, 14);
+  auto p = reinterpret_cast<__m128i*>(q);
+  _mm_storeu_si128(p, _mm_shuffle_epi8(_mm_loadu_si128(p), order));
+}
+
+// Panel p of as many tokens, token t at row(t), against the layout of w; with PARTS, 16 bits in parts.
+template <bool PARTS, class Row>
 static inline void quantize_panel(const QuantMatrix& w, int64_t tokens, Row row, const QuantPanels& out, int64_t p) {
   if (tokens < out.lanes) std::memset(out.q(p), 0, out.panel_bytes());
   const int64_t columns_a_unit = 16 / w.bits;
@@ -116,6 +123,8 @@ static inline void quantize_panel(const QuantMatrix& w, int64_t tokens, Row row,
       auto bytes = reinterpret_cast<uint8_t*>(q);
       if (w.bits == 4) {
         for (int64_t i = 0; i < n; i += 16) narrow_16(q + i, bytes + i);  // never ahead of what is read
+      } else if (PARTS) {
+        for (int64_t i = 0; i < n; i += 8) part_bytes(q + i);
       }
       int32_t* to = out.q(p) + b * w.block / columns_a_unit * out.lanes + t;
       for (int64_t u = 0; u < n / columns_a_unit; ++u) std::memcpy(to + u * out.lanes, bytes + 4 * u, 4);

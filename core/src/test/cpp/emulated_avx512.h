@@ -1,4 +1,4 @@
-// The instructions of AVX-512 that kernels name, as plain loops, for tests on machines without them. What simd.h has
+// The instructions of AVX-512 and its VNNI that kernels name, as plain loops, for tests on machines without them. What simd.h has
 // two halves for (L4J_HALVES) is not among them.
 #pragma once
 
@@ -66,6 +66,18 @@ inline __m512i multiply_bytes(__m512i a, __m512i b) {
   for (int i = 0; i < 32; ++i) to.at[i] = x.at[2 * i] * y.at[2 * i] + x.at[2 * i + 1] * y.at[2 * i + 1];
   return to.all();
 }
+inline __m512i add_pairs(__m512i sum, __m512i a, __m512i b) {
+  Ints to(sum), products(multiply_pairs(a, b));
+  for (int i = 0; i < 16; ++i) to.at[i] += products.at[i];
+  return to.all();
+}
+inline __m512i add_fours(__m512i sum, __m512i a, __m512i b) {
+  Ints to(sum);
+  Lanes<uint8_t, __m512i> x(a);
+  Lanes<int8_t, __m512i> y(b);
+  for (int i = 0; i < 64; ++i) to.at[i / 4] += x.at[i] * y.at[i];
+  return to.all();
+}
 inline __m512i add_shorts(__m512i a, __m512i b) {
   Shorts x(a), y(b);
   for (int i = 0; i < 32; ++i) x.at[i] += y.at[i];
@@ -125,6 +137,8 @@ inline __m256i saturated(__m512i a) {
 #define _mm512_and_si512(a, b) emulated::conjunction(a, b)
 #define _mm512_srli_epi16(a, n) emulated::shift_right(a, n)
 #define _mm512_madd_epi16(a, b) emulated::multiply_pairs(a, b)
+#define _mm512_dpwssd_epi32(sum, a, b) emulated::add_pairs(sum, a, b)
+#define _mm512_dpbusd_epi32(sum, a, b) emulated::add_fours(sum, a, b)
 #define _mm512_cvtepi32_ps(a) emulated::to_floats(a)
 #define _mm512_fmadd_ps(a, b, c) emulated::fused(a, b, c, 1)
 #define _mm512_fnmadd_ps(a, b, c) emulated::fused(a, b, c, -1)

@@ -9,11 +9,16 @@
 #include "quant_layout.h"
 #define L4J_KERNELS "quant_vectors.h"
 #include "foreach_isa.h"
+#define L4J_KERNELS "quant_products.h"
+#define L4J_FOR_VNNI
+#include "foreach_isa.h"
 #define L4J_KERNELS "quant_dots.h"
+#define L4J_FOR_VNNI
 #include "foreach_isa.h"
 #define L4J_KERNELS "quant_rows.h"
 #include "foreach_isa.h"
 #define L4J_KERNELS "quant_experts_kernels.h"
+#define L4J_FOR_VNNI
 #include "foreach_isa.h"
 
 namespace l4j::moe_quant {
@@ -28,6 +33,7 @@ constexpr Table kTables[] = {
     {},
     {avx2::quantize_rows, avx2::quant_gate_up, avx2::quant_down},
     {avx512::quantize_rows, avx512::quant_gate_up, avx512::quant_down},
+    {avx512::quantize_rows, avx512vnni::quant_gate_up, avx512vnni::quant_down},
 };
 
 static const Table* table = nullptr;

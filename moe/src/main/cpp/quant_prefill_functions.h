@@ -4,14 +4,20 @@
 
 #include "prefill_functions.h"
 #include "quant_experts_functions.h"
+#include "tiles.h"
 #define L4J_KERNELS "quant_panels.h"
+#define L4J_FOR_VNNI
+#define L4J_FOR_AMX
 #include "foreach_isa.h"
 #define L4J_KERNELS "quant_prefill_kernels.h"
+#define L4J_FOR_VNNI
+#define L4J_FOR_AMX
 #include "foreach_isa.h"
 
 namespace l4j::moe_quant_prefill {
 
 struct Table {
+  int64_t gate_up_rows, down_rows;
   decltype(&avx2::quant_pack_panels) pack_panels;
   decltype(&avx2::quant_prefill_gate_up) gate_up;
   decltype(&avx2::quant_prefill_down) down;
@@ -19,16 +25,23 @@ struct Table {
 
 constexpr Table kTables[] = {
     {},
-    {avx2::quant_pack_panels, avx2::quant_prefill_gate_up, avx2::quant_prefill_down},
-    {avx512::quant_pack_panels, avx512::quant_prefill_gate_up, avx512::quant_prefill_down},
+    {avx2::kQuantHalf, avx2::kQuantBlockRows, avx2::quant_pack_panels, avx2::quant_prefill_gate_up,
+     avx2::quant_prefill_down},
+    {avx512::kQuantHalf, avx512::kQuantBlockRows, avx512::quant_pack_panels, avx512::quant_prefill_gate_up,
+     avx512::quant_prefill_down},
+    {avx512vnni::kQuantHalf, avx512vnni::kQuantBlockRows, avx512vnni::quant_pack_panels, avx512vnni::quant_prefill_gate_up,
+     avx512vnni::quant_prefill_down},
+    {amx::kQuantHalf, amx::kQuantBlockRows, amx::quant_pack_panels, amx::quant_prefill_gate_up,
+     amx::quant_prefill_down},
 };
 
 static const Table* table = nullptr;
 
 }  // namespace l4j::moe_quant_prefill
 
-static int64_t l4j_moe_quant_gate_up_rows() { return l4j::moe_prefill::table->gate_up_rows; }
-static int64_t l4j_moe_quant_down_rows() { return l4j::moe_prefill::table->down_rows; }
+// The rows of W1, and as many of W3, and those of W2, that are one block of the work.
+static int64_t l4j_moe_quant_gate_up_rows() { return l4j::moe_quant_prefill::table->gate_up_rows; }
+static int64_t l4j_moe_quant_down_rows() { return l4j::moe_quant_prefill::table->down_rows; }
 // The bytes of a panel against the layout of a matrix.
 static int64_t l4j_moe_quant_panel_bytes(int64_t matrix) {
   auto w = reinterpret_cast<const l4j::QuantMatrix*>(matrix);

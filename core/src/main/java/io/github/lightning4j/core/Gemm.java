@@ -264,11 +264,12 @@ public final class Gemm {
     if (a.size(0) == 0) {
       return;
     }
-    long[] ends = ends(a, QuantKernels.BLOCK_ROWS, w.size(), i -> w.get(i).rows());
+    long block = quantized.blockRows();
+    long[] ends = ends(a, block, w.size(), i -> w.get(i).rows());
     try (QuantKernels.Product product = quantized.product(a, w)) {
       spread(
           a,
-          QuantKernels.BLOCK_ROWS,
+          block,
           ends,
           (i, from, to) -> product.multiply(i, out.get(i), from, Math.min(to, w.get(i).rows())));
     }

@@ -44,6 +44,8 @@ public final class Recording {
 
   private final List<Part> open = new ArrayList<>();
 
+  private final List<Runnable> afterFailure = new ArrayList<>();
+
   private Recording() {}
 
   /**
@@ -72,8 +74,11 @@ public final class Recording {
    */
   public void run() {
     checkState(ACTIVE.get() == null, "a recording is being made on this thread; run it afterwards");
-    for (Runnable step : steps) {
-      step.run();
+    try {
+      steps.forEach(Runnable::run);
+    } catch (RuntimeException | Error e) {
+      afterFailure.forEach(Runnable::run);
+      throw e;
     }
   }
 
@@ -113,6 +118,18 @@ public final class Recording {
   /** Work for one thread, now or in every run. */
   public static void once(Runnable work) {
     forRanges(1, 1, (from, to) -> work.run());
+  }
+
+  /**
+   * What gives back the memory that a run of the recording being made holds from one part to
+   * another, for runs that end in between. For authors of operators; does nothing where no
+   * recording is being made.
+   */
+  public static void afterFailure(Runnable work) {
+    Recording recording = ACTIVE.get();
+    if (recording != null) {
+      recording.afterFailure.add(work);
+    }
   }
 
   /** Calls that cannot be recorded: made now, or by the thread that runs the recording. */

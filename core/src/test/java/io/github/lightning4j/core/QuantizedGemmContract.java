@@ -243,6 +243,22 @@ abstract class QuantizedGemmContract {
   }
 
   @Test
+  void aRunOfARecordingThatFailsLeavesNoMemoryBehind() {
+    try (MemoryScope scope = new MemoryScope()) {
+      Tensor w = scope.add(Cases.normal(2, DType.BF16, 8, 16));
+      QuantizedMatrix quantized = scope.add(QuantizedMatrix.quantize(w, QuantFormat.int8()));
+      Tensor a = scope.add(Cases.normal(1, DType.F32, 40, 16));
+      Tensor out = Tensor.allocate(DType.F32, 40, 8);
+      Recording recording = Recording.of(() -> gemm().multiply(a, quantized, out));
+      recording.run();
+      out.close();
+      long before = Memory.liveBytes();
+      assertThatThrownBy(recording::run).isInstanceOf(IllegalStateException.class);
+      assertThat(Memory.liveBytes()).isEqualTo(before);
+    }
+  }
+
+  @Test
   void refusesWhatDoesNotFit() {
     try (MemoryScope scope = new MemoryScope()) {
       Tensor a = scope.allocate(DType.F32, 2, 8);

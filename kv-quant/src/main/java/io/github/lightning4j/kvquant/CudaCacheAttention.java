@@ -11,6 +11,7 @@ import io.github.lightning4j.kvquant.internal.CudaPrefill;
 import io.github.lightning4j.kvquant.internal.CudaStore;
 import java.util.EnumSet;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * {@link CacheAttention} on a GPU, over a {@link CudaKvCache}: prompts and decode steps of many
@@ -75,6 +76,43 @@ public final class CudaCacheAttention {
       float scale,
       Tensor scratch,
       Tensor out) {
+    attend(q, cache, sequences, positions, null, scale, scratch, out);
+  }
+
+  /**
+   * As {@link #decode}, for rows that may belong to one sequence and have older positions than its
+   * last: tokens of a prompt behind quantized ones. A row sees as quantized what had left the
+   * window when the sequence was of its aged length, which pages of BF16 need not hold any more;
+   * the tokens from there to its own position are read in those.
+   *
+   * @param agedLengths {@code [B]} I32: how many tokens the sequence had when what a row sees as
+   *     quantized was {@linkplain CudaKvCache#age aged}; more than the row sees counts as what it
+   *     sees. Nothing is made of it where the cache does not quantize
+   */
+  public void decode(
+      Tensor q,
+      CudaKvCache cache,
+      Tensor sequences,
+      Tensor positions,
+      Tensor agedLengths,
+      float scale,
+      Tensor scratch,
+      Tensor out) {
+    CudaKvRows.decode(sequences, agedLengths).check(stream.device().device(), q.size(0));
+    apart("scratch", scratch, agedLengths);
+    apart("out", out, agedLengths);
+    attend(q, cache, sequences, positions, agedLengths, scale, scratch, out);
+  }
+
+  private void attend(
+      Tensor q,
+      CudaKvCache cache,
+      Tensor sequences,
+      Tensor positions,
+      @Nullable Tensor agedLengths,
+      float scale,
+      Tensor scratch,
+      Tensor out) {
     CudaStore store = cache.open();
     queries(q, cache, out, scale);
     CudaKvRows.decode(sequences, positions).check(stream.device().device(), q.size(0));
@@ -95,7 +133,8 @@ public final class CudaCacheAttention {
     apart("scratch", scratch, q, sequences, positions, out);
     apart("out", out, q, sequences, positions);
     if (q.size(0) > 0) {
-      CudaAttention.decode(stream, store, q, sequences, positions, scale, scratch, out);
+      CudaAttention.decode(
+          stream, store, q, sequences, positions, agedLengths, scale, scratch, out);
     }
   }
 

@@ -8,6 +8,7 @@ import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.cuda.CudaStream;
 import io.github.lightning4j.kvquant.internal.CacheFormat;
+import io.github.lightning4j.kvquant.internal.CudaFormats;
 import io.github.lightning4j.kvquant.internal.CudaStore;
 import io.github.lightning4j.kvquant.internal.CudaStoreKernels;
 import io.github.lightning4j.kvquant.internal.PageLayout;
@@ -15,6 +16,7 @@ import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.Set;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The keys and values of many sequences in one softmax attention layer, on a GPU. {@link KvCache}
@@ -35,12 +37,23 @@ public final class CudaKvCache implements AutoCloseable {
   private static final Set<DType> TYPES = EnumSet.of(DType.F32, DType.BF16, DType.F16);
 
   private final CudaKvPages pages;
+  private final @Nullable CudaKvPages aged;
   private final CudaStore store;
   private boolean closed;
 
-  private CudaKvCache(CudaKvPages pages, CudaStore store) {
+  private CudaKvCache(CudaKvPages pages, @Nullable CudaKvPages aged, CudaStore store) {
     this.pages = pages;
+    this.aged = aged;
     this.store = store;
+  }
+
+  /**
+   * Whether a GPU can have caches of a configuration.
+   *
+   * @throws IllegalArgumentException if not, with what it would have to be
+   */
+  public static void check(KvCacheConfig config) {
+    CudaFormats.check(config);
   }
 
   /**
@@ -52,7 +65,7 @@ public final class CudaKvCache implements AutoCloseable {
    * @throws io.github.lightning4j.core.cuda.CudaOutOfMemoryException if the pages do not fit
    */
   public static CudaKvCache create(CudaKvPages pages, KvCacheConfig config) {
-    checkExact(config);
+    check(config);
     checkArgument(
         config.format() == null,
         "config: expected one that quantizes nothing, or packed pages beside, got %s",
@@ -61,7 +74,7 @@ public final class CudaKvCache implements AutoCloseable {
     Tensor table = pages.table();
     CudaStore store = new CudaStore(pages.device(), format, table, pages.pages(), null, 0);
     pages.count(format.exact().pageBytes());
-    return new CudaKvCache(pages, store);
+    return new CudaKvCache(pages, null, store);
   }
 
   /**
@@ -76,7 +89,7 @@ public final class CudaKvCache implements AutoCloseable {
    * @throws io.github.lightning4j.core.cuda.CudaOutOfMemoryException if the pages do not fit
    */
   public static CudaKvCache create(CudaKvPages recent, CudaKvPages aged, KvCacheConfig config) {
-    checkExact(config);
+    check(config);
     checkArgument(config.format() != null, "config: expected one that quantizes, got %s", config);
     checkArgument(
         recent.device().equals(aged.device())
@@ -89,18 +102,13 @@ public final class CudaKvCache implements AutoCloseable {
         aged.sequences(),
         aged.tokensEach(),
         aged.device());
-    checkArgument(
-        config.tokens().firstTokens() <= KvCache.MAX_SINKS,
-        "tokens: expected at most %s first tokens, got %s",
-        KvCache.MAX_SINKS,
-        config.tokens().firstTokens());
     CacheFormat format = CacheFormat.of(config);
     CudaStore store =
         new CudaStore(
             recent.device(), format, recent.table(), recent.pages(), aged.table(), aged.pages());
     recent.count(format.exact().pageBytes());
     aged.count(format.packedBytes());
-    return new CudaKvCache(recent, store);
+    return new CudaKvCache(recent, aged, store);
   }
 
   /**
@@ -179,23 +187,6 @@ public final class CudaKvCache implements AutoCloseable {
     }
   }
 
-  private static void checkExact(KvCacheConfig config) {
-    checkArgument(
-        config.dtype() == DType.BF16,
-        "config: expected BF16 for tokens that are not quantized (withDtype), got %s",
-        config.dtype());
-    int dim = config.headDim();
-    checkArgument(
-        dim == 32 || dim == 64 || dim == 128,
-        "config: expected heads of 32, 64 or 128 channels on a GPU, got %s",
-        dim);
-    checkArgument(
-        config.pageTokens() == CudaKvPages.PAGE_TOKENS,
-        "config: expected pages of %s tokens on a GPU, got %s",
-        CudaKvPages.PAGE_TOKENS,
-        config.pageTokens());
-  }
-
   /**
    * Stores tokens at their positions, rounded to nearest even. Pages for them have been reserved
    * and published; tokens without a page are left out.
@@ -217,23 +208,41 @@ public final class CudaKvCache implements AutoCloseable {
   }
 
   /**
-   * Copies the first tokens of a sequence to another, for which pages have been reserved: a fork.
-   * Not part of a graph.
+   * Copies the first tokens of a sequence to another: a fork. Of tokens that have left the window
+   * that is their packed pages, and the sinks; the others' pages of BF16 are copied from the first
+   * that the sequence holds. Not part of a graph.
    *
    * @param from a sequence with pages for the tokens
-   * @param to another, likewise
+   * @param to another, with pages for all that the first has
    * @param tokens how many, in whole pages what lies behind them too
-   * @throws IllegalArgumentException if one of them lacks a page, they are the same, or the cache
-   *     quantizes
+   * @throws IllegalArgumentException if one of them lacks a page, or they are the same
    */
   public void copy(CudaStream stream, int from, int to, long tokens) {
     open();
-    checkArgument(
-        config().format() == null, "config: expected a cache that quantizes nothing for a copy");
     checkArgument(from != to, "to: expected another sequence than %s", from);
-    for (int i = 0; i < PageLayout.pages(tokens); i++) {
-      int source = pages.page(from, i);
-      int target = pages.page(to, i);
+    long left = config().format() == null ? 0 : config().tokens().left(tokens);
+    copy(
+        pages,
+        from,
+        to,
+        left / CudaKvPages.PAGE_TOKENS,
+        tokens,
+        (s, t) -> store.copy(stream, s, t));
+    if (aged != null) {
+      copy(aged, from, to, 0, left, (s, t) -> store.copyPacked(stream, s, t));
+      store.copyRest(stream, from, to);
+    }
+  }
+
+  private interface PageCopy {
+    void copy(int source, int target);
+  }
+
+  private static void copy(
+      CudaKvPages of, int from, int to, long firstPage, long tokens, PageCopy copy) {
+    for (int i = (int) firstPage; i < PageLayout.pages(tokens); i++) {
+      int source = of.page(from, i);
+      int target = of.page(to, i);
       checkArgument(
           source >= 0 && target >= 0,
           "tokens: expected pages for %s in sequences %s and %s, page %s is missing",
@@ -241,7 +250,7 @@ public final class CudaKvCache implements AutoCloseable {
           from,
           to,
           i);
-      store.copy(stream, source, target);
+      copy.copy(source, target);
     }
   }
 

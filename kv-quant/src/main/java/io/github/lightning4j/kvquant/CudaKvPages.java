@@ -123,15 +123,24 @@ public final class CudaKvPages implements AutoCloseable {
     }
   }
 
+  /** Whether {@link #reserve} would find pages. */
+  public boolean fits(int sequence, long tokens) {
+    checkSequence(sequence);
+    return tokens <= tokensEach() && PageLayout.pages(tokens) - end[sequence] <= freeCount;
+  }
+
   /**
    * Lets go of the pages whose tokens all lie before one, for instance of those that have left the
-   * window of a cache that quantizes.
+   * window of a cache that quantizes. Where there are none yet, none are given out for them.
    */
   public void dropBefore(int sequence, long token) {
     checkSequence(sequence);
-    while (first[sequence] < end[sequence] && (first[sequence] + 1L) * PAGE_TOKENS <= token) {
+    int before = (int) Math.min(token / PAGE_TOKENS, pagesEach);
+    while (first[sequence] < end[sequence] && first[sequence] < before) {
       giveBack(sequence, first[sequence]++);
     }
+    first[sequence] = Math.max(first[sequence], before);
+    end[sequence] = Math.max(end[sequence], before);
   }
 
   /** Lets go of all pages of a sequence, in whose place another one may begin. */
@@ -212,6 +221,12 @@ public final class CudaKvPages implements AutoCloseable {
   /** How many of them are not given out. */
   public int freePages() {
     return freeCount;
+  }
+
+  /** Bytes of the pages of a sequence in all caches on these pages. */
+  public long bytes(int sequence) {
+    checkSequence(sequence);
+    return (end[sequence] - first[sequence]) * pageBytes;
   }
 
   /** A page's bytes in all caches on these pages. */

@@ -55,6 +55,24 @@ final class CudaKvPagesDeviceTest {
   }
 
   @Test
+  void givesNoneOutForTokensThatWereDroppedBefore() {
+    try (CudaKvPages pages = CudaKvPages.create(gpu.device(), 2, 200, 2)) {
+      pages.dropBefore(0, 130);
+      assertThat(pages.fits(0, 256)).isTrue();
+      assertThat(pages.fits(1, 129)).isFalse();
+      assertThat(pages.fits(0, 257)).isFalse();
+      pages.reserve(0, 200);
+      assertThat(row(pages, 0)).containsExactly(-1, -1, 0, 1);
+      assertThat(pages.fits(0, 100)).isTrue();
+      pages.dropBefore(0, 999);
+      assertThat(pages.freePages()).isEqualTo(2);
+      pages.release(0);
+      pages.reserve(0, 65);
+      assertThat(row(pages, 0)).containsExactly(1, 0, -1, -1);
+    }
+  }
+
+  @Test
   void saysWhenThereAreNoPagesLeft() {
     try (CudaKvPages pages = CudaKvPages.create(gpu.device(), 2, 200, 3);
         CudaKvCache cache = CudaKvCache.create(pages, KvCacheConfig.exact(1, 32, DType.BF16));

@@ -1,14 +1,11 @@
 package io.github.lightning4j.attention;
 
-import static com.google.common.base.Preconditions.checkArgument;
-
 import io.github.lightning4j.attention.internal.CudaLightning;
+import io.github.lightning4j.attention.internal.CudaLightningBackward;
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.cuda.CudaStream;
-import java.util.EnumSet;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,8 +26,6 @@ import org.jspecify.annotations.Nullable;
  * fill a GPU.
  */
 public final class CudaLightningAttention {
-  private static final Set<DType> TYPES = EnumSet.of(DType.F32, DType.BF16, DType.F16);
-
   private final CudaStream stream;
 
   private CudaLightningAttention(CudaStream stream) {
@@ -69,33 +64,16 @@ public final class CudaLightningAttention {
       @Nullable Tensor slots,
       @Nullable Tensor offsets,
       Tensor out) {
-    rows("q", q, q, q.shape());
-    Checks.rank("q", q, 4);
-    rows("k", k, q, q.shape());
-    Checks.rank("v", v, 4);
-    rows("v", v, q, q.size(0), q.size(1), q.size(2), v.size(3));
-    checkArgument(
-        q.size(2) >= 1 && q.size(3) >= 1 && v.size(3) >= 1,
-        "q: expected at least one head of at least one channel, got %s and v %s",
-        q,
-        v);
-    long sequences = offsets == null ? q.size(0) : offsets.elements() - 1;
-    if (offsets != null) {
-      checkArgument(q.size(0) == 1, "q: expected one row of packed sequences, got %s", q);
-      checkArgument(sequences >= 0, "offsets: expected at least one entry, got none");
-      small("offsets", offsets, DType.I32, sequences + 1);
-    }
+    CudaArguments arguments = new CudaArguments(stream);
+    long sequences = arguments.inputs(q, k, v, logDecay, offsets);
     if (slots != null) {
-      small("slots", slots, DType.I32, sequences);
+      arguments.small("slots", slots, DType.I32, sequences);
     }
-    small("logDecay", logDecay, DType.F32, q.size(2));
-    states(statePool, q, v, slots == null ? sequences : -1);
-    stream.check("out", out);
-    Checks.dtype("out", out, EnumSet.of(q.dtype(), DType.F32));
-    Checks.shape("out", out, v.shape());
-    Checks.denseLast("out", out);
-    apart(out, q, k, v, logDecay, statePool, slots, offsets);
-    apart(statePool, q, k, v, logDecay, slots, offsets);
+    arguments.states("statePool", statePool, q, v, slots == null ? sequences : -1);
+    arguments.outputRows("out", out, q, v.shape());
+    String outputs = "out, statePool";
+    CudaArguments.apart(outputs, out, q, k, v, logDecay, statePool, slots, offsets);
+    CudaArguments.apart(outputs, statePool, q, k, v, logDecay, slots, offsets);
     if (sequences > 0 && out.elements() > 0) {
       CudaLightning.run(
           stream,
@@ -137,6 +115,61 @@ public final class CudaLightningAttention {
         token("out", out));
   }
 
+  /**
+   * Gradients of a forward pass; nothing of it is needed but its inputs. Puts one kernel on the
+   * stream, two and a sum with {@link Gradients#outDLogDecay}, and for what does not go by chunks
+   * one for each gradient.
+   *
+   * <p><b>Numerics.</b> By chunks, on tensor cores, go passes with q, k, v and dOut in BF16, heads
+   * of multiples of 16 channels, at most 256, and all rows, gradients too, at multiples of 16
+   * bytes: scores, results of SiLU and states where they enter a product are rounded to bf16; sums,
+   * and what is carried from chunk to chunk, are fp32. All others go token by token in fp32, which
+   * is slow for long sequences. Results are the same bits always.
+   *
+   * @param q queries {@code [B, T, H, Dk]}
+   * @param k keys {@code [B, T, H, Dk]}
+   * @param v values {@code [B, T, H, Dv]}
+   * @param logDecay as above
+   * @param options as above
+   * @param initialState {@code [sequences, H, Dk, Dv]} F32, contiguous, the states before the first
+   *     tokens; null for zeros
+   * @param offsets as above
+   * @param gradients what comes in and what is wanted, shaped as there; those of states as {@code
+   *     initialState} would be
+   * @param scratch {@code [n]} F32 with n at least {@link #backwardScratchElements}, for {@link
+   *     Gradients#outDLogDecay}; null without it
+   * @throws IllegalArgumentException if types, shapes, strides or devices do not fit, an output
+   *     overlaps something, or nothing is wanted
+   */
+  public void backward(
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      Tensor logDecay,
+      Options options,
+      @Nullable Tensor initialState,
+      @Nullable Tensor offsets,
+      Gradients gradients,
+      @Nullable Tensor scratch) {
+    CudaLightningBackward.run(
+        stream,
+        new CheckedCudaBackward(stream, q, k, v, offsets, gradients)
+            .call(logDecay, options, initialState, scratch));
+  }
+
+  /**
+   * The floats of scratch memory that {@link #backward} needs for the gradient of the decay: about
+   * {@code H Dk Dv} for every 64 tokens.
+   *
+   * @param k as there
+   * @param v as there
+   * @param offsets as there
+   */
+  public static long backwardScratchElements(Tensor k, Tensor v, @Nullable Tensor offsets) {
+    long sequences = offsets == null ? k.size(0) : offsets.elements() - 1;
+    return CudaLightningBackward.scratchElements(k, v, sequences, offsets != null);
+  }
+
   /** {@code [B, 1, H, D]} for {@code [B, H, D]}. */
   private static Tensor token(String name, Tensor x) {
     Checks.rank(name, x, 3);
@@ -144,39 +177,5 @@ public final class CudaLightningAttention {
         0,
         new long[] {x.size(0), 1, x.size(1), x.size(2)},
         new long[] {x.stride(0), 0, x.stride(1), x.stride(2)});
-  }
-
-  private void rows(String name, Tensor x, Tensor q, long... shape) {
-    stream.check(name, x);
-    Checks.dtype(name, x, TYPES);
-    Checks.dtype(name, x, q.dtype());
-    Checks.shape(name, x, shape);
-    Checks.denseLast(name, x);
-  }
-
-  private void small(String name, Tensor x, DType type, long elements) {
-    stream.check(name, x);
-    Checks.dtype(name, x, type);
-    Checks.shape(name, x, elements);
-    Checks.contiguous(name, x);
-  }
-
-  private void states(Tensor pool, Tensor q, Tensor v, long entries) {
-    stream.check("statePool", pool);
-    Checks.dtype("statePool", pool, DType.F32);
-    Checks.rank("statePool", pool, 4);
-    long first = entries < 0 ? pool.size(0) : entries;
-    Checks.shape("statePool", pool, first, q.size(2), q.size(3), v.size(3));
-    Checks.contiguous("statePool", pool);
-  }
-
-  private static void apart(Tensor out, @Nullable Tensor... others) {
-    for (Tensor other : others) {
-      checkArgument(
-          other == null || !Checks.overlap(out, other),
-          "out, statePool: expected memory of its own, got an overlap of %s with %s",
-          out,
-          other);
-    }
   }
 }

@@ -24,7 +24,7 @@ final class Overlap {
     if (period == 0) {
       return true;
     }
-    long shift = Math.floorMod(b.address() - a.address(), period);
+    long shift = Math.floorMod(Checks.distance(a, b), period);
     return shift < run(a) || shift + run(b) > period;
   }
 

@@ -44,28 +44,34 @@ public final class DeviceSlice implements AutoCloseable {
     this.engine = engine;
   }
 
+  /** As the other, with keys and values in BF16, in half of the memory that is left. */
+  public static DeviceSlice open(Device device, MiniMaxConfig config, WeightFormat format) {
+    return open(device, config, format, KvCacheFormat.of("bf16"), PageBudget.unlimited());
+  }
+
   /**
-   * Makes the weights on the GPU. Keys and values are BF16, in half of the memory that is left.
+   * Makes the weights on the GPU.
    *
    * @param config of the layers
    * @param format of the layers' matrices but for the router: bf16, or 8 or 4 bits; embedding and
    *     head are bf16
+   * @param caches how keys and values are held, without a calibration, which costs no time
+   * @param budget what their pages take; half of the memory that is left at most
    * @throws IllegalStateException if there is no CUDA, with what is missing and how to get it
-   * @throws IllegalArgumentException if there is no such device, or the format is {@link
-   *     WeightFormat#STORED}
+   * @throws IllegalArgumentException if there is no such device, the format is {@link
+   *     WeightFormat#STORED}, or a GPU does not have the caches
    * @throws io.github.lightning4j.core.cuda.CudaOutOfMemoryException if the weights do not fit;
    *     nothing stays allocated then
    */
-  public static DeviceSlice open(Device device, MiniMaxConfig config, WeightFormat format) {
-    return open(device, config, format, PageBudget.unlimited());
-  }
-
-  /** As {@link #open(Device, MiniMaxConfig, WeightFormat)}, with keys and values in a budget. */
   public static DeviceSlice open(
-      Device device, MiniMaxConfig config, WeightFormat format, PageBudget budget) {
+      Device device,
+      MiniMaxConfig config,
+      WeightFormat format,
+      KvCacheFormat caches,
+      PageBudget budget) {
     checkArgument(
         !format.equals(WeightFormat.STORED), "format: expected bf16, int8 or int4, got %s", format);
-    CachePlan plan = new CachePlan(config, KvCacheFormat.of("bf16"), null, budget);
+    CachePlan plan = new CachePlan(config, caches, null, budget);
     DeviceEngine engine = DeviceEngine.random(device, config, plan, format.coding().orElse(null));
     return new DeviceSlice(config, format, plan, engine);
   }
@@ -80,6 +86,11 @@ public final class DeviceSlice implements AutoCloseable {
     return format;
   }
 
+  /** How keys and values are held. */
+  public KvCacheFormat caches() {
+    return plan.format();
+  }
+
   /** Bytes that the GPU reads and writes a second in copies of its own memory, measured now. */
   public double copyBytesPerSecond() {
     return engine.copyBytesPerSecond(COPIED);
@@ -90,7 +101,8 @@ public final class DeviceSlice implements AutoCloseable {
    *
    * @param tokens of it
    * @param chunk tokens read at once
-   * @return seconds, the transfer of tokens and of the last logits included
+   * @return seconds, the transfer of tokens and of the last logits included, and the quantizing of
+   *     keys and values at the end
    * @throws io.github.lightning4j.kvquant.PageBudgetException if there are too few pages
    */
   public double prefillSeconds(int tokens, int chunk) {
@@ -101,10 +113,13 @@ public final class DeviceSlice implements AutoCloseable {
       state.memory().reserve(tokens);
       List<float[]> logits = List.of(new float[config.vocabSize()]);
       long start = System.nanoTime();
+      state.beginPrompt(false);
       for (int from = 0; from < tokens; from += chunk) {
         int[] part = Arrays.copyOfRange(ids, from, Math.min(tokens, from + chunk));
-        engine.lastLogits(TokenBatch.of(state, part), logits);
+        engine.lastLogits(TokenBatch.of(state, part), ForwardObserver.NONE, logits);
       }
+      state.endPrompt();
+      engine.finish();
       return (System.nanoTime() - start) * 1e-9;
     }
   }
@@ -130,8 +145,8 @@ public final class DeviceSlice implements AutoCloseable {
       for (int i = 0; i < sequences; i++) {
         SequenceState state = new SequenceState(engine.newMemory(plan));
         states.add(state);
+        engine.skip(state, context);
         state.memory().reserve(context + DeviceEngine.freeRunTokens(steps));
-        state.advance(context);
         batch.add(state, random.ints(1, 0, config.vocabSize()).toArray(), null);
       }
       return engine.freeRun(batch, steps) * 1e-3 / steps;

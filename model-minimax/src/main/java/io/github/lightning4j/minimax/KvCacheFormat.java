@@ -39,12 +39,13 @@ import java.util.Set;
  * attend to themselves as quantized ({@link TokenPolicy#quantizedPrefill}) in the tokens of it that
  * are read first together: {@link LoadOptions#prefillChunk}, or its share of a step of a queue.
  *
- * <p>Caches by class ({@code akvq-2}, {@code akvq-2-text4}) know which tokens are pictures from the
- * {@link ImagePrompt}; all others are text. A calibration tells which layers look at text ({@link
- * io.github.lightning4j.vlmquant.LayerPattern}); without one, none does. Each prompt has pivots of
- * its own. Sessions fork, and are kept by prefix caches, but cannot be written as snapshots.
+ * <p>Caches by class ({@code akvq-2}, {@code akvq-2-lm}, {@code akvq-2-text4}) know which tokens
+ * are pictures from the {@link ImagePrompt}; all others are text. A calibration tells which layers
+ * look at text ({@link io.github.lightning4j.vlmquant.LayerPattern}); without one, none does. Each
+ * prompt has pivots of its own. Sessions fork, and are kept by prefix caches, but cannot be written
+ * as snapshots.
  *
- * @param exact F32, BF16 or F16
+ * @param exact F32, BF16 or F16; of a policy on a GPU BF16, whatever it says
  * @param policy what is quantized how; empty for nothing, or where classes tell
  * @param classes what is quantized how by class of tokens: text, visual, pivot, recent; empty where
  *     all are of one kind

@@ -2,8 +2,6 @@ package io.github.lightning4j.minimax;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
-import io.github.lightning4j.core.DType;
-import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.calibration.Calibration;
 import io.github.lightning4j.kvquant.calibration.Calibrator;
 import io.github.lightning4j.kvquant.transform.GroupedBasis;
@@ -12,6 +10,7 @@ import io.github.lightning4j.minimax.internal.CachePlan;
 import io.github.lightning4j.vlmquant.SalienceCalibrator;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Supplier;
 
 /**
  * Runs a model over a training text and learns what quantized caches must know of its keys and
@@ -44,15 +43,12 @@ public final class KvCalibration {
     Calibrator calibrator = calibrator(config);
     CalibrationFeeder feeder = new CalibrationFeeder(config, calibrator);
     feeder.tellProjections(model.weights());
-    long rows = Math.min(window, ids.length);
-    try (Tensor logits = Tensor.allocate(DType.F32, rows, config.vocabSize())) {
-      for (int from = 0; from < ids.length; from += window) {
-        int[] part = Arrays.copyOfRange(ids, from, Math.min(ids.length, from + window));
-        try (Session session = model.newSession(KvCacheFormat.F32)) {
-          session.forward(part, feeder, logits.narrow(0, 0, part.length));
-        }
-        progress.progress(from + (long) part.length, ids.length);
+    for (int from = 0; from < ids.length; from += window) {
+      int[] part = Arrays.copyOfRange(ids, from, Math.min(ids.length, from + window));
+      try (Session session = model.newSession(KvCacheFormat.F32)) {
+        session.observe(part, feeder);
       }
+      progress.progress(from + (long) part.length, ids.length);
     }
     return calibrator.finish(model.fingerprint(), corpus, "train");
   }
@@ -60,7 +56,8 @@ public final class KvCalibration {
   /**
    * Learns all of it from prompts with pictures, with caches of F32; 32 or more are recommended.
    *
-   * @param prompts of this model, open, that nothing is measured on
+   * @param prompts of this model that nothing is measured on; each is asked for when it is read,
+   *     and closed behind that, so that one is open at a time
    * @param recentWindow newest tokens that do not count for the salience, those of the policy
    * @param corpus names the prompts
    * @param progress told how many prompts are read
@@ -69,7 +66,7 @@ public final class KvCalibration {
    */
   public static Calibration of(
       MiniMaxModel model,
-      List<ImagePrompt> prompts,
+      List<Supplier<ImagePrompt>> prompts,
       int recentWindow,
       String corpus,
       ProgressListener progress) {
@@ -84,7 +81,7 @@ public final class KvCalibration {
   public static Calibration withSalience(
       Calibration calibration,
       MiniMaxModel model,
-      List<ImagePrompt> prompts,
+      List<Supplier<ImagePrompt>> prompts,
       int recentWindow,
       ProgressListener progress) {
     return told(
@@ -93,7 +90,7 @@ public final class KvCalibration {
 
   private static SalienceCalibrator salience(
       MiniMaxModel model,
-      List<ImagePrompt> prompts,
+      List<Supplier<ImagePrompt>> prompts,
       int recentWindow,
       ForwardObserver other,
       ProgressListener progress) {
@@ -101,10 +98,10 @@ public final class KvCalibration {
     MiniMaxConfig config = model.config();
     SalienceCalibrator salience = new SalienceCalibrator(CachePlan.count(config), recentWindow);
     int done = 0;
-    for (ImagePrompt prompt : prompts) {
-      try (Session session = model.newSession(KvCacheFormat.F32);
-          Tensor logits = Tensor.allocate(DType.F32, prompt.length(), config.vocabSize())) {
-        session.forward(prompt, new SalienceFeeder(config, salience, other, prompt), logits);
+    for (Supplier<ImagePrompt> next : prompts) {
+      try (ImagePrompt prompt = next.get();
+          Session session = model.newSession(KvCacheFormat.F32)) {
+        session.observe(prompt, new SalienceFeeder(config, salience, other, prompt));
       }
       progress.progress(++done, prompts.size());
     }

@@ -14,7 +14,8 @@ import java.util.Optional;
  * @param device where its layers run: the CPU, or a GPU, to which all weights are copied
  * @param backend the implementation of every operator of the CPU; empty: what each chooses on this
  *     machine
- * @param cacheFormat how sessions hold keys and values, unless told otherwise; F32 by default
+ * @param chosenFormat how sessions hold keys and values, unless told otherwise; empty: F32, on a
+ *     GPU BF16
  * @param cacheBudget what the pages of all caches count against; without limit by default. A GPU
  *     takes its pages at once, half of the memory that is left where there is no limit, and does
  *     not count them. A step that it has no room for is refused as a whole. Caches of others that
@@ -29,19 +30,21 @@ import java.util.Optional;
 public record LoadOptions(
     Device device,
     Optional<Backend> backend,
-    KvCacheFormat cacheFormat,
+    Optional<KvCacheFormat> chosenFormat,
     PageBudget cacheBudget,
     boolean checkWeights,
     int prefillChunk,
     WeightFormats weights,
     WeightPlacement placement,
     ProgressListener progress) {
-  /** The CPU's best operators, F32 caches, unchecked weights as stored, chunks of 512, silent. */
+  /**
+   * The CPU's best operators, no format chosen, unchecked weights as stored, chunks of 512, silent.
+   */
   public static final LoadOptions DEFAULT =
       new LoadOptions(
           Device.CPU,
           Optional.empty(),
-          KvCacheFormat.F32,
+          Optional.empty(),
           PageBudget.unlimited(),
           false,
           512,
@@ -58,17 +61,22 @@ public record LoadOptions(
         device);
   }
 
+  /** How sessions hold keys and values, unless told otherwise. */
+  public KvCacheFormat cacheFormat() {
+    return chosenFormat.orElse(
+        device.kind() == Device.Kind.CUDA ? KvCacheFormat.exact(DType.BF16) : KvCacheFormat.F32);
+  }
+
   /**
-   * Another device. Caches of a GPU hold BF16 where they would hold F32 on the CPU.
+   * Another device. Caches hold BF16 there where no format was chosen.
    *
    * @throws IllegalArgumentException if a backend of the CPU is forced
    */
   public LoadOptions withDevice(Device where) {
-    boolean sixteenBits = where.kind() == Device.Kind.CUDA && cacheFormat.equals(KvCacheFormat.F32);
     return new LoadOptions(
         where,
         backend,
-        sixteenBits ? KvCacheFormat.exact(DType.BF16) : cacheFormat,
+        chosenFormat,
         cacheBudget,
         checkWeights,
         prefillChunk,
@@ -82,7 +90,7 @@ public record LoadOptions(
     return new LoadOptions(
         device,
         Optional.of(forced),
-        cacheFormat,
+        chosenFormat,
         cacheBudget,
         checkWeights,
         prefillChunk,
@@ -101,7 +109,7 @@ public record LoadOptions(
     return new LoadOptions(
         device,
         backend,
-        format,
+        Optional.of(format),
         cacheBudget,
         checkWeights,
         prefillChunk,
@@ -115,7 +123,7 @@ public record LoadOptions(
     return new LoadOptions(
         device,
         backend,
-        cacheFormat,
+        chosenFormat,
         budget,
         checkWeights,
         prefillChunk,
@@ -129,7 +137,7 @@ public record LoadOptions(
     return new LoadOptions(
         device,
         backend,
-        cacheFormat,
+        chosenFormat,
         cacheBudget,
         check,
         prefillChunk,
@@ -143,7 +151,7 @@ public record LoadOptions(
     return new LoadOptions(
         device,
         backend,
-        cacheFormat,
+        chosenFormat,
         cacheBudget,
         checkWeights,
         tokens,
@@ -157,7 +165,7 @@ public record LoadOptions(
     return new LoadOptions(
         device,
         backend,
-        cacheFormat,
+        chosenFormat,
         cacheBudget,
         checkWeights,
         prefillChunk,
@@ -171,7 +179,7 @@ public record LoadOptions(
     return new LoadOptions(
         device,
         backend,
-        cacheFormat,
+        chosenFormat,
         cacheBudget,
         checkWeights,
         prefillChunk,
@@ -185,7 +193,7 @@ public record LoadOptions(
     return new LoadOptions(
         device,
         backend,
-        cacheFormat,
+        chosenFormat,
         cacheBudget,
         checkWeights,
         prefillChunk,

@@ -118,6 +118,21 @@ public final class Session implements AutoCloseable {
   }
 
   /**
+   * As {@link #forward(int[], ForwardObserver, Tensor)} with the logits after the last token alone:
+   * what is looked at costs no {@code [T, V]}. The observer sees the final norm of that token only.
+   *
+   * @return {@link #logits()}
+   */
+  public float[] observe(int[] ids, ForwardObserver observer) {
+    return SessionReader.observe(this, ids, null, observer);
+  }
+
+  /** As {@link #observe(int[], ForwardObserver)}, for an open prompt of this model. */
+  public float[] observe(ImagePrompt prompt, ForwardObserver observer) {
+    return SessionReader.observe(this, prompt.readBy(model).ids(), prompt, observer);
+  }
+
+  /**
    * One token for each of several sessions of one model, in one pass: the weights are read once for
    * all.
    *
@@ -230,7 +245,7 @@ public final class Session implements AutoCloseable {
 
   /** Runs a batch; the logits of its wanted rows go where the caller says. */
   void step(TokenBatch batch, List<float[]> outLogits) {
-    model.run(engine -> engine.lastLogits(batch, outLogits));
+    model.run(engine -> engine.lastLogits(batch, ForwardObserver.NONE, outLogits));
   }
 
   /**

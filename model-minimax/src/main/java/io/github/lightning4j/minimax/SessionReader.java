@@ -7,6 +7,7 @@ import io.github.lightning4j.minimax.internal.SequenceState;
 import io.github.lightning4j.minimax.internal.TokenBatch;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /** How one session alone reads tokens: a prompt by chunks, or all at once with every logit. */
@@ -64,20 +65,46 @@ final class SessionReader {
     Checks.matrix("outLogits", outLogits, DType.F32);
     Checks.shape("outLogits", outLogits, ids.length, model.config().vocabSize());
     Checks.writable("outLogits", outLogits);
+    float[] logits = session.logits();
+    atOnce(
+        session,
+        ids,
+        images,
+        batch -> {
+          model.run(engine -> engine.allLogits(batch, observer, outLogits));
+          Tensor last = outLogits.select(0, ids.length - 1L);
+          System.arraycopy(last.toFloats(), 0, logits, 0, logits.length);
+        });
+  }
+
+  /** As {@link Session#observe(int[], ForwardObserver)}, with the pictures of {@code images}. */
+  static float[] observe(
+      Session session, int[] ids, @Nullable ImagePrompt images, ForwardObserver observer) {
+    session.checkTokens(ids);
+    MiniMaxModel model = session.model();
+    model.checkObserver(observer);
+    List<float[]> logits = List.of(session.logits());
+    atOnce(
+        session,
+        ids,
+        images,
+        batch -> model.run(engine -> engine.lastLogits(batch, observer, logits)));
+    return session.logits();
+  }
+
+  /** Reads all tokens as steps of decoding would. */
+  private static void atOnce(
+      Session session, int[] ids, @Nullable ImagePrompt images, Consumer<TokenBatch> pass) {
     SessionUse use = session.use();
     SequenceState state = session.state();
-    float[] logits = session.logits();
     use.exclusively(
         ids.length,
         () -> {
           use.beginPrompt(ids.length, true);
           use.insert(images);
-          TokenBatch batch = TokenBatch.of(state, ids);
-          model.run(engine -> engine.allLogits(batch, observer, outLogits));
+          pass.accept(TokenBatch.of(state, ids));
           use.insert(null);
           state.endPrompt();
-          Tensor last = outLogits.select(0, ids.length - 1L);
-          System.arraycopy(last.toFloats(), 0, logits, 0, logits.length);
         });
   }
 }

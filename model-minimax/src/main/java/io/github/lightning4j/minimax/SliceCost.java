@@ -1,7 +1,12 @@
 package io.github.lightning4j.minimax;
 
 import io.github.lightning4j.core.quant.QuantFormat;
+import io.github.lightning4j.kvquant.KvCacheConfig;
+import io.github.lightning4j.kvquant.PageBudget;
+import io.github.lightning4j.kvquant.PageBytes;
+import io.github.lightning4j.kvquant.policy.TokenPolicy;
 import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
+import io.github.lightning4j.minimax.internal.CachePlan;
 
 /**
  * Bytes that a decode step reads and writes at least: weights once, the states of lightning layers
@@ -9,8 +14,10 @@ import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
  *
  * @param config of the model
  * @param format of the layers' matrices but for the router, which is bf16 as the head is
+ * @param caches how keys and values are held: all of them in bf16, or packed with their scales and
+ *     zero points but for the window of recent tokens and the first ones
  */
-public record SliceCost(MiniMaxConfig config, WeightFormat format) {
+public record SliceCost(MiniMaxConfig config, WeightFormat format, KvCacheFormat caches) {
   /** Bytes of an element of what is not quantized. */
   private static final int PLAIN = 2;
 
@@ -24,7 +31,7 @@ public record SliceCost(MiniMaxConfig config, WeightFormat format) {
     var attention = config.attention();
     double hidden = config.hiddenSize();
     double states = 2.0 * config.stateBytes() * sequences;
-    double keys = (double) config.kvBytesPerToken(PLAIN) * sequences * context;
+    double keys = sequences * cacheBytes(context);
     double lightning = 5 * hidden * attention.width();
     double softmax = 2 * hidden * (attention.width() + attention.kvWidth());
     double layers =
@@ -34,6 +41,22 @@ public record SliceCost(MiniMaxConfig config, WeightFormat format) {
     double head = PLAIN * hidden * config.vocabSize();
     int count = config.layers().size();
     return (layers + count * experts) * weightBytes() + count * router + head + states + keys;
+  }
+
+  /** Bytes of the keys and values of a sequence that a step reads. */
+  private double cacheBytes(long context) {
+    if (caches.policy().isEmpty()) {
+      return (double) config.kvBytesPerToken(PLAIN) * context;
+    }
+    TokenPolicy tokens = caches.policy().get().tokens();
+    long aged = tokens.left(context);
+    long kept = context - aged + Math.min(aged, tokens.firstTokens());
+    double bytes = (double) config.kvBytesPerToken(PLAIN) * kept;
+    for (KvCacheConfig layer :
+        new CachePlan(config, caches, null, PageBudget.unlimited()).configs().orElseThrow()) {
+      bytes += (double) aged * PageBytes.of(layer).packed() / layer.pageTokens();
+    }
+    return bytes;
   }
 
   /** Experts of a layer that some of the tokens choose, on average over even choices. */

@@ -114,7 +114,7 @@ final class ClassedImagePromptTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"akvq-2", "akvq-2-text4"})
+  @ValueSource(strings = {"akvq-2", "akvq-2-lm", "akvq-2-text4"})
   void aPromptReadsItselfExactlyHoweverItIsCut(String name) {
     List<double[]> exact = logits(KvCacheFormat.exact(DType.F16), 512);
     List<double[]> whole = logits(format(name), 512);
@@ -129,7 +129,7 @@ final class ClassedImagePromptTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"akvq-2", "akvq-2-text4"})
+  @ValueSource(strings = {"akvq-2", "akvq-2-lm", "akvq-2-text4"})
   void idsAreTheSameAloneBesideOthersAndGuessed(String name) throws Exception {
     long before = Memory.liveBytes();
     PageBudget pages = PageBudget.unlimited();

@@ -13,7 +13,7 @@ import io.github.lightning4j.minimax.MiniMaxConfig.ExpertConfig;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Slices of small models. */
 @RequiresCuda
@@ -36,12 +36,16 @@ final class DeviceSliceDeviceTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"bf16", "int8", "int4"})
-  void tellsTimesAndGivesAllBack(String format) {
+  @CsvSource({"bf16, bf16", "int8, kv2", "int4, bf16"})
+  void tellsTimesAndGivesAllBack(String format, String caches) {
     long before = CudaMemory.liveBytes();
     try (DeviceSlice slice =
         DeviceSlice.open(
-            Device.cuda(0), small(), WeightFormat.parse(format), PageBudget.ofBytes(1 << 18))) {
+            Device.cuda(0),
+            small(),
+            WeightFormat.parse(format),
+            KvCacheFormat.of(caches),
+            PageBudget.ofBytes(1 << 18))) {
       assertThat(slice.prefillSeconds(21, 16)).isPositive();
       assertThat(slice.decodeSeconds(2, 70, 2)).isPositive();
       assertThat(slice.decodeSeconds(1, 0, 1)).isPositive();
@@ -56,11 +60,22 @@ final class DeviceSliceDeviceTest {
 
   @Test
   void refusesNumbersOutOfRange() {
-    try (DeviceSlice slice =
-        DeviceSlice.open(Device.cuda(0), small(), WeightFormat.BF16, PageBudget.ofBytes(1 << 18))) {
+    try (DeviceSlice slice = DeviceSlice.open(Device.cuda(0), small(), WeightFormat.BF16)) {
       assertThatThrownBy(() -> slice.decodeSeconds(0, 1, 1)).hasMessageContaining("sequences");
       assertThatThrownBy(() -> slice.prefillSeconds(1, 0)).hasMessageContaining("chunk");
     }
+    assertThatThrownBy(
+            () ->
+                DeviceSlice.open(
+                    Device.cuda(0),
+                    small(),
+                    WeightFormat.BF16,
+                    KvCacheFormat.F32,
+                    PageBudget.unlimited()))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("bf16, int8,")
+        .hasMessageContaining("kv2")
+        .hasMessageContaining("got f32");
     assertThatThrownBy(() -> DeviceSlice.open(Device.cuda(0), small(), WeightFormat.STORED))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("stored");

@@ -11,6 +11,7 @@ import io.github.lightning4j.core.testkit.FlatMemory;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
@@ -166,6 +167,43 @@ final class SessionTest {
         next.prefill(1);
       }
     }
+  }
+
+  @Test
+  void lookingShowsWhatAPassOverAllLogitsShows() {
+    List<float[]> seen = new ArrayList<>();
+    ForwardObserver observer =
+        new ForwardObserver() {
+          @Override
+          public void rotated(int layer, Tensor query, Tensor key) {
+            seen.add(key.toFloats());
+          }
+
+          @Override
+          public void finalNorm(Tensor normed) {
+            seen.add(new float[] {normed.size(0)});
+          }
+        };
+    try (Session looked = model.newSession();
+        Session passed = model.newSession();
+        Tensor all = Tensor.allocate(DType.F32, PROMPT.length, 2048)) {
+      passed.forward(PROMPT, observer, all);
+      float[] logits = looked.observe(PROMPT, observer);
+      assertThat(seen).hasSize(4);
+      assertThat(seen.get(2)).hasSize(PROMPT.length * 256).isEqualTo(seen.get(0));
+      assertThat(seen.get(1)).containsExactly(PROMPT.length);
+      assertThat(seen.get(3)).containsExactly(1);
+      Closeness.assertNmse(
+          "last logits", widened(logits), widened(all.select(0, 99).toFloats()), 1e-10);
+      assertThat(looked.logits()).isSameAs(logits);
+      assertThat(looked.position()).isEqualTo(PROMPT.length);
+      Closeness.assertNmse(
+          "a step on", widened(looked.decode(3)), widened(passed.decode(3)), 1e-10);
+    }
+  }
+
+  private static double[] widened(float[] values) {
+    return IntStream.range(0, values.length).mapToDouble(i -> values[i]).toArray();
   }
 
   @Test

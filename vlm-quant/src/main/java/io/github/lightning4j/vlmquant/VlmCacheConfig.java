@@ -69,7 +69,7 @@ public record VlmCacheConfig(
     int bits = budget().bits(tokenClass);
     return bits == 16
         ? KvCacheConfig.exact(kvHeads, headDim, dtype).withPageTokens(EXACT_PAGE)
-        : KvCacheConfig.quantized(kvHeads, headDim, KvFormat.both(VlmPolicy.quantizer(bits)));
+        : KvCacheConfig.quantized(kvHeads, headDim, KvFormat.both(policy.quantizer(bits)));
   }
 
   /** Tokens of a page of a class's store. */
@@ -90,7 +90,7 @@ public record VlmCacheConfig(
         ? 0
         : 2L
             * kvHeads
-            * VlmPolicy.quantizer(bits).groups(headDim)
-            * VlmPolicy.quantizer(bits).metadataBytes();
+            * policy.quantizer(bits).groups(headDim)
+            * policy.quantizer(bits).metadataBytes();
   }
 }

@@ -175,20 +175,30 @@ final class VlmArgumentsTest {
         .isThrownBy(() -> new VlmPolicy("p", two, two, 1, -1))
         .withMessageStartingWith("pivots: ");
     assertThatIllegalArgumentException()
+        .isThrownBy(() -> text().withTwoBits(text().twoBits().withBits(3)))
+        .withMessage("twoBits: expected a format of 2 bits, got 3");
+    assertThatIllegalArgumentException()
         .isThrownBy(() -> VlmPolicy.preset("akvq-3"))
-        .withMessage("preset: expected one of [akvq-2, akvq-2-text4], got 'akvq-3'");
+        .withMessage("preset: expected one of [akvq-2, akvq-2-lm, akvq-2-text4], got 'akvq-3'");
   }
 
   @Test
   void presetsAreTheTableOfThePaper() {
-    assertThat(VlmPolicy.names()).containsExactly("akvq-2", "akvq-2-text4");
+    assertThat(VlmPolicy.names()).containsExactly("akvq-2", "akvq-2-lm", "akvq-2-text4");
     VlmPolicy paper = VlmPolicy.preset("akvq-2");
     assertThat(paper.budget(LayerPattern.TEXT_SALIENT)).isEqualTo(new BitBudget(16, 16, 4, 2));
     assertThat(paper.budget(LayerPattern.PIVOT_SALIENT)).isEqualTo(new BitBudget(16, 16, 2, 2));
     assertThat(paper.pivots(LayerPattern.TEXT_SALIENT)).isZero();
     assertThat(paper.pivots(LayerPattern.PIVOT_SALIENT)).isEqualTo(15);
     assertThat(paper.recentWindow()).isEqualTo(128);
-    VlmPolicy text = VlmPolicy.preset("akvq-2-text4");
-    assertThat(text.budget(LayerPattern.PIVOT_SALIENT)).isEqualTo(new BitBudget(16, 16, 4, 2));
+    assertThat(text().budget(LayerPattern.PIVOT_SALIENT)).isEqualTo(new BitBudget(16, 16, 4, 2));
+    VlmPolicy lloydMax = VlmPolicy.preset("akvq-2-lm").withRecentWindow(7);
+    assertThat(lloydMax.withTwoBits(paper.twoBits()))
+        .isEqualTo(new VlmPolicy("akvq-2-lm", paper.textSalient(), paper.pivotSalient(), 7, 15));
+    assertThat(lloydMax.twoBits().bitsPerElement()).isEqualTo(2.0625);
+  }
+
+  private static VlmPolicy text() {
+    return VlmPolicy.preset("akvq-2-text4");
   }
 }

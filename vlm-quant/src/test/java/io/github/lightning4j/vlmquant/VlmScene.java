@@ -138,7 +138,10 @@ final class VlmScene implements AutoCloseable {
     }
   }
 
-  private static KvQuantizer quantizer(int bits) {
+  private KvQuantizer quantizer(int bits) {
+    if (bits == 2 && config.policy().name().equals("akvq-2-lm")) {
+      return KvQuantizer.lloydMax(2, 128, ScaleFormat.LOG8);
+    }
     return KvQuantizer.affine(
         bits, 128, Clip.paper(bits == 2 ? 0.8 : 1), ScaleFormat.LOG8, ZeroFormat.INTEGER);
   }

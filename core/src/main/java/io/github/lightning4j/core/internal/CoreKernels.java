@@ -132,6 +132,9 @@ public final class CoreKernels {
   @Name("l4j_quant_panel_tokens")
   static native @Cast("int64_t") long quantPanelTokens();
 
+  @Name("l4j_quant_block_rows")
+  static native @Cast("int64_t") long quantBlockRows();
+
   @Name("l4j_quant_panel_bytes")
   static native @Cast("int64_t") long quantPanelBytes(long matrix);
 

@@ -31,6 +31,11 @@ final class CpuQuant implements QuantKernels {
   }
 
   @Override
+  public long blockRows() {
+    return CoreKernels.quantBlockRows();
+  }
+
+  @Override
   public Product product(Tensor a, List<QuantizedMatrix> weights) {
     return a.size(0) > STREAMED ? new PackedRows(a, weights) : new StreamedRows(a, weights);
   }

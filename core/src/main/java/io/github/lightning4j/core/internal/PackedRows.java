@@ -32,6 +32,7 @@ final class PackedRows implements QuantKernels.Product {
     for (int i = 0; i < first.length; i++) {
       first[i] = firstLike(i);
     }
+    Recording.afterFailure(this::free);
     Recording.once(this::allocate);
     try {
       for (int i = 0; i < first.length; i++) {
@@ -61,7 +62,6 @@ final class PackedRows implements QuantKernels.Product {
   }
 
   private void allocate() {
-    free(); // what a run that failed has left
     try {
       for (int i = 0; i < first.length; i++) {
         long each = first[i] == i ? CoreKernels.quantPanelBytes(weights.get(i).descriptor()) : 0;

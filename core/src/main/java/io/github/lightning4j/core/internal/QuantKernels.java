@@ -31,7 +31,7 @@ public interface QuantKernels {
   }
 
   /** Rows of weights that the products of many rows go over at once. */
-  long BLOCK_ROWS = 48;
+  long blockRows();
 
   /** The implementation for a backend. */
   static QuantKernels of(Backend backend) {

@@ -20,9 +20,6 @@ public final class RecordedStretch implements Runnable {
    */
   private static final int RANGES = 4;
 
-  /** Looks at the current part before the processor is offered to others. */
-  private static final int SPINS = 1 << 14;
-
   /** Longs between counters that different threads write. */
   private static final int APART = 16;
 
@@ -158,13 +155,8 @@ public final class RecordedStretch implements Runnable {
 
   /** Waits until the part is not the current one, and returns the one that is. */
   private int await(int part) {
-    int spins = 0;
-    while (current == part) {
-      if (++spins < SPINS) {
-        Thread.onSpinWait();
-      } else {
-        Thread.yield();
-      }
+    for (int looks = 0; current == part; looks++) {
+      WorkerPool.pause(looks);
     }
     return current;
   }

@@ -129,6 +129,11 @@ final class ReferenceQuant implements QuantKernels {
   }
 
   @Override
+  public long blockRows() {
+    return 48; // any number serves
+  }
+
+  @Override
   public Product product(Tensor a, List<QuantizedMatrix> weights) {
     return new Product() {
       @Override

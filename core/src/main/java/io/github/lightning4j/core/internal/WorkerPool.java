@@ -10,7 +10,10 @@ import org.jspecify.annotations.Nullable;
 
 /** Daemon threads that take ranges of one job at a time; see {@link Threads} for the contract. */
 public final class WorkerPool {
-  /** How often an idle worker looks for work before it sleeps: some hundred microseconds. */
+  /**
+   * How often an idle worker looks for work before it sleeps, and one that waits for others before
+   * it offers them the processor: some hundred microseconds.
+   */
   private static final int SPINS = 10_000;
 
   private final int size;
@@ -64,6 +67,15 @@ public final class WorkerPool {
       if (worker.asleep) {
         LockSupport.unpark(worker);
       }
+    }
+  }
+
+  /** Between two looks at what others are about to end: they may have more threads than cores. */
+  static void pause(int looks) {
+    if (looks >= 0 && looks < SPINS) {
+      Thread.onSpinWait();
+    } else {
+      Thread.yield();
     }
   }
 
@@ -137,8 +149,8 @@ public final class WorkerPool {
     }
 
     void await() {
-      while (pending.get() > 0) {
-        Thread.onSpinWait();
+      for (int looks = 0; pending.get() > 0; looks++) {
+        pause(looks);
       }
       Throwable thrown = failure.get();
       if (thrown instanceof RuntimeException e) {

@@ -20,7 +20,9 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** {@code minimax bench}: how fast a model reads and writes on this machine. */
 @Command(
@@ -34,7 +36,16 @@ import picocli.CommandLine.Option;
           + " here too."
     })
 final class BenchCommand implements Runnable {
+  private static final int[] CONTEXTS = {512, 2048};
+
+  /** What only models that are loaded know. */
+  private static final List<String> NOT_OF_A_SLICE =
+      List.of(
+          "--model", "--threads", "--mapped", "--check-weights", "--kv-calibration", "--budget");
+
   private final Console console;
+
+  @Spec private CommandSpec spec;
 
   @Mixin private ModelOptions model = new ModelOptions();
 
@@ -46,8 +57,9 @@ final class BenchCommand implements Runnable {
       names = "--prefill",
       paramLabel = "N",
       split = ",",
-      defaultValue = "512,2048",
-      description = "Prompt lengths, separated by commas (${DEFAULT-VALUE}).")
+      description =
+          "Prompt lengths, separated by commas. Without it: 512,2048; of a slice"
+              + " 1024,32768,262144.")
   private int[] contexts = {};
 
   @Option(
@@ -60,10 +72,11 @@ final class BenchCommand implements Runnable {
   @Option(
       names = "--batch",
       paramLabel = "N",
-      defaultValue = "1",
+      split = ",",
       description =
-          "Sequences to decode together as well, each behind a prompt of its own (${DEFAULT-VALUE}).")
-  private int sequences;
+          "Sequences to decode together as well, each behind a prompt of its own; of a slice all"
+              + " numbers to decode together, separated by commas. Without it: 1; of a slice 1,8,32.")
+  private int[] batches = {};
 
   @Option(
       names = "--budget",
@@ -78,7 +91,8 @@ final class BenchCommand implements Runnable {
       paramLabel = "NAME",
       description =
           "Measure this instead: m1-slice, the first --layers layers of MiniMax-M1 with random"
-              + " weights on the GPU of --device, in --weights, at contexts of --prefill.")
+              + " weights on the GPU of --device, in --weights (int8 without it), with keys and"
+              + " values as --kv says, at contexts of --prefill. What does not fit is left out.")
   private Optional<String> config = Optional.empty();
 
   @Option(
@@ -109,7 +123,9 @@ final class BenchCommand implements Runnable {
       checkArgument(context >= 1, "--prefill: expected >= 1, got %s", context);
     }
     checkArgument(steps >= 1, "--decode: expected >= 1, got %s", steps);
-    checkArgument(sequences >= 1, "--batch: expected >= 1, got %s", sequences);
+    for (int batch : batches) {
+      checkArgument(batch >= 1, "--batch: expected >= 1, got %s", batch);
+    }
     checkArgument(repeats >= 1, "--repeats: expected >= 1, got %s", repeats);
     checkArgument(budget.orElse(1L) >= 1, "--budget: expected >= 1, got %s", budget.orElse(1L));
     Console to = console.unwatched(json);
@@ -117,11 +133,15 @@ final class BenchCommand implements Runnable {
       slice(config.get());
       return;
     }
+    checkArgument(!isGiven("--layers"), "--layers: expected --config with it");
+    checkArgument(batches.length <= 1, "--batch: expected one number without --config");
+    contexts = contexts.length == 0 ? CONTEXTS : contexts;
+    int sequences = batches.length == 0 ? 1 : batches[0];
     if (budget.isPresent()) {
-      compare(to, caches.format(to), budget.get());
+      compare(to, caches.format(to, model.device()), budget.get());
       return;
     }
-    try (MiniMaxModel open = model.load(to, caches.format(to))) {
+    try (MiniMaxModel open = model.load(to, caches.format(to, model.device()))) {
       List<SpeedRun> runs = new ArrayList<>();
       for (int context : contexts) {
         runs.add(SpeedRun.measure(open, context, steps, repeats, sequences));
@@ -140,13 +160,32 @@ final class BenchCommand implements Runnable {
     }
   }
 
+  private boolean isGiven(String option) {
+    return spec.commandLine().getParseResult().hasMatchedOption(option);
+  }
+
   private void slice(String name) {
     checkArgument(name.equals("m1-slice"), "--config: expected m1-slice, got %s", name);
+    for (String option : NOT_OF_A_SLICE) {
+      checkArgument(!isGiven(option), "%s: does not apply to --config %s", option, name);
+    }
     checkArgument(
         model.device().kind() == Device.Kind.CUDA, "--config: m1-slice needs --device cuda:N");
     try (DeviceSlice open =
-        DeviceSlice.open(model.device(), MiniMaxConfig.m1(layers), model.format())) {
-      SliceBench bench = SliceBench.measure(open, contexts, model.chunk(), steps, repeats);
+        DeviceSlice.open(
+            model.device(),
+            MiniMaxConfig.m1(layers),
+            model.format(),
+            caches.format(model.device()),
+            PageBudget.unlimited())) {
+      SliceBench bench =
+          SliceBench.measure(
+              open,
+              contexts.length == 0 ? SliceBench.CONTEXTS : contexts,
+              batches.length == 0 ? SliceBench.BATCHES : batches,
+              model.chunk(),
+              steps,
+              repeats);
       if (json) {
         console.json(bench.json());
       } else {

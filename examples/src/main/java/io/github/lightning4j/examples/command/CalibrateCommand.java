@@ -2,7 +2,6 @@ package io.github.lightning4j.examples.command;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
-import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.kvquant.calibration.Calibration;
 import io.github.lightning4j.kvquant.calibration.CalibrationFile;
 import io.github.lightning4j.minimax.ImagePrompt;
@@ -14,6 +13,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.function.Supplier;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -85,9 +85,8 @@ final class CalibrateCommand implements Runnable {
   }
 
   private Calibration readPictures(TextModel open, Optional<Calibration> fromText) {
-    try (MemoryScope scope = new MemoryScope();
-        ProgressLine bar = new ProgressLine("Reading the pictures", console.terminal())) {
-      List<ImagePrompt> prompts = pictures.read(open, scope);
+    try (ProgressLine bar = new ProgressLine("Reading the pictures", console.terminal())) {
+      List<Supplier<ImagePrompt>> prompts = pictures.of(open);
       int recent = pictures.recent();
       return fromText.isPresent()
           ? KvCalibration.withSalience(fromText.get(), open.model(), prompts, recent, bar)

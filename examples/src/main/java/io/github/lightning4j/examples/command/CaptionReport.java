@@ -64,7 +64,7 @@ record CaptionReport(int pictures, List<Row> rows) {
       all.add(windowed.of(name));
       all.add(windowed.keepingAsAkvq(name));
     }
-    all.addAll(windowed.all("kivi-2", "kv2", "akvq-2", "akvq-2-text4"));
+    all.addAll(windowed.all("kivi-2", "kv2", "akvq-2", "akvq-2-lm", "akvq-2-text4"));
     return all;
   }
 

@@ -60,7 +60,7 @@ final class GenerateCommand implements Runnable {
     GenerationOptions options = sampling.build();
     Console to = console.unwatched(json);
     model.expect(options.maxNewTokens());
-    try (TextModel open = TextModel.open(model, caches.format(to), to);
+    try (TextModel open = TextModel.open(model, caches.format(to, model.device()), to);
         GenerationOutput output = new GenerationOutput(to, json, open.tokenizer() != null)) {
       GenerationResult result = generate(open, options, output);
       List<ToolCall> calls = prompt.isChat() ? ToolCalls.parse(result.text()).calls() : List.of();

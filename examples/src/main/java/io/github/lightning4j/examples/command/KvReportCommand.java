@@ -4,7 +4,6 @@ import static com.google.common.base.Preconditions.checkArgument;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.kvquant.calibration.CalibrationFile;
 import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.KvCalibration;
@@ -116,10 +115,9 @@ final class KvReportCommand implements Runnable {
   }
 
   private PictureReport seen(TextModel open, Console to) {
-    try (MemoryScope scope = new MemoryScope();
-        ProgressLine bar = new ProgressLine("Reading the pictures", to.terminal())) {
+    try (ProgressLine bar = new ProgressLine("Reading the pictures", to.terminal())) {
       return PictureReport.of(
-          open.model(), pictures.read(open, scope), pictures.recent(), steps, calibration, bar);
+          open.model(), pictures.of(open), pictures.recent(), steps, calibration, bar);
     }
   }
 

@@ -50,7 +50,7 @@ final class PerplexityCommand implements Runnable {
     model.on(device.find());
     String text = InputFile.text("--text", file);
     Console to = console.unwatched(json);
-    try (TextModel open = TextModel.open(model, caches.format(to), to);
+    try (TextModel open = TextModel.open(model, caches.format(to, model.device()), to);
         ProgressLine bar = new ProgressLine("Reading the text", to.terminal())) {
       int context = open.model().config().maxPositions();
       checkArgument(

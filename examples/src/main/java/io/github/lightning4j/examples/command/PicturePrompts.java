@@ -2,7 +2,6 @@ package io.github.lightning4j.examples.command;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
-import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.minimax.ImagePrompt;
 import io.github.lightning4j.minimax.vision.RgbImage;
 import java.nio.file.Path;
@@ -10,6 +9,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 import picocli.CommandLine.Option;
 
 /** Prompts with pictures that a model is measured on. */
@@ -97,39 +97,41 @@ final class PicturePrompts {
     }
   }
 
-  /** All prompts, which the scope closes. */
-  List<ImagePrompt> read(TextModel open, MemoryScope scope) {
+  /** All prompts; the pictures of each are read and encoded when it is asked for. */
+  List<Supplier<ImagePrompt>> of(TextModel open) {
     checkArgument(
         open.model().vision().isPresent(), "--image: %s reads text only", open.model().folder());
     if (captions.isPresent()) {
-      return captioned(open, scope);
+      return captioned(open);
     }
     int token = open.model().vision().get().imageToken();
-    List<RgbImage> pictures = images.stream().map(RgbImage::read).toList();
-    List<ImagePrompt> prompts = new ArrayList<>();
+    List<Supplier<ImagePrompt>> prompts = new ArrayList<>();
     for (String text : texts) {
       String whole = placed(text);
-      for (List<RgbImage> taken : inTurn("--prompt", pictures, places(whole))) {
-        prompts.add(scope.add(open.imagePrompt("--prompt", whole, taken)));
+      for (List<Path> taken : inTurn("--prompt", places(whole))) {
+        prompts.add(() -> open.imagePrompt("--prompt", whole, pictures(taken)));
       }
     }
     if (ids.length > 0) {
       int places = (int) Arrays.stream(ids).filter(id -> id == token).count();
-      for (List<RgbImage> taken : inTurn("--prompt-ids", pictures, places)) {
-        prompts.add(scope.add(open.model().imagePrompt(ids, taken)));
+      for (List<Path> taken : inTurn("--prompt-ids", places)) {
+        prompts.add(() -> open.model().imagePrompt(ids, pictures(taken)));
       }
     }
     return prompts;
   }
 
-  private List<ImagePrompt> captioned(TextModel open, MemoryScope scope) {
-    List<ImagePrompt> prompts = new ArrayList<>();
+  private List<Supplier<ImagePrompt>> captioned(TextModel open) {
+    List<Supplier<ImagePrompt>> prompts = new ArrayList<>();
     for (CaptionedPicture line : CaptionedPicture.read(folder.get(), captions.get())) {
       String text = placed(texts.get(0)) + " " + String.join(", ", line.names());
-      List<RgbImage> picture = List.of(RgbImage.read(line.picture()));
-      prompts.add(scope.add(open.imagePrompt("--prompt", text, picture)));
+      prompts.add(() -> open.imagePrompt("--prompt", text, pictures(List.of(line.picture()))));
     }
     return prompts;
+  }
+
+  private static List<RgbImage> pictures(List<Path> files) {
+    return files.stream().map(RgbImage::read).toList();
   }
 
   private static int places(String text) {
@@ -141,16 +143,16 @@ final class PicturePrompts {
     return places(text) > 0 ? text : ImagePrompt.PLACEHOLDER + text;
   }
 
-  private static List<List<RgbImage>> inTurn(String option, List<RgbImage> pictures, int places) {
+  private List<List<Path>> inTurn(String option, int places) {
     checkArgument(
-        places > 0 && pictures.size() % places == 0,
+        places > 0 && images.size() % places == 0,
         "%s: expected places for pictures, a divisor of the %s given, got %s",
         option,
-        pictures.size(),
+        images.size(),
         places);
-    List<List<RgbImage>> parts = new ArrayList<>();
-    for (int from = 0; from < pictures.size(); from += places) {
-      parts.add(pictures.subList(from, from + places));
+    List<List<Path>> parts = new ArrayList<>();
+    for (int from = 0; from < images.size(); from += places) {
+      parts.add(images.subList(from, from + places));
     }
     return parts;
   }

@@ -21,6 +21,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
 /**
@@ -60,13 +61,14 @@ record PictureReport(int prompts, List<Layer> layers, List<Row> rows) {
   /**
    * Measures.
    *
+   * @param prompts each asked for when it is answered, and closed behind that
    * @param recent newest tokens that formats keep in 16 bits if they keep any
    * @param steps tokens of an answer
    * @param calibration of this model; without it formats do as they can
    */
   static PictureReport of(
       MiniMaxModel model,
-      List<ImagePrompt> prompts,
+      List<Supplier<ImagePrompt>> prompts,
       int recent,
       int steps,
       Optional<Path> calibration,
@@ -81,8 +83,10 @@ record PictureReport(int prompts, List<Layer> layers, List<Row> rows) {
       }
     }
     int done = 0;
-    for (ImagePrompt prompt : prompts) {
-      run.add(prompt, masses);
+    for (Supplier<ImagePrompt> next : prompts) {
+      try (ImagePrompt prompt = next.get()) {
+        run.add(prompt, masses);
+      }
       progress.progress(++done, prompts.size());
     }
     Optional<List<LayerPattern>> patterns =

@@ -1,7 +1,5 @@
 package io.github.lightning4j.examples.command;
 
-import io.github.lightning4j.core.DType;
-import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.minimax.ImagePrompt;
 import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxModel;
@@ -98,13 +96,11 @@ final class PictureRun {
 
   private void look(ImagePrompt prompt, int[] answer, List<AttentionMass> masses) {
     MassObserver observer = new MassObserver(model.config());
-    long rows = prompt.length();
-    try (Session session = model.newSession(KvCacheFormat.F32);
-        Tensor logits = Tensor.allocate(DType.F32, rows, model.config().vocabSize())) {
-      session.forward(prompt, observer, logits);
+    try (Session session = model.newSession(KvCacheFormat.F32)) {
+      session.observe(prompt, observer);
       observer.endPrompt();
       for (int id : answer) {
-        session.forward(new int[] {id}, observer, logits.narrow(0, 0, 1));
+        session.observe(new int[] {id}, observer);
       }
     }
     observer.addTo(masses, prompt.classes());

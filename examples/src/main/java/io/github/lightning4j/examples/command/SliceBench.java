@@ -3,6 +3,7 @@ package io.github.lightning4j.examples.command;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.lightning4j.core.cuda.CudaOutOfMemoryException;
 import io.github.lightning4j.kvquant.PageBudgetException;
 import io.github.lightning4j.minimax.DeviceSlice;
 import io.github.lightning4j.minimax.MiniMaxConfig;
@@ -11,6 +12,7 @@ import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.IntToDoubleFunction;
 
 /**
  * A slice of the released model on a GPU, and what the whole model would do on several: each of
@@ -18,12 +20,23 @@ import java.util.Locale;
  *
  * @param layers of the slice
  * @param weights the format of its matrices
+ * @param caches the format of keys and values
  * @param bytesPerSecond what the GPU copies
  * @param runs one for each context
+ * @param leftOut what does not fit the GPU, and why
  */
-record SliceBench(int layers, String weights, double bytesPerSecond, List<Run> runs) {
-  /** Sequences decoded together. */
-  private static final int[] BATCHES = {1, 8, 32};
+record SliceBench(
+    int layers,
+    String weights,
+    String caches,
+    double bytesPerSecond,
+    List<Run> runs,
+    List<String> leftOut) {
+  /** Contexts where none are asked for. */
+  static final int[] CONTEXTS = {1024, 32768, 262144};
+
+  /** Sequences decoded together where none are asked for. */
+  static final int[] BATCHES = {1, 8, 32};
 
   private static final int WHOLE = 80;
 
@@ -32,15 +45,19 @@ record SliceBench(int layers, String weights, double bytesPerSecond, List<Run> r
   /**
    * At one context.
    *
-   * @param prefillSeconds of a prompt of as many tokens
+   * @param prefillSeconds of a prompt of as many tokens; NaN where it does not fit
    * @param steps for each number of sequences
    */
-  record Run(int context, double prefillSeconds, List<Step> steps) {}
+  record Run(int context, double prefillSeconds, List<Step> steps) {
+    double prefillTokensPerSecond() {
+      return context / prefillSeconds;
+    }
+  }
 
   /**
    * A decode step.
    *
-   * @param seconds NaN where it does not fit
+   * @param seconds it takes
    * @param bytes it moves at least
    * @param wholeBytes those of the whole model
    */
@@ -60,40 +77,67 @@ record SliceBench(int layers, String weights, double bytesPerSecond, List<Run> r
     }
   }
 
-  /** Measures medians. */
-  static SliceBench measure(DeviceSlice slice, int[] contexts, int chunk, int steps, int repeats) {
-    SliceCost cost = new SliceCost(slice.config(), slice.format());
-    SliceCost whole = new SliceCost(MiniMaxConfig.m1(WHOLE), slice.format());
+  /**
+   * Measures medians.
+   *
+   * @param chunk tokens of a prompt that are read at once
+   * @param steps that count
+   */
+  static SliceBench measure(
+      DeviceSlice slice, int[] contexts, int[] batches, int chunk, int steps, int repeats) {
+    SliceCost cost = new SliceCost(slice.config(), slice.format(), slice.caches());
+    SliceCost whole = new SliceCost(MiniMaxConfig.m1(WHOLE), slice.format(), slice.caches());
     double rate = slice.copyBytesPerSecond();
     List<Run> runs = new ArrayList<>();
+    List<String> leftOut = new ArrayList<>();
     for (int context : contexts) {
-      double[] prefill = new double[repeats];
-      slice.prefillSeconds(Math.min(context, chunk), chunk);
-      for (int i = 0; i < repeats; i++) {
-        prefill[i] = slice.prefillSeconds(context, chunk);
-      }
+      String where = "context " + context;
+      double prefill =
+          median(
+              where + ", prefill",
+              leftOut,
+              repeats,
+              i -> {
+                if (i == 0) {
+                  slice.prefillSeconds(Math.min(context, chunk), chunk);
+                }
+                return slice.prefillSeconds(context, chunk);
+              });
       List<Step> all = new ArrayList<>();
-      for (int batch : BATCHES) {
-        double seconds = stepSeconds(slice, batch, context, steps, repeats);
-        all.add(
-            new Step(
-                batch, seconds, cost.stepBytes(batch, context), whole.stepBytes(batch, context)));
+      for (int batch : batches) {
+        double seconds =
+            median(
+                where + ", batch " + batch,
+                leftOut,
+                repeats,
+                i -> slice.decodeSeconds(batch, context, steps));
+        if (!Double.isNaN(seconds)) {
+          double bytes = cost.stepBytes(batch, context);
+          all.add(new Step(batch, seconds, bytes, whole.stepBytes(batch, context)));
+        }
       }
-      runs.add(new Run(context, Spread.of(prefill).median(), all));
+      runs.add(new Run(context, prefill, all));
     }
-    return new SliceBench(slice.config().layers().size(), slice.format().toString(), rate, runs);
+    return new SliceBench(
+        slice.config().layers().size(),
+        slice.format().toString(),
+        slice.caches().name(),
+        rate,
+        runs,
+        leftOut);
   }
 
-  /** NaN where the keys and values of so many sequences do not fit. */
-  private static double stepSeconds(
-      DeviceSlice slice, int batch, int context, int steps, int repeats) {
-    double[] seconds = new double[repeats];
+  /** The median of measurements, NaN where they do not fit. */
+  private static double median(
+      String what, List<String> leftOut, int count, IntToDoubleFunction seconds) {
     try {
-      for (int i = 0; i < repeats; i++) {
-        seconds[i] = slice.decodeSeconds(batch, context, steps);
+      double[] all = new double[count];
+      for (int i = 0; i < count; i++) {
+        all[i] = seconds.applyAsDouble(i);
       }
-      return Spread.of(seconds).median();
-    } catch (PageBudgetException e) {
+      return Spread.of(all).median();
+    } catch (PageBudgetException | CudaOutOfMemoryException e) {
+      leftOut.add(what + ": " + e.getMessage());
       return Double.NaN;
     }
   }
@@ -101,9 +145,10 @@ record SliceBench(int layers, String weights, double bytesPerSecond, List<Run> r
   void print(PrintWriter out) {
     out.printf(
         Locale.ROOT,
-        "%d layers of MiniMax-M1 in %s; the GPU copies %.0f GB/s%n",
+        "%d layers of MiniMax-M1 in %s, keys and values in %s; the GPU copies %.0f GB/s%n",
         layers,
         weights,
+        caches,
         bytesPerSecond / 1e9);
     out.printf(
         "%8s %6s %12s %10s %8s %22s %18s%n",
@@ -121,31 +166,35 @@ record SliceBench(int layers, String weights, double bytesPerSecond, List<Run> r
             "%8d %6d %12.0f %10.3f %7.0f%% %22.0f %18.0f%n",
             run.context(),
             step.sequences(),
-            run.context() / run.prefillSeconds(),
+            run.prefillTokensPerSecond(),
             1e3 * step.seconds(),
             100 * step.shareOf(bytesPerSecond),
             step.projected(),
             step.roofline(bytesPerSecond));
       }
     }
+    leftOut.forEach(one -> out.println("left out: " + one));
   }
 
   ObjectNode json() {
     ObjectNode node = JsonNodeFactory.instance.objectNode().put("layers", layers);
-    node.put("weights", weights).put("copyBytesPerSecond", bytesPerSecond);
+    node.put("weights", weights).put("caches", caches).put("copyBytesPerSecond", bytesPerSecond);
     ArrayNode list = node.putArray("runs");
     for (Run run : runs) {
       for (Step step : run.steps()) {
-        list.addObject()
-            .put("context", run.context())
-            .put("sequences", step.sequences())
-            .put("prefillTokensPerSecond", run.context() / run.prefillSeconds())
+        ObjectNode entry =
+            list.addObject().put("context", run.context()).put("sequences", step.sequences());
+        if (!Double.isNaN(run.prefillSeconds())) {
+          entry.put("prefillTokensPerSecond", run.prefillTokensPerSecond());
+        }
+        entry
             .put("stepSeconds", step.seconds())
             .put("shareOfBytes", step.shareOf(bytesPerSecond))
             .put("projectedTokensPerSecond", step.projected())
             .put("rooflineTokensPerSecond", step.roofline(bytesPerSecond));
       }
     }
+    leftOut.forEach(node.putArray("leftOut")::add);
     return node;
   }
 }

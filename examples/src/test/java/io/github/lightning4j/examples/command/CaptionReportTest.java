@@ -83,13 +83,13 @@ final class CaptionReportTest {
     double exact = right(report, "f16");
     assertThat(exact).isGreaterThan(FLOOR);
     assertThat(right(report, "naive-2")).isLessThan(exact - 0.05);
-    for (String better : List.of("kivi-2", "rotatekv-2", "kv2", "akvq-2", "akvq-2-text4")) {
+    for (String better : List.of("kivi-2", "rotatekv-2", "kv2", "akvq-2", "akvq-2-lm")) {
       assertThat(right(report, better)).as(better).isGreaterThan(right(report, "naive-2") + 0.05);
     }
     assertThat(right(report, "akvq-2")).isBetween(exact - 0.1, exact + 0.05);
     assertThat(storedBits(report, "f16")).isEqualTo(16);
     assertThat(storedBits(report, "naive-2")).isEqualTo(2.25); // heads of 64, nothing kept
-    for (String windowed : List.of("rotatekv-2 + window", "akvq-2", "akvq-2-text4")) {
+    for (String windowed : List.of("rotatekv-2 + window", "akvq-2", "akvq-2-text4", "akvq-2-lm")) {
       double kept = RECENT * (16 - 2.25) / 360;
       assertThat(storedBits(report, windowed)).as(windowed).isBetween(2.1875 + kept, 4.0);
     }

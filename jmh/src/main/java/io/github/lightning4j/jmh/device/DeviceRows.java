@@ -25,6 +25,8 @@ final class DeviceRows {
         new LightningDecodeRow(256, false, DECODE),
         new LightningPromptRow(),
         new LightningPackedRow(),
+        new LightningTrainingRow(false, Goal.microseconds(600)),
+        new LightningTrainingRow(true, Goal.microseconds(800)),
         RowOperatorRow.RMS_NORM,
         RowOperatorRow.SCALED_SUM,
         RowOperatorRow.SILU_GATE,

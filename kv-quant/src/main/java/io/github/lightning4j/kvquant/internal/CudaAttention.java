@@ -10,6 +10,7 @@ import io.github.lightning4j.core.cuda.kernel.KernelSource;
 import io.github.lightning4j.core.cuda.kernel.LaunchShape;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** Launches of {@code cache_decode.cu} and {@code cache_merge.cu} over checked tensors. */
 public final class CudaAttention {
@@ -43,6 +44,7 @@ public final class CudaAttention {
     List<KernelSource> all = new ArrayList<>(CudaStoreKernels.sources());
     all.addAll(CudaPrefill.sources());
     all.addAll(CudaTransforms.sources());
+    all.addAll(CudaRowsOfPrompts.sources());
     for (int dim : new int[] {32, 64, 128}) {
       all.add(decode(DType.BF16, CudaCodec.EXACT, dim));
       all.add(merge(DType.BF16, dim));
@@ -101,20 +103,27 @@ public final class CudaAttention {
     return rows * heads * splits * (dim + 2);
   }
 
-  /** Attends with {@code q [B, heads, headDim]} over positions up to that of each row. */
+  /**
+   * Attends with {@code q [B, heads, headDim]} over positions up to that of each row.
+   *
+   * @param agedLengths how many tokens there were when the last left the window; null: no more than
+   *     the row sees
+   */
   public static void decode(
       CudaStream stream,
       CudaStore store,
       Tensor q,
       Tensor sequences,
       Tensor positions,
+      @Nullable Tensor agedLengths,
       float scale,
       Tensor scratch,
       Tensor out) {
     CudaStore.Packed packed = store.packed();
     int recent = recentSplits(store);
     int splits = splits(stream.device(), store, q.size(0), q.size(1));
-    Step step = new Step(stream, store, q, sequences, positions, scale, scratch, splits + recent);
+    Rows rows = new Rows(q, sequences, positions, agedLengths);
+    Step step = new Step(stream, store, rows, scale, scratch, splits + recent);
     if (packed == null) {
       step.attend(Part.ALL, CudaCodec.EXACT, store.exact(), 0, splits);
     } else {
@@ -144,27 +153,26 @@ public final class CudaAttention {
     RECENT
   }
 
+  /** The queries of a call and what they see. */
+  private record Rows(Tensor q, Tensor sequences, Tensor positions, @Nullable Tensor agedLengths) {}
+
   /** The launches of one call, whose splits lie side by side. */
   private record Step(
-      CudaStream stream,
-      CudaStore store,
-      Tensor q,
-      Tensor sequences,
-      Tensor positions,
-      float scale,
-      Tensor scratch,
-      int splits) {
+      CudaStream stream, CudaStore store, Rows rows, float scale, Tensor scratch, int splits) {
     Tensor sums() {
+      Tensor q = rows.q();
       return scratch.narrow(0, 0, q.elements() * splits);
     }
 
     Tensor stats() {
+      Tensor q = rows.q();
       return scratch.narrow(0, q.elements() * splits, q.size(0) * q.size(1) * splits * 2);
     }
 
     void attend(Part part, CudaCodec codec, CudaStore.Pages pages, int first, int count) {
       CacheFormat format = store.format();
       CudaStore.Packed packed = store.packed();
+      Tensor q = rows.q();
       int kvHeads = format.exact().kvHeads();
       long group = q.size(1) / kvHeads;
       boolean aged = part == Part.AGED && packed != null;
@@ -183,8 +191,9 @@ public final class CudaAttention {
                   .i64(pages.pageBytes())
                   .tensor(pages.table())
                   .i32(pages.each())
-                  .tensor(sequences)
-                  .tensor(positions)
+                  .tensor(rows.sequences())
+                  .tensor(rows.positions())
+                  .tensorOrNull(rows.agedLengths())
                   .i32(part.ordinal())
                   .i32(packed == null ? 0 : format.window())
                   .i32(format.flush())

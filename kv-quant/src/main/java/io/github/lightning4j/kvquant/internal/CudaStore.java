@@ -79,10 +79,7 @@ public final class CudaStore implements AutoCloseable {
       int packedPages) {
     this.device = device;
     this.format = format;
-    CudaCodec codec =
-        format.key() == null || format.value() == null
-            ? CudaCodec.EXACT
-            : CudaCodec.of(format.config(), format.key().quantizer(), format.value().quantizer());
+    CudaCodec codec = CudaFormats.codec(format);
     try {
       exact = new Pages(bytes(pages, format.exact().pageBytes()), table);
       packed =
@@ -188,14 +185,39 @@ public final class CudaStore implements AutoCloseable {
 
   /** Copies a page of exact tokens. */
   public void copy(CudaStream stream, int from, int to) {
-    stream.copy(exact.pool().narrow(0, from, 1), exact.pool().narrow(0, to, 1));
+    copy(stream, exact.pool(), from, to);
   }
 
-  /** Sets all pages to zeros. */
+  /** Copies a packed page. */
+  public void copyPacked(CudaStream stream, int from, int to) {
+    if (packed != null) {
+      copy(stream, packed.pages().pool(), from, to);
+    }
+  }
+
+  /** Copies what a sequence has besides pages: its sinks, and whether something was spoiled. */
+  public void copyRest(CudaStream stream, int from, int to) {
+    if (packed != null) {
+      copy(stream, packed.spoiled(), from, to);
+      if (packed.sinks() != null && packed.sinkPositions() != null) {
+        copy(stream, packed.sinks(), from, to);
+        copy(stream, packed.sinkPositions(), from, to);
+      }
+    }
+  }
+
+  private static void copy(CudaStream stream, Tensor of, int from, int to) {
+    stream.copy(of.narrow(0, from, 1), of.narrow(0, to, 1));
+  }
+
+  /** Sets all pages and sinks to zeros. */
   public void clear(CudaStream stream) {
     stream.clear(exact.pool());
     if (packed != null) {
       stream.clear(packed.pages().pool());
+      if (packed.sinks() != null) {
+        stream.clear(packed.sinks());
+      }
     }
   }
 

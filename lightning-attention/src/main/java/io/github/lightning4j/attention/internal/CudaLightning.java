@@ -86,7 +86,7 @@ public final class CudaLightning {
         .define("SILU", silu ? 1 : 0);
   }
 
-  private static int code(DType type) {
+  static int code(DType type) {
     return type == DType.F32 ? 0 : type == DType.BF16 ? 1 : 2;
   }
 
@@ -125,12 +125,18 @@ public final class CudaLightning {
             && dk <= 256
             && sharedBytes(dk, columns(dv)) <= stream.device().sharedMemoryPerBlock();
     for (Tensor x : List.of(call.q, call.k, call.v)) {
-      fits &= x.deviceAddress() % ALIGNMENT == 0;
-      for (int dim = 0; dim < 3; dim++) {
-        fits &= x.size(dim) == 1 || x.stride(dim) * x.dtype().bytes() % ALIGNMENT == 0;
-      }
+      fits &= aligned(x);
     }
     return fits;
+  }
+
+  /** Whether all tokens and heads start at multiples of 16 bytes. */
+  static boolean aligned(Tensor x) {
+    boolean aligned = x.deviceAddress() % ALIGNMENT == 0;
+    for (int dim = 0; dim < 3; dim++) {
+      aligned &= x.size(dim) == 1 || x.stride(dim) * x.dtype().bytes() % ALIGNMENT == 0;
+    }
+    return aligned;
   }
 
   private static void byChunks(CudaStream stream, Call call) {
@@ -163,16 +169,23 @@ public final class CudaLightning {
   }
 
   private static KernelArguments arguments(Call call) {
-    KernelArguments arguments = new KernelArguments();
-    for (Tensor x : List.of(call.q, call.k, call.v, call.out)) {
-      arguments.tensor(x).i64(x.stride(0)).i64(x.stride(1)).i64(x.stride(2));
-    }
-    return arguments
+    return strided(new KernelArguments(), call.q, call.k, call.v, call.out)
         .tensor(call.logDecay)
         .f32(call.options.scale())
         .tensor(call.pool)
         .tensorOrNull(call.slots)
         .tensorOrNull(call.offsets)
         .i32(call.q.size(1));
+  }
+
+  /** Adds tensors with their strides of row, token and head; nulls where there is none. */
+  static KernelArguments strided(KernelArguments arguments, @Nullable Tensor... tensors) {
+    for (Tensor x : tensors) {
+      arguments.tensorOrNull(x);
+      for (int dim = 0; dim < 3; dim++) {
+        arguments.i64(x == null ? 0 : x.stride(dim));
+      }
+    }
+    return arguments;
   }
 }

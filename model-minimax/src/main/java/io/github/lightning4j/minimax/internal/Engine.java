@@ -13,9 +13,10 @@ public interface Engine extends AutoCloseable {
    * Runs the batch and gives the logits of the last row of each sequence, or of all its rows where
    * it is drafted.
    *
+   * @param observer sees the inside; the final norm of the rows that have logits alone
    * @param outLogits an array of V for each of these rows
    */
-  void lastLogits(TokenBatch batch, List<float[]> outLogits);
+  void lastLogits(TokenBatch batch, ForwardObserver observer, List<float[]> outLogits);
 
   /**
    * Whether the inside of passes can be seen.

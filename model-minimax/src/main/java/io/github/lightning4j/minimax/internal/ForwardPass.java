@@ -45,15 +45,17 @@ public final class ForwardPass implements AutoCloseable {
    * Runs the batch and gives the logits of the last row of each sequence, or of all its rows where
    * it is drafted.
    *
+   * @param observer sees the inside; the final norm of these rows alone
    * @param outLogits an array of V for each of these rows
    */
-  public void lastLogits(TokenBatch batch, Workspace workspace, List<float[]> outLogits) {
-    DecodeStep step = workspace.decodeStep(this, batch);
+  public void lastLogits(
+      TokenBatch batch, Workspace workspace, ForwardObserver observer, List<float[]> outLogits) {
+    DecodeStep step = observer == ForwardObserver.NONE ? workspace.decodeStep(this, batch) : null;
     if (step != null) {
       copy(step.run(batch), outLogits);
       return;
     }
-    Tensor stream = stream(batch, workspace, ForwardObserver.NONE);
+    Tensor stream = stream(batch, workspace, observer);
     int wanted = outLogits.size();
     Tensor last = workspace.floats(Slot.LAST_ROWS, wanted, config.hiddenSize());
     int row = 0;
@@ -64,7 +66,7 @@ public final class ForwardPass implements AutoCloseable {
       row += (int) count;
     }
     Tensor logits = workspace.floats(Slot.LAST_LOGITS, wanted, config.vocabSize());
-    head(last, last, ForwardObserver.NONE, logits);
+    head(last, last, observer, logits);
     copy(logits, outLogits);
   }
 

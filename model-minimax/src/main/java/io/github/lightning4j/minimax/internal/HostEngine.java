@@ -35,8 +35,8 @@ public final class HostEngine implements Engine {
   }
 
   @Override
-  public void lastLogits(TokenBatch batch, List<float[]> outLogits) {
-    withWorkspace(workspace -> pass.lastLogits(batch, workspace, outLogits));
+  public void lastLogits(TokenBatch batch, ForwardObserver observer, List<float[]> outLogits) {
+    withWorkspace(workspace -> pass.lastLogits(batch, workspace, observer, outLogits));
   }
 
   @Override

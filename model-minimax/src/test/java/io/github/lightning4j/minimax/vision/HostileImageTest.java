@@ -1,5 +1,6 @@
 package io.github.lightning4j.minimax.vision;
 
+import static io.github.lightning4j.minimax.vision.ImageFiles.allocated;
 import static io.github.lightning4j.minimax.vision.ImageFiles.bytes;
 import static io.github.lightning4j.minimax.vision.ImageFiles.chunk;
 import static io.github.lightning4j.minimax.vision.ImageFiles.components;
@@ -17,7 +18,6 @@ import java.awt.image.WritableRaster;
 import java.io.ByteArrayOutputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
-import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -108,11 +108,6 @@ final class HostileImageTest {
     long before = allocated();
     assertThat(RgbImage.read(file).rgb()).isEqualTo(bytes(1, 2, 3, 4, 5, 6));
     assertThat(allocated() - before).as("bytes of %s to %s", at[0], at[1]).isLessThan(16L << 20);
-  }
-
-  private static long allocated() {
-    return ((com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean())
-        .getThreadAllocatedBytes(Thread.currentThread().getId());
   }
 
   /** Two pixels with a palette, whose metadata the JDK's reader reads in any case. */

@@ -12,6 +12,9 @@ import org.bytedeco.javacpp.SizeTPointer;
 
 /** Machine code on devices, and launches of it. */
 public final class Modules {
+  /** The most arguments of a launch. */
+  public static final int MOST_ARGUMENTS = 64;
+
   /** What every kernel may have without asking. */
   private static final int SHARED_BY_DEFAULT = 48 << 10;
 
@@ -103,13 +106,11 @@ public final class Modules {
 
   /** Values and the pointers to them, in one piece of memory a thread. */
   private static final class Buffer {
-    private static final int MOST = 32;
-
-    private final LongPointer values = new LongPointer(MOST);
-    private final PointerPointer<?> pointers = new PointerPointer<>(MOST);
+    private final LongPointer values = new LongPointer(MOST_ARGUMENTS);
+    private final PointerPointer<?> pointers = new PointerPointer<>(MOST_ARGUMENTS);
 
     Buffer() {
-      for (int i = 0; i < MOST; i++) {
+      for (int i = 0; i < MOST_ARGUMENTS; i++) {
         pointers.put(i, Memory.pointer(values.address() + (long) i * Long.BYTES, Long.BYTES));
       }
     }

@@ -5,13 +5,14 @@ import static com.google.common.base.Preconditions.checkState;
 
 import io.github.lightning4j.core.Device;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.cuda.internal.Modules;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
-/** What a kernel is called with, in the order of its parameters. At most 32. */
+/** What a kernel is called with, in the order of its parameters. At most 64. */
 public final class KernelArguments {
   /** The most that a launch takes. */
-  public static final int MOST = 32;
+  public static final int MOST = Modules.MOST_ARGUMENTS;
 
   private final long[] bits = new long[MOST];
   private final int[] sizes = new int[MOST];

@@ -2,28 +2,51 @@ package io.github.lightning4j.minimax.internal.device;
 
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.minimax.internal.InsertedRows;
+import io.github.lightning4j.minimax.internal.SequenceState;
 import io.github.lightning4j.minimax.internal.TokenBatch;
+import io.github.lightning4j.minimax.internal.device.Piece.Kind;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
 
-/** Where the sequences of a batch stand in a pass: those with one token first. */
+/**
+ * Where the sequences of a batch stand in a pass: those with one token first, then by {@link Kind}.
+ */
 final class BatchLayout {
   private final TokenBatch batch;
   private final List<Integer> order;
+  private final List<Piece> pieces = new ArrayList<>();
   private final StepShape shape;
 
   BatchLayout(TokenBatch batch) {
     this.batch = batch;
     this.order = new ArrayList<>(IntStream.range(0, batch.segments().size()).boxed().toList());
-    order.sort(Comparator.comparing(i -> segment(i).rows() > 1));
-    int singles = (int) batch.segments().stream().filter(one -> one.rows() == 1).count();
-    this.shape = new StepShape(singles, order.size(), Math.toIntExact(batch.rows()));
+    order.sort(Comparator.comparing(i -> kind(segment(i))));
+    int rows = 0;
+    int promptRows = 0;
+    for (int asked : order) {
+      TokenBatch.Segment segment = segment(asked);
+      int count = Math.toIntExact(segment.rows());
+      pieces.add(
+          new Piece(DeviceMemory.of(segment.state()), segment.state().position(), rows, count));
+      rows += count;
+      promptRows += kind(segment) == Kind.PROMPT ? count : 0;
+    }
+    this.shape =
+        new StepShape(count(Kind.SINGLE), count(Kind.PROMPT), promptRows, order.size(), rows);
   }
 
   private TokenBatch.Segment segment(int asked) {
     return batch.segments().get(asked);
+  }
+
+  private static Kind kind(TokenBatch.Segment segment) {
+    return DeviceMemory.of(segment.state()).kind(segment.rows());
+  }
+
+  private int count(Kind kind) {
+    return (int) pieces.stream().filter(piece -> piece.kind() == kind).count();
   }
 
   StepShape shape() {
@@ -35,22 +58,24 @@ final class BatchLayout {
     return order;
   }
 
+  /** Their rows, in the same order. */
+  List<Piece> pieces() {
+    return pieces;
+  }
+
   /** Writes what the pass reads. */
   void fill(StepInputs inputs) {
-    int row = 0;
-    int stretchRows = 0;
     for (int i = 0; i < order.size(); i++) {
-      TokenBatch.Segment segment = segment(order.get(i));
+      Piece piece = pieces.get(i);
+      int slot = piece.memory().slot();
       int[] ids = batch.ids().get(order.get(i));
-      long position = segment.state().position();
       for (int t = 0; t < ids.length; t++) {
-        inputs.row(row + t, ids[t], position + t);
+        inputs.row(piece.firstRow() + t, ids[t], slot, piece.position() + t, piece.agedLength(t));
       }
-      row += ids.length;
-      inputs.sequence(i, DeviceMemory.of(segment.state()).slot(), position, row - 1);
+      int last = piece.firstRow() + ids.length - 1;
+      inputs.sequence(i, slot, piece.agesFirst(), piece.position(), last);
       if (i >= shape.singles()) {
-        inputs.stretch(i - shape.singles(), stretchRows, ids.length);
-        stretchRows += ids.length;
+        inputs.stretch(i - shape.singles(), piece.firstRow() - shape.singles(), ids.length);
       }
     }
   }
@@ -84,7 +109,15 @@ final class BatchLayout {
 
   /** Counts the tokens, which all layers have seen. */
   void advance() {
-    batch.segments().forEach(segment -> segment.state().advance(segment.rows()));
+    for (TokenBatch.Segment segment : batch.segments()) {
+      advance(segment.state(), segment.rows());
+    }
+  }
+
+  /** Counts tokens of a sequence. */
+  static void advance(SequenceState state, long tokens) {
+    state.advance(tokens);
+    DeviceMemory.of(state).reached(state.position());
   }
 
   /** Copies rows of F32 on the host to BF16 on the GPU. */

@@ -5,6 +5,9 @@ import io.github.lightning4j.core.Tensor;
 
 /** The attention of a layer, of either kind. */
 interface DeviceAttention {
+  /** Looks at what the layer gets, {@code [R, H]}, before its norm. */
+  void see(DeviceStep step, Tensor hidden);
+
   /**
    * Puts the layer's work on the stream.
    *

@@ -8,7 +8,6 @@ import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.cuda.CudaDevice;
 import io.github.lightning4j.core.cuda.CudaException;
-import io.github.lightning4j.core.cuda.CudaMemory;
 import io.github.lightning4j.core.cuda.CudaStream;
 import io.github.lightning4j.core.quant.QuantFormat;
 import io.github.lightning4j.minimax.ForwardObserver;
@@ -21,6 +20,7 @@ import io.github.lightning4j.minimax.internal.SequenceMemory;
 import io.github.lightning4j.minimax.internal.SequenceState;
 import io.github.lightning4j.minimax.internal.TokenBatch;
 import java.util.List;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
@@ -36,8 +36,8 @@ public final class DeviceEngine implements Engine {
   private final DeviceScratch scratch;
   private final SequencePool pool;
   private final DecodeGraphs graphs;
+  private final FetchedLogits fetched;
   private @Nullable StepInputs inputs;
-  private @Nullable Tensor fetched;
   private int moves;
   private boolean idle = true;
 
@@ -53,6 +53,7 @@ public final class DeviceEngine implements Engine {
       this.scratch = scope.add(new DeviceScratch(stream));
       this.pool = scope.add(new SequencePool(stream, config, plan));
       this.graphs = scope.add(new DecodeGraphs(stream));
+      this.fetched = scope.add(new FetchedLogits(stream));
     } catch (RuntimeException | Error e) {
       scope.close();
       throw e;
@@ -72,7 +73,7 @@ public final class DeviceEngine implements Engine {
   public static DeviceEngine load(
       Device device, MiniMaxConfig config, CachePlan plan, ModelWeights weights) {
     checkRunnable(device, config);
-    SequencePool.checkFormat(plan);
+    DeviceFormats.configs(config, plan);
     CudaStream stream = CudaStream.open(CudaDevice.of(device.index()));
     return new DeviceEngine(
         config, plan, stream, scope -> ModelUpload.copy(config, weights, stream, scope));
@@ -96,6 +97,7 @@ public final class DeviceEngine implements Engine {
   public static DeviceEngine random(
       Device device, MiniMaxConfig config, CachePlan plan, @Nullable QuantFormat format) {
     checkRunnable(device, config);
+    DeviceFormats.configs(config, plan);
     CudaStream stream = CudaStream.open(CudaDevice.of(device.index()));
     return new DeviceEngine(
         config, plan, stream, scope -> RandomWeights.of(config, format, stream, scope));
@@ -111,6 +113,16 @@ public final class DeviceEngine implements Engine {
     return steps + FreeRun.WARM_UP + 1;
   }
 
+  /** Puts tokens into a sequence that nobody read, for {@link #freeRun} behind them. */
+  public synchronized void skip(SequenceState state, long tokens) {
+    BatchLayout.advance(state, tokens);
+  }
+
+  /** Waits for all work. */
+  public synchronized void finish() {
+    stream.synchronize();
+  }
+
   /**
    * Writes greedily without the host, behind keys and values of zeros: those of all sequences are
    * cleared.
@@ -123,7 +135,9 @@ public final class DeviceEngine implements Engine {
     BatchLayout layout = new BatchLayout(batch);
     float milliseconds = new FreeRun(pass, begin(layout)).milliseconds(steps);
     idle = true;
-    batch.segments().forEach(segment -> segment.state().advance(freeRunTokens(steps)));
+    for (TokenBatch.Segment segment : batch.segments()) {
+      BatchLayout.advance(segment.state(), freeRunTokens(steps));
+    }
     return milliseconds;
   }
 
@@ -138,7 +152,8 @@ public final class DeviceEngine implements Engine {
   }
 
   @Override
-  public synchronized void lastLogits(TokenBatch batch, List<float[]> outLogits) {
+  public synchronized void lastLogits(
+      TokenBatch batch, ForwardObserver observer, List<float[]> outLogits) {
     refuseDrafts(batch);
     BatchLayout layout = new BatchLayout(batch);
     DeviceStep step = begin(layout);
@@ -211,9 +226,9 @@ public final class DeviceEngine implements Engine {
     }
     idle = false;
     layout.fill(inputs);
-    pool.publish();
+    pool.pages().publish(stream);
     inputs.send(stream);
-    return new DeviceStep(layout.shape(), inputs, scratch, pool, operators);
+    return new DeviceStep(layout.shape(), layout.pieces(), inputs, scratch, pool, operators);
   }
 
   /** Changes when memory that graphs know has moved. */
@@ -223,21 +238,7 @@ public final class DeviceEngine implements Engine {
 
   /** Waits for logits and brings them to the host, until the next call. */
   private Tensor fetch(Tensor logits) {
-    if (fetched == null || fetched.elements() < logits.elements()) {
-      Tensor larger =
-          Tensor.wrap(
-              CudaMemory.pinned(stream.device(), logits.elements() * Float.BYTES),
-              0,
-              DType.F32,
-              logits.elements());
-      if (fetched != null) {
-        fetched.close();
-      }
-      fetched = larger;
-    }
-    Tensor here = fetched.narrow(0, 0, logits.elements()).reshape(logits.shape());
-    stream.copy(logits, here);
-    stream.synchronize();
+    Tensor here = fetched.from(logits);
     idle = true;
     return here;
   }
@@ -255,28 +256,14 @@ public final class DeviceEngine implements Engine {
     return pool.plan();
   }
 
-  synchronized int fork(int slot, long tokens) {
-    return pool.fork(slot, tokens);
+  /** What the pool says. */
+  synchronized <T> T pool(Function<SequencePool, T> question) {
+    return question.apply(pool);
   }
 
-  synchronized void reserve(int slot, long tokens) {
-    pool.reserve(slot, tokens);
-  }
-
-  synchronized long slotBytes() {
-    return pool.states().slotBytes();
-  }
-
-  synchronized long cacheBytes(long tokens) {
-    return pool.cacheBytes(tokens);
-  }
-
-  long cacheElements() {
-    return pool.elements();
-  }
-
-  synchronized void close(int slot) {
-    pool.close(slot);
+  /** Changes what the pool has of a sequence, between steps. */
+  synchronized void update(Consumer<SequencePool> change) {
+    change.accept(pool);
   }
 
   @Override
@@ -288,9 +275,6 @@ public final class DeviceEngine implements Engine {
     } finally {
       if (inputs != null) {
         inputs.close();
-      }
-      if (fetched != null) {
-        fetched.close();
       }
       scope.close();
     }

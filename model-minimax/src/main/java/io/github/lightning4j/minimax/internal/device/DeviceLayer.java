@@ -45,6 +45,7 @@ final class DeviceLayer {
 
   /** Puts the layer's work on the stream; {@code hidden} goes in and comes out. */
   void forward(DeviceStep step, Tensor hidden) {
+    attention.see(step, hidden);
     Tensor normed = step.scratch().activations(Slot.NORMED, hidden.shape());
     step.operators().rows().rmsNorm(hidden, weights.inputNorm(), eps, normed);
     attention.forward(step, normed, sum(hidden, normed, attentionMix), hidden);

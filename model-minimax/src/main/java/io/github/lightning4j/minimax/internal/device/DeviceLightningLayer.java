@@ -29,6 +29,9 @@ final class DeviceLightningLayer implements DeviceAttention {
   }
 
   @Override
+  public void see(DeviceStep step, Tensor hidden) {}
+
+  @Override
   public void forward(DeviceStep step, Tensor normed, Sum sum, Tensor out) {
     StepShape shape = step.shape();
     DeviceOperators operators = step.operators();
@@ -76,7 +79,7 @@ final class DeviceLightningLayer implements DeviceAttention {
             SILU,
             step.states(index),
             step.inputs().slots(first, shape.stretches()),
-            step.inputs().offsets(shape.stretches()),
+            step.inputs().offsets(0, shape.stretches()),
             heads.narrow(0, first, rows).reshape(1, rows, sizes.heads(), sizes.headDim()));
   }
 

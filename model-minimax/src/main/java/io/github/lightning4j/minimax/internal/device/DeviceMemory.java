@@ -1,21 +1,26 @@
 package io.github.lightning4j.minimax.internal.device;
 
 import io.github.lightning4j.kvquant.PageBudget;
+import io.github.lightning4j.kvquant.policy.TokenPolicy;
 import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.internal.SequenceMemory;
 import io.github.lightning4j.minimax.internal.SequenceState;
 import io.github.lightning4j.vlmquant.VlmAccount;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** Of a sequence on a GPU: a slot of the pool. */
 final class DeviceMemory implements SequenceMemory {
   private final DeviceEngine engine;
   private final int slot;
-  private long reserved;
+  private final boolean quantizes;
+  private long length;
+  private @Nullable DevicePrompt prompt;
 
   DeviceMemory(DeviceEngine engine, int slot) {
     this.engine = engine;
     this.slot = slot;
+    this.quantizes = engine.pool(pool -> pool.pages().quantizes());
   }
 
   /** What layers on a GPU remember of a sequence that runs there. */
@@ -27,11 +32,42 @@ final class DeviceMemory implements SequenceMemory {
     return slot;
   }
 
+  /** The prompt that is being read, where caches quantize; null for none. */
+  @Nullable DevicePrompt prompt() {
+    return prompt;
+  }
+
+  /** How so many next tokens read keys and values. */
+  Piece.Kind kind(long rows) {
+    if (rows == 1 && prompt == null) {
+      return Piece.Kind.SINGLE;
+    }
+    boolean exact = !quantizes || prompt != null && prompt.exact() && left(prompt.start()) == 0;
+    return exact ? Piece.Kind.PROMPT : Piece.Kind.BEHIND;
+  }
+
+  /** Whether the next tokens are quantized before they attend. */
+  boolean agesFirst() {
+    return quantizes && (prompt == null || !prompt.exact());
+  }
+
+  private long left(long tokens) {
+    return engine.pool(pool -> pool.pages().left(tokens));
+  }
+
+  /** The sequence has so many tokens now. */
+  void reached(long tokens) {
+    length = tokens;
+    if (agesFirst()) {
+      engine.update(pool -> pool.pages().settle(slot, length));
+    }
+  }
+
   /** Copies all pages: none are shared. */
   @Override
   public SequenceMemory fork() {
-    DeviceMemory copy = new DeviceMemory(engine, engine.fork(slot, reserved));
-    copy.reserved = reserved;
+    DeviceMemory copy = new DeviceMemory(engine, engine.pool(pool -> pool.fork(slot, length)));
+    copy.length = length;
     return copy;
   }
 
@@ -46,15 +82,30 @@ final class DeviceMemory implements SequenceMemory {
   }
 
   @Override
-  public void beginPrompt(boolean asQuantized) {}
+  public void beginPrompt(boolean asQuantized) {
+    if (quantizes) {
+      prompt =
+          engine.pool(
+              pool -> {
+                TokenPolicy tokens = pool.pages().tokens();
+                boolean exact = !asQuantized && !tokens.quantizedPrefill();
+                return new DevicePrompt(length, exact, tokens, pool.caches());
+              });
+    }
+  }
 
   @Override
-  public void endPrompt() {}
+  public void endPrompt() {
+    DevicePrompt ended = prompt;
+    if (ended != null) {
+      engine.update(pool -> pool.endPrompt(slot, ended, length));
+      prompt = null;
+    }
+  }
 
   @Override
   public void reserve(long tokens) {
-    engine.reserve(slot, tokens);
-    reserved = Math.max(reserved, tokens);
+    engine.update(pool -> pool.pages().reserve(slot, tokens));
   }
 
   @Override
@@ -64,12 +115,12 @@ final class DeviceMemory implements SequenceMemory {
 
   @Override
   public long bytes() {
-    return engine.slotBytes() + cacheBytes();
+    return engine.pool(pool -> pool.states().slotBytes()) + cacheBytes();
   }
 
   @Override
   public long cacheBytes() {
-    return engine.cacheBytes(reserved);
+    return engine.pool(pool -> pool.pages().bytes(slot));
   }
 
   @Override
@@ -85,7 +136,7 @@ final class DeviceMemory implements SequenceMemory {
 
   @Override
   public double packedBitsPerElement() {
-    return 0;
+    return left(length) == 0 ? 0 : engine.pool(SequencePool::packedBitsPerElement);
   }
 
   /** What its pages take, those that wait for tokens too. */
@@ -96,11 +147,11 @@ final class DeviceMemory implements SequenceMemory {
 
   @Override
   public long elements() {
-    return engine.cacheElements();
+    return engine.pool(SequencePool::elements);
   }
 
   @Override
   public void close() {
-    engine.close(slot);
+    engine.update(pool -> pool.close(slot));
   }
 }

@@ -35,6 +35,8 @@ final class DeviceScratch implements AutoCloseable {
     GATE,
     /** Sums of parts of the positions, of attention over caches. */
     SPLITS,
+    /** The greatest magnitudes of rows {@code [R, k]}. */
+    GREATEST,
     /** Router logits {@code [R, E]}. */
     ROUTER_LOGITS,
     /** Last rows of the sequences {@code [S, H]}. */

@@ -63,7 +63,7 @@ final class FreeRun {
     int rows = step.shape().rows();
     Tensor logits = pass.lastLogits(step, hidden -> {});
     step.operators().rows().argmax(logits, scratch, step.inputs().ids(rows));
-    step.operators().steps().advance(step.inputs().positions(rows), 1);
+    step.operators().steps().advance(step.inputs().positions(0, rows), 1);
     step.operators().steps().advance(step.inputs().starts(0, rows), 1);
   }
 }

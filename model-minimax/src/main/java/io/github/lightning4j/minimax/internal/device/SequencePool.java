@@ -1,16 +1,16 @@
 package io.github.lightning4j.minimax.internal.device;
 
-import static com.google.common.base.Preconditions.checkArgument;
-
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.MemoryScope;
-import io.github.lightning4j.core.cuda.CudaDevice;
+import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.cuda.CudaMemory;
 import io.github.lightning4j.core.cuda.CudaStream;
 import io.github.lightning4j.kvquant.CudaKvCache;
 import io.github.lightning4j.kvquant.CudaKvPages;
+import io.github.lightning4j.kvquant.CudaKvRows;
 import io.github.lightning4j.kvquant.KvCacheConfig;
 import io.github.lightning4j.kvquant.PageBudgetException;
-import io.github.lightning4j.minimax.KvCacheFormat;
+import io.github.lightning4j.kvquant.PageBytes;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.internal.CachePlan;
 import java.util.ArrayList;
@@ -28,7 +28,8 @@ final class SequencePool implements AutoCloseable {
   private final CudaStream stream;
   private final CachePlan plan;
   private final StatePool states;
-  private final CudaKvPages pages;
+  private final CachePages pages;
+  private final Tensor piece;
   private final List<CudaKvCache> caches = new ArrayList<>();
 
   /**
@@ -38,12 +39,18 @@ final class SequencePool implements AutoCloseable {
   SequencePool(CudaStream stream, MiniMaxConfig config, CachePlan plan) {
     this.stream = stream;
     this.plan = plan;
-    List<KvCacheConfig> layers = configs(plan);
+    List<KvCacheConfig> layers = DeviceFormats.configs(config, plan);
     try {
       this.states = scope.add(new StatePool(stream, config, MOST_SEQUENCES));
-      this.pages = scope.add(pages(stream.device(), config, layers, plan.budget().limit()));
+      this.piece =
+          scope.add(Tensor.wrap(CudaMemory.allocate(stream.device(), 16), 0, DType.I32, 4));
+      long bytes = Math.min(plan.budget().limit(), stream.device().freeMemory() / 2);
+      this.pages =
+          scope.add(
+              new CachePages(
+                  stream.device(), layers, MOST_SEQUENCES, config.maxPositions(), bytes));
       for (KvCacheConfig layer : layers) {
-        caches.add(scope.add(CudaKvCache.create(pages, layer)));
+        caches.add(scope.add(pages.cache(layer)));
       }
     } catch (RuntimeException e) {
       scope.close();
@@ -51,46 +58,24 @@ final class SequencePool implements AutoCloseable {
     }
   }
 
-  private static List<KvCacheConfig> configs(CachePlan plan) {
-    checkFormat(plan);
-    return plan.configs().orElseThrow().stream()
-        .map(one -> one.withDtype(DType.BF16).withPageTokens(CudaKvPages.PAGE_TOKENS))
-        .toList();
-  }
-
-  /**
-   * Whether caches of a GPU can be of a format.
-   *
-   * @throws IllegalArgumentException if not
-   */
-  static void checkFormat(CachePlan plan) {
-    checkArgument(
-        plan.format().equals(KvCacheFormat.exact(DType.BF16)),
-        "caches: models on a GPU hold keys and values in bf16 so far, got %s",
-        plan.format().name());
-  }
-
-  private static CudaKvPages pages(
-      CudaDevice device, MiniMaxConfig config, List<KvCacheConfig> layers, long limit) {
-    long bytes = 1;
-    for (KvCacheConfig layer : layers) {
-      bytes += 4L * CudaKvPages.PAGE_TOKENS * layer.kvHeads() * layer.headDim();
-    }
-    long all = Math.min(limit, device.freeMemory() / 2) / bytes;
-    long useful = (config.maxPositions() / CudaKvPages.PAGE_TOKENS + 1L) * MOST_SEQUENCES;
-    int count = (int) Math.max(1, Math.min(all, Math.min(useful, Integer.MAX_VALUE / 64)));
-    long tokensEach = Math.min(config.maxPositions(), (long) count * CudaKvPages.PAGE_TOKENS);
-    return CudaKvPages.create(device, MOST_SEQUENCES, tokensEach, count);
-  }
-
   /** The states of the lightning layers. */
   StatePool states() {
     return states;
   }
 
+  /** The pages of the softmax layers. */
+  CachePages pages() {
+    return pages;
+  }
+
   /** The keys and values of the softmax layer that is the n-th of its kind. */
   CudaKvCache cache(int softmaxLayer) {
     return caches.get(softmaxLayer);
+  }
+
+  /** How many caches there are. */
+  int caches() {
+    return caches.size();
   }
 
   /** What the caches hold. */
@@ -105,20 +90,23 @@ final class SequencePool implements AutoCloseable {
    * @throws io.github.lightning4j.core.cuda.CudaOutOfMemoryException if its states do not fit
    */
   int open() {
-    return states.take();
+    int slot = states.take();
+    caches.forEach(cache -> cache.begin(stream, slot));
+    return slot;
   }
 
   /**
    * A slot that remembers what another does.
    *
-   * @param tokens of the other
+   * @param length tokens of the other
    * @throws PageBudgetException if there are too few pages; nothing has changed then
    */
-  int fork(int slot, long tokens) {
+  int fork(int slot, long length) {
     int copy = states.copy(slot);
     try {
-      reserve(copy, tokens);
-      caches.forEach(cache -> cache.copy(stream, slot, copy, tokens));
+      pages.settle(copy, length);
+      pages.reserve(copy, length);
+      caches.forEach(cache -> cache.copy(stream, slot, copy, length));
       return copy;
     } catch (RuntimeException e) {
       close(copy);
@@ -126,26 +114,30 @@ final class SequencePool implements AutoCloseable {
     }
   }
 
-  /**
-   * Pages for a sequence of so many tokens.
-   *
-   * @throws PageBudgetException if there are too few; none is given out then
-   */
-  void reserve(int slot, long tokens) {
-    if (tokens > pages.tokensEach()) {
-      throw new PageBudgetException(cacheBytes(tokens), 0, cacheBytes(pages.tokensEach()));
+  /** The prompt that began a sequence or went on with it is over; it has so many tokens now. */
+  void endPrompt(int slot, DevicePrompt prompt, long length) {
+    if (prompt.exact() && length > prompt.start()) {
+      int start = Math.toIntExact(prompt.start());
+      int[] values = {slot, start, 0, Math.toIntExact(length) - start};
+      try (Tensor host = Tensor.of(values, values.length)) {
+        stream.copy(host, piece);
+        stream.synchronize();
+      }
+      CudaKvRows rows =
+          CudaKvRows.packed(piece.narrow(0, 0, 1), piece.narrow(0, 1, 1), piece.narrow(0, 2, 2));
+      for (int layer = 0; layer < caches.size(); layer++) {
+        if (prompt.looks(layer)) {
+          caches.get(layer).keep(stream, slot, prompt.sinks(layer));
+        }
+        caches.get(layer).age(stream, rows);
+      }
     }
-    pages.reserve(slot, tokens);
+    pages.settle(slot, length);
   }
 
   /** Sets all keys and values to zero, for sequences that go on behind tokens nobody read. */
   void clear() {
     caches.forEach(cache -> cache.clear(stream));
-  }
-
-  /** Sends what has changed in the pages, ahead of a step. */
-  void publish() {
-    pages.publish(stream);
   }
 
   /** Ends a sequence. */
@@ -154,17 +146,20 @@ final class SequencePool implements AutoCloseable {
     states.giveBack(slot);
   }
 
-  /** Bytes of the pages of a sequence of so many tokens. */
-  long cacheBytes(long tokens) {
-    long pageBytes = caches.stream().mapToLong(CudaKvCache::bytes).sum() / pages.pages();
-    return (tokens + CudaKvPages.PAGE_TOKENS - 1) / CudaKvPages.PAGE_TOKENS * pageBytes;
-  }
-
   /** Elements of a token's keys and values in all layers. */
   long elements() {
     return caches.stream()
         .mapToLong(cache -> 2L * cache.config().kvHeads() * cache.config().headDim())
         .sum();
+  }
+
+  /** Bits of an element in packed pages, metadata included; 0 where there are none. */
+  double packedBitsPerElement() {
+    double bytes = 0;
+    for (CudaKvCache cache : caches) {
+      bytes += PageBytes.of(cache.config()).packed();
+    }
+    return 8 * bytes / (CudaKvPages.PAGE_TOKENS * Math.max(1.0, elements()));
   }
 
   @Override

@@ -21,7 +21,7 @@ final class StepInputs implements AutoCloseable {
   /** Room for so many rows. */
   StepInputs(CudaStream stream, int capacity) {
     this.capacity = capacity;
-    long bytes = Integer.BYTES * (6L * capacity + 1);
+    long bytes = Integer.BYTES * (9L * capacity + 1);
     this.host = CudaMemory.pinned(stream.device(), bytes);
     try {
       this.device = CudaMemory.allocate(stream.device(), bytes);
@@ -37,16 +37,19 @@ final class StepInputs implements AutoCloseable {
   }
 
   /** What is written next: a token and where it stands. */
-  void row(int row, int id, long position) {
+  void row(int row, int id, int slot, long position, long agedLength) {
     values.put(row, id);
     values.put(capacity + row, Math.toIntExact(position));
+    values.put(6 * capacity + 1 + row, slot);
+    values.put(7 * capacity + 1 + row, Math.toIntExact(agedLength));
   }
 
   /** What is written next: a sequence. */
-  void sequence(int index, int slot, long start, int lastRow) {
+  void sequence(int index, int slot, boolean agesFirst, long start, int lastRow) {
     values.put(2 * capacity + index, slot);
     values.put(4 * capacity + 1 + index, lastRow);
     values.put(5 * capacity + 1 + index, Math.toIntExact(start));
+    values.put(8 * capacity + 1 + index, agesFirst ? slot : -1);
   }
 
   /** What is written next: the rows of a stretch, counted from the first row of all stretches. */
@@ -57,7 +60,7 @@ final class StepInputs implements AutoCloseable {
 
   /** Takes what was written to the GPU. */
   void send(CudaStream stream) {
-    long count = 6L * capacity + 1;
+    long count = 9L * capacity + 1;
     stream.copy(Tensor.view(host, 0, DType.I32, count), Tensor.view(device, 0, DType.I32, count));
   }
 
@@ -67,8 +70,23 @@ final class StepInputs implements AutoCloseable {
   }
 
   /** Positions {@code [R]}. */
-  Tensor positions(long rows) {
-    return at(capacity, rows);
+  Tensor positions(long first, long rows) {
+    return at(capacity + first, rows);
+  }
+
+  /** The slot of each row's sequence {@code [R]}. */
+  Tensor rowSlots(long first, long rows) {
+    return at(6L * capacity + 1 + first, rows);
+  }
+
+  /** As {@link Piece#agedLength}, {@code [R]}. */
+  Tensor agedLengths(long first, long rows) {
+    return at(7L * capacity + 1 + first, rows);
+  }
+
+  /** Slots of sequences whose tokens are quantized before they attend, -1 of others {@code [S]}. */
+  Tensor ageingSlots(long first, long count) {
+    return at(8L * capacity + 1 + first, count);
   }
 
   /** Slots of sequences {@code [S]}. */
@@ -76,9 +94,9 @@ final class StepInputs implements AutoCloseable {
     return at(2L * capacity + first, count);
   }
 
-  /** First rows of stretches, and the end of the last one, {@code [S + 1]}. */
-  Tensor offsets(long count) {
-    return at(3L * capacity, count + 1);
+  /** First rows of stretches from one on, and the end of the last one, {@code [S + 1]}. */
+  Tensor offsets(long first, long count) {
+    return at(3L * capacity + first, count + 1);
   }
 
   /** The position of the first row of sequences {@code [S]}. */

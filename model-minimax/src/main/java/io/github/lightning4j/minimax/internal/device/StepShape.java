@@ -2,14 +2,17 @@ package io.github.lightning4j.minimax.internal.device;
 
 /**
  * How the rows of a pass belong to sequences. Those with one token come first, since they take
- * other kernels than stretches do.
+ * other kernels than stretches do; then stretches of {@link Piece.Kind#PROMPT}, then those of
+ * {@link Piece.Kind#BEHIND}.
  *
  * @param singles sequences with one row, which are the first rows
+ * @param prompts stretches of the first kind
+ * @param promptRows their rows
  * @param sequences all sequences
  * @param rows all rows
  */
-record StepShape(int singles, int sequences, int rows) {
-  /** Sequences with more rows than one. */
+record StepShape(int singles, int prompts, int promptRows, int sequences, int rows) {
+  /** Sequences with more rows than one, or with one of a prompt. */
   int stretches() {
     return sequences - singles;
   }
@@ -17,5 +20,10 @@ record StepShape(int singles, int sequences, int rows) {
   /** Their rows. */
   int stretchRows() {
     return rows - singles;
+  }
+
+  /** Stretches of the second kind. */
+  int behind() {
+    return sequences - singles - prompts;
   }
 }

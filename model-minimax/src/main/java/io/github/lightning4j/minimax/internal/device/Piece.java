@@ -1,0 +1,41 @@
+package io.github.lightning4j.minimax.internal.device;
+
+/**
+ * The rows of one sequence in a pass.
+ *
+ * @param memory of the sequence
+ * @param position of its first token
+ * @param firstRow its first row in the pass
+ * @param rows how many
+ */
+record Piece(DeviceMemory memory, long position, int firstRow, int rows) {
+  /** How keys and values are read; pieces stand in this order in a pass. */
+  enum Kind {
+    /** One token, which attends to everything. */
+    SINGLE,
+    /** Tokens that attend to nothing that is quantized, by the kernel of prompts. */
+    PROMPT,
+    /**
+     * Tokens that attend row by row, as single ones do, since some of what they see is quantized.
+     */
+    BEHIND
+  }
+
+  Kind kind() {
+    return memory.kind(rows);
+  }
+
+  /** Whether its tokens are quantized before they attend, and not when a prompt ends. */
+  boolean agesFirst() {
+    return memory.agesFirst();
+  }
+
+  /**
+   * How long the sequence was when what a row sees as quantized had left the window: of a token of
+   * a prompt that is read exactly, when it began.
+   */
+  long agedLength(int row) {
+    DevicePrompt prompt = memory.prompt();
+    return prompt != null && prompt.exact() ? prompt.start() : position + row + 1;
+  }
+}
