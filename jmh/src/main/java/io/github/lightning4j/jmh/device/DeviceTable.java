@@ -59,7 +59,7 @@ final class DeviceTable {
 
   private String measured(DeviceResult result) {
     if (result.timing() == null) {
-      return "no: " + clean(result.note());
+      return (result.verdict() == null ? "no: " : "") + clean(result.note());
     }
     StringBuilder told = new StringBuilder(result.timing().toString());
     double bytes = result.rate(Goal.Kind.BANDWIDTH);
@@ -99,7 +99,7 @@ final class DeviceTable {
 
   private String verdict(DeviceResult result) {
     if (result.timing() == null) {
-      return "-";
+      return result.verdict() == null ? "-" : result.verdict();
     }
     if (result.beside() != null) {
       return besides(result, result.timing());

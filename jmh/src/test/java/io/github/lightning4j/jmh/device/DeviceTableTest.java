@@ -21,12 +21,12 @@ final class DeviceTableTest {
   private static DeviceResult result(
       String row, Goal goal, double us, double bytes, double ops, Goal.@Nullable Kind yardstick) {
     Timing timing = new Timing(us, us / 2, us * 2, 9);
-    return new DeviceResult(row, goal, timing, bytes, ops, yardstick, null, 0, null);
+    return new DeviceResult(row, goal, timing, bytes, ops, yardstick, null, 0, null, null);
   }
 
   private static DeviceResult peer(String beside, double us, double factor) {
     Timing timing = Timing.of(us);
-    return new DeviceResult("peer", null, timing, 0, 0, null, beside, factor, null);
+    return new DeviceResult("peer", null, timing, 0, 0, null, beside, factor, null, null);
   }
 
   private static List<String> rows(DeviceResult... results) {
@@ -97,6 +97,15 @@ final class DeviceTableTest {
     DeviceResult lost = DeviceResult.unmeasured(new CopyRow(), "lost:\n |700|");
     assertThat(rows(lost)).containsExactly("| " + CopyRow.TITLE + " | - | no: lost: /700/ | - |");
     assertThat(new DeviceTable(List.of(lost)).text().get(1)).contains("no: lost: /700/");
+  }
+
+  @Test
+  void takesOverWhatOthersSay() throws IOException {
+    Path path = temp.resolve("told");
+    Files.writeString(
+        path, "{\"row\": \"memcheck\", \"note\": \"clean: 3\", \"verdict\": \"ok\"}\n");
+    assertThat(new DeviceTable(new ResultFile(path).read()).markdown().get(2))
+        .isEqualTo("| memcheck | - | clean: 3 | ok |");
   }
 
   @Test
