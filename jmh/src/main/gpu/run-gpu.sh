@@ -157,14 +157,14 @@ int8 bf16 262144 1
 int8 kv2 262144 1
 bf16 bf16 262144 1'
 run_slice() {
-  local end=$((SECONDS + $(share 180))) weights kv contexts repeats code
+  local end=$((SECONDS + $(share 180))) weights kv contexts repeats code layers=8
   say "--- layers of MiniMax-M1"
-  [ -z "$smoke" ] || { say "no tiny sizes: not run" && return; }
+  [ -z "$smoke" ] || { layers=1 slices='int8 kv2 64 1'; }
   while read -r weights kv contexts repeats; do
     [ $SECONDS -lt "$end" ] || { say "weights $weights, keys and values $kv, contexts $contexts: no time was left" && continue; }
     seconds=$(share 60)
     java io.github.lightning4j.examples.command.Minimax bench --config m1-slice --device cuda:0 --weights "$weights" --kv "$kv" \
-      --prefill "$contexts" --repeats "$repeats" --prefill-chunk 4096 --decode 32 >"$here/work/slice" 2>"$here/work/slice.err"
+      --prefill "$contexts" --repeats "$repeats" --layers "$layers" --prefill-chunk 4096 --decode 32 >"$here/work/slice" 2>"$here/work/slice.err"
     code=$?
     cat "$here/work/slice.err" >>"$results/bench.log"
     case $code in
