@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 usage() {
   cat <<EOF
-usage: run-gpu.sh [--limit S] [--results DIR] [--parts tests,bench,peers,sanitizer] [--tests REGEX] [--rows REGEX] [--smoke]
+usage: run-gpu.sh [--limit S] [--results DIR] [--parts tests,bench,peers,slice,sanitizer] [--tests REGEX] [--rows REGEX] [--smoke]
                   [--repository DIR]
 
   --limit S      seconds for all of it; 540 if not given
@@ -25,7 +25,7 @@ A benchmark that misses its goal is told as "short" and no failure.
 EOF
 }
 
-limit=540 results=${OUT:-$here/results} parts=tests,bench,peers,sanitizer tests='' rows='' smoke='' repository=$PWD
+limit=540 results=${OUT:-$here/results} parts=tests,bench,peers,slice,sanitizer tests='' rows='' smoke='' repository=$PWD
 while [ $# -gt 0 ]; do
   case $1 in
     --smoke) smoke=--smoke ;;
@@ -148,25 +148,67 @@ run_peers() {
     --device "${PEERS_DEVICE:-cuda}" $smoke >>"$results/bench.log" 2>&1 || failed "peers: exit code $?; see bench.log"
 }
 
+# Layers of the released model with random weights: formats of weights and of keys and values, contexts, repeats. What does
+# not fit is told by the program, what takes too long here; neither is a failure.
+slices='int8 bf16 1024,32768 3
+bf16 bf16 1024,32768 3
+int8 kv2 1024,32768 3
+int8 bf16 262144 1
+int8 kv2 262144 1
+bf16 bf16 262144 1'
+run_slice() {
+  local end=$((SECONDS + $(share 180))) weights kv contexts repeats code layers=8
+  say "--- layers of MiniMax-M1"
+  [ -z "$smoke" ] || { layers=1 slices='int8 kv2 64 1'; }
+  while read -r weights kv contexts repeats; do
+    [ $SECONDS -lt "$end" ] || { say "weights $weights, keys and values $kv, contexts $contexts: no time was left" && continue; }
+    seconds=$(share 60)
+    java io.github.lightning4j.examples.command.Minimax bench --config m1-slice --device cuda:0 --weights "$weights" --kv "$kv" \
+      --prefill "$contexts" --repeats "$repeats" --layers "$layers" --prefill-chunk 4096 --decode 32 >"$here/work/slice" 2>"$here/work/slice.err"
+    code=$?
+    cat "$here/work/slice.err" >>"$results/bench.log"
+    case $code in
+      0) say "$(<"$here/work/slice")" ;;
+      124 | 137) say "weights $weights, keys and values $kv, contexts $contexts: not done in $seconds s" ;;
+      *)
+        if grep -q CudaOutOfMemoryException "$here/work/slice.err"; then
+          say "weights $weights, keys and values $kv, contexts $contexts: too large for this GPU"
+        else
+          failed "layers in $weights: exit code $code; see bench.log"
+        fi ;;
+    esac
+  done <<<"$slices"
+}
+
+# A row of the table for what is not timed: what ran, what came of it, ok or short or -.
+tell() {
+  printf '{"row": "%s", "bytes": 0, "operations": 0, "factor": 0, "note": "%s", "verdict": "%s"}\n' "$@" >>"$results/bench.jsonl"
+}
+
 # Its own records: what it slows down or breaks is no failure of the tests above.
 run_sanitizer() {
-  local tool class code
+  local tool class code clean bad undone verdict
   say "--- compute-sanitizer"
-  command -v compute-sanitizer >/dev/null || { say "not found: not run" && return; }
   for tool in memcheck racecheck; do
+    command -v compute-sanitizer >/dev/null || { say "$tool: compute-sanitizer not found, not run" && tell "$tool of the device tests" "compute-sanitizer not found" - && continue; }
     prefix=(compute-sanitizer --tool "$tool" --report-api-errors no --error-exitcode 9 --print-limit 20)
+    clean=0 bad=0 undone=0
     while read -r class; do
-      [ "$(left)" -gt 10 ] || { say "$tool ${class##*.}: no time was left" && continue; }
+      [ "$(left)" -gt 10 ] || { say "$tool ${class##*.}: no time was left" && undone=$((undone + 1)) && continue; }
       seconds=$(share 90)
       echo "== $tool $class" >>"$results/sanitizer.log"
       java "$device.DeviceTestRunner" run "$here/work/$tool.jsonl" "$class" >>"$results/sanitizer.log" 2>&1
       code=$?
       case $code in
-        0) say "$tool ${class##*.}: clean" ;;
-        124 | 137) say "$tool ${class##*.}: not done in $seconds s" ;;
-        *) failed "$tool ${class##*.}: exit code $code; see sanitizer.log" ;;
+        0) say "$tool ${class##*.}: clean" && clean=$((clean + 1)) ;;
+        124 | 137) say "$tool ${class##*.}: not done in $seconds s" && undone=$((undone + 1)) ;;
+        *) failed "$tool ${class##*.}: exit code $code; see sanitizer.log" && bad=$((bad + 1)) ;;
       esac
     done < <(grep -E -- "$tests" <<<"$classes")
+    verdict=-
+    [ $clean -gt 0 ] && [ $undone -eq 0 ] && verdict=ok
+    [ $bad -gt 0 ] && verdict=short
+    tell "$tool of the device tests" "classes clean: $clean, with findings or failed: $bad, not done: $undone" "$verdict"
   done
   prefix=()
 }
@@ -185,7 +227,7 @@ if [ -n "$missing" ]; then
   failed "not found:$missing; install the driver and CUDA 13, or name their folders in LD_LIBRARY_PATH"
   exit 2
 fi
-for part in tests bench peers sanitizer; do
+for part in tests bench peers slice sanitizer; do
   wanted "$part" || continue
   if [ "$(left)" -gt 5 ]; then "run_$part"; else failed "$part: no time was left"; fi
 done

@@ -3,6 +3,7 @@ package io.github.lightning4j.jmh.device;
 import io.github.lightning4j.core.Availability;
 import io.github.lightning4j.core.cuda.CudaDevice;
 import io.github.lightning4j.core.cuda.CudaDeviceLostException;
+import io.github.lightning4j.core.cuda.CudaOutOfMemoryException;
 import io.github.lightning4j.core.cuda.kernel.KernelModule;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -119,9 +120,7 @@ public final class DeviceBench implements Callable<Integer> {
       out.println(row.title());
       out.flush();
       try {
-        results.add(measure(gpu, row));
-      } catch (DeviceRow.Unmeasurable e) {
-        results.add(DeviceResult.unmeasured(row, String.valueOf(e.getMessage())));
+        results.add(measure(gpu, row, smoke));
       } catch (CudaDeviceLostException e) {
         results.add(DeviceResult.unmeasured(row, e.toString()));
         return LOST;
@@ -134,9 +133,14 @@ public final class DeviceBench implements Callable<Integer> {
     return status;
   }
 
-  private DeviceResult measure(CudaDevice gpu, DeviceRow row) {
+  /** Measures a row, or says what of the machine is in the way. */
+  static DeviceResult measure(CudaDevice gpu, DeviceRow row, boolean smoke) {
     try (Scene scene = new Scene(gpu, smoke)) {
       return DeviceResult.measured(row, row.measure(scene), smoke ? "tiny sizes" : null);
+    } catch (DeviceRow.Unmeasurable e) {
+      return DeviceResult.unmeasured(row, String.valueOf(e.getMessage()));
+    } catch (CudaOutOfMemoryException e) {
+      return DeviceResult.unmeasured(row, "too large for this GPU: " + e.getMessage());
     }
   }
 }

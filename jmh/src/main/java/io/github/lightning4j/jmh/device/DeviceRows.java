@@ -6,6 +6,12 @@ import java.util.List;
 final class DeviceRows {
   private static final Goal DECODE = Goal.ofBandwidth(0.85);
 
+  private static final int SHORT = 1 << 10;
+  private static final int MIDDLE = 1 << 15;
+  private static final int LONG = 1 << 18;
+  private static final Goal THREE_TIMES =
+      Goal.ofSpeed(3, CacheDecodeRow.title(Pages.BF16, LONG), "bf16 pages");
+
   private DeviceRows() {}
 
   static List<DeviceRow> all() {
@@ -25,6 +31,39 @@ final class DeviceRows {
         RowOperatorRow.SCALED_SUM,
         RowOperatorRow.SILU_GATE,
         new ArgmaxRow(),
+        new SamplerRow(1, Goal.microseconds(80)),
+        new SamplerRow(32, Goal.microseconds(100)),
+        new ProductDecodeRow(1, Weights.BF16),
+        new ProductDecodeRow(1, Weights.INT8),
+        new ProductDecodeRow(1, Weights.INT4),
+        new ProductDecodeRow(16, Weights.BF16),
+        new ProductDecodeRow(16, Weights.INT8),
+        new ProductDecodeRow(16, Weights.INT4),
+        ProductPromptRow.LIBRARY,
+        ProductPromptRow.OWN,
+        ProductPromptRow.INT8,
+        ProductPromptRow.INT4,
+        new FusedHeadRow(),
+        new RoutingRow(),
+        new ExpertsRow(1, Weights.BF16),
+        new ExpertsRow(1, Weights.INT8),
+        new ExpertsRow(1, Weights.INT4),
+        new ExpertsRow(8, Weights.BF16),
+        new ExpertsRow(8, Weights.INT8),
+        new ExpertsRow(8, Weights.INT4),
+        new ExpertsRow(32, Weights.BF16),
+        new ExpertsRow(32, Weights.INT8),
+        new ExpertsRow(32, Weights.INT4),
+        new ExpertsRow(4096, Weights.BF16),
+        new CacheDecodeRow(Pages.BF16, SHORT, 150, Goal.NONE),
+        new CacheDecodeRow(Pages.BF16, MIDDLE, 200, Goal.NONE),
+        new CacheDecodeRow(Pages.BF16, LONG, 300, DECODE),
+        new CacheDecodeRow(Pages.KV2, SHORT, 150, Goal.NONE),
+        new CacheDecodeRow(Pages.KV2, MIDDLE, 200, Goal.NONE),
+        new CacheDecodeRow(Pages.KV2, LONG, 300, THREE_TIMES),
+        new CachePromptRow(),
+        CacheStepRow.APPEND,
+        CacheStepRow.AGE,
         FirstUseRow.COMPILED,
         FirstUseRow.FROM_DISK);
   }

@@ -59,7 +59,7 @@ final class DeviceTable {
 
   private String measured(DeviceResult result) {
     if (result.timing() == null) {
-      return "no: " + clean(result.note());
+      return (result.verdict() == null ? "no: " : "") + clean(result.note());
     }
     StringBuilder told = new StringBuilder(result.timing().toString());
     double bytes = result.rate(Goal.Kind.BANDWIDTH);
@@ -99,7 +99,7 @@ final class DeviceTable {
 
   private String verdict(DeviceResult result) {
     if (result.timing() == null) {
-      return "-";
+      return result.verdict() == null ? "-" : result.verdict();
     }
     if (result.beside() != null) {
       return besides(result, result.timing());
@@ -108,11 +108,24 @@ final class DeviceTable {
     return switch (goal.kind()) {
       case NONE -> "-";
       case TIME -> told(result.timing().medianUs() <= goal.value());
+      case SPEED -> speed(result, goal);
       case BANDWIDTH, MATRIX_RATE -> {
         double share = result.rate(goal.kind()) / peak(goal.kind());
         yield Double.isNaN(share) ? "no yardstick" : told(share >= goal.value());
       }
     };
+  }
+
+  private String speed(DeviceResult result, Goal goal) {
+    double multiple =
+        results.stream()
+            .filter(other -> other.row().equals(goal.beside()) && other.timing() != null)
+            .mapToDouble(result::speedOver)
+            .findFirst()
+            .orElse(Double.NaN);
+    return Double.isNaN(multiple)
+        ? "no yardstick"
+        : String.format(Locale.ROOT, "%.2f x: %s", multiple, told(multiple >= goal.value()));
   }
 
   private String besides(DeviceResult peer, Timing timing) {

@@ -19,6 +19,11 @@ record Job(IntConsumer step, int variants, double bytes, double operations, bool
     return new Job(step, variants, bytes, 0, false);
   }
 
+  /** Steps bound by tensor cores. */
+  static Job ofOperations(IntConsumer step, double operations) {
+    return new Job(step, 1, 0, operations, false);
+  }
+
   /** The same, recorded. */
   Job asGraph() {
     return new Job(step, variants, bytes, operations, true);

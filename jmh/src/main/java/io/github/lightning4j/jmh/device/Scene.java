@@ -6,7 +6,12 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.cuda.CudaDevice;
 import io.github.lightning4j.core.cuda.CudaMemory;
 import io.github.lightning4j.core.cuda.CudaStream;
+import io.github.lightning4j.core.nn.CudaFill;
+import io.github.lightning4j.core.quant.CudaQuantizedMatrix;
+import io.github.lightning4j.core.quant.QuantFormat;
+import io.github.lightning4j.core.quant.QuantizedMatrix;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 
 /** A GPU and a stream for one row, its tensors, and the clock. */
 final class Scene implements AutoCloseable {
@@ -15,10 +20,13 @@ final class Scene implements AutoCloseable {
 
   private static final int RANDOM = 1 << 20;
 
+  private static final long SEED = 20251122;
+
   private final MemoryScope scope = new MemoryScope();
   private final CudaDevice device;
   private final CudaStream stream;
   private final boolean smoke;
+  private final CudaFill fill;
 
   /**
    * Opens a stream.
@@ -29,6 +37,7 @@ final class Scene implements AutoCloseable {
     this.device = device;
     this.smoke = smoke;
     this.stream = CudaStream.open(device);
+    this.fill = CudaFill.on(stream, SEED);
   }
 
   CudaDevice device() {
@@ -54,6 +63,29 @@ final class Scene implements AutoCloseable {
     try (DeviceTimer timer = new DeviceTimer(stream, smoke)) {
       return new Measured(timer.time(job), job.bytes(), job.operations());
     }
+  }
+
+  /** Keeps something that is closed with this, last come first. */
+  <T extends AutoCloseable> T add(T resource) {
+    return scope.add(resource);
+  }
+
+  /** Makes weights on the GPU. */
+  CudaFill fill() {
+    return fill;
+  }
+
+  /** BF16 weights made on the GPU, even in [-1, 1) and all different. */
+  Tensor weights(long... shape) {
+    Tensor there = allocate(DType.BF16, shape);
+    fill.uniform(1, there);
+    return there;
+  }
+
+  /** Quantized weights {@code [rows, columns]} made on the GPU. */
+  CudaQuantizedMatrix weights(QuantFormat format, long rows, long columns) {
+    Tensor image = zeros(DType.U8, QuantizedMatrix.imageBytes(format, rows, columns));
+    return CudaQuantizedMatrix.random(fill, format, rows, columns, image);
   }
 
   /** A tensor of zeros that lives as long as this. */
@@ -92,6 +124,16 @@ final class Scene implements AutoCloseable {
     return there;
   }
 
+  /** Integers, one dimension. */
+  Tensor ints(int... values) {
+    return up(Tensor.of(values, values.length));
+  }
+
+  /** The numbers 0 to n - 1. */
+  Tensor range(int n) {
+    return ints(IntStream.range(0, n).toArray());
+  }
+
   /** A copy of a tensor of the host, which is closed. */
   Tensor up(Tensor host) {
     Tensor there = allocate(host.dtype(), host.shape());
@@ -99,6 +141,15 @@ final class Scene implements AutoCloseable {
     stream.synchronize();
     host.close();
     return there;
+  }
+
+  /** The elements of a tensor, once what is on the stream has ended. */
+  double[] down(Tensor there) {
+    try (Tensor here = Tensor.allocate(there.dtype(), there.shape())) {
+      stream.copy(there, here);
+      stream.synchronize();
+      return here.toDoubles();
+    }
   }
 
   @Override

@@ -2,6 +2,8 @@ package io.github.lightning4j.jmh.device;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.cuda.CudaDevice;
 import io.github.lightning4j.core.cuda.CudaMemory;
 import io.github.lightning4j.core.testkit.RequiresCuda;
 import java.io.PrintWriter;
@@ -36,8 +38,9 @@ final class DeviceBenchDeviceTest {
         .allSatisfy(
             result -> {
               if (result.timing() == null) {
-                assertThat(result.row()).isEqualTo(DenseProductRow.TITLE);
-                assertThat(result.note()).startsWith("cuBLAS did not load: ");
+                assertThat(result.row())
+                    .isIn(DenseProductRow.TITLE, ProductPromptRow.LIBRARY.title());
+                assertThat(result.note()).matches("cuBLAS(Lt)? did not load.*");
               } else {
                 assertThat(result.timing().medianUs()).isPositive();
                 assertThat(result.note()).isEqualTo("tiny sizes");
@@ -46,6 +49,34 @@ final class DeviceBenchDeviceTest {
     byte[] written = Files.readAllBytes(file);
     assertThat(run("--smoke", "--results", file.toString())).isZero();
     assertThat(Files.readAllBytes(file)).as("rows are not run again").isEqualTo(written);
+  }
+
+  @Test
+  void saysThatARowIsTooLarge() {
+    DeviceRow row =
+        new DeviceRow() {
+          @Override
+          public String title() {
+            return "large";
+          }
+
+          @Override
+          public Goal goal() {
+            return Goal.NONE;
+          }
+
+          @Override
+          public Measured measure(Scene scene) {
+            scene.zeros(DType.U8, 1024);
+            scene.zeros(DType.U8, 1L << 50);
+            return new Measured(Timing.of(1), 0, 0);
+          }
+        };
+    long before = CudaMemory.liveBytes();
+    DeviceResult result = DeviceBench.measure(CudaDevice.of(0), row, true);
+    assertThat(result.timing()).isNull();
+    assertThat(result.note()).startsWith("too large for this GPU: ");
+    assertThat(CudaMemory.liveBytes()).isEqualTo(before);
   }
 
   @Test

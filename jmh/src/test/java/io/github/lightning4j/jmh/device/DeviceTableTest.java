@@ -21,12 +21,12 @@ final class DeviceTableTest {
   private static DeviceResult result(
       String row, Goal goal, double us, double bytes, double ops, Goal.@Nullable Kind yardstick) {
     Timing timing = new Timing(us, us / 2, us * 2, 9);
-    return new DeviceResult(row, goal, timing, bytes, ops, yardstick, null, 0, null);
+    return new DeviceResult(row, goal, timing, bytes, ops, yardstick, null, 0, null, null);
   }
 
   private static DeviceResult peer(String beside, double us, double factor) {
     Timing timing = Timing.of(us);
-    return new DeviceResult("peer", null, timing, 0, 0, null, beside, factor, null);
+    return new DeviceResult("peer", null, timing, 0, 0, null, beside, factor, null, null);
   }
 
   private static List<String> rows(DeviceResult... results) {
@@ -67,6 +67,21 @@ final class DeviceTableTest {
   }
 
   @Test
+  void holdsRowsAgainstOneAnother() {
+    Goal goal = Goal.ofSpeed(0.8, "other", "the other");
+    DeviceResult other = result("other", Goal.NONE, 100, 0, 1e9, null);
+    DeviceResult twiceTheWork = result("a", goal, 250, 0, 2e9, null);
+    assertThat(rows(other, twiceTheWork).get(1))
+        .startsWith("| a | 0.8 x the speed of the other | 250.00 us")
+        .endsWith("| 0.80 x: ok |");
+    assertThat(rows(other, result("a", goal, 130, 0, 0, null)).get(1))
+        .endsWith("| 0.77 x: short |");
+    assertThat(rows(twiceTheWork).get(0)).endsWith("| no yardstick |");
+    assertThat(rows(DeviceResult.unmeasured(new CopyRow(), "a"), twiceTheWork).get(1))
+        .endsWith("| no yardstick |");
+  }
+
+  @Test
   void holdsOursAgainstPeers() {
     DeviceResult ours = result("ours", Goal.NONE, 10, 0, 0, null);
     assertThat(rows(ours, peer("ours", 15, 1.5)).get(1))
@@ -85,6 +100,15 @@ final class DeviceTableTest {
   }
 
   @Test
+  void takesOverWhatOthersSay() throws IOException {
+    Path path = temp.resolve("told");
+    Files.writeString(
+        path, "{\"row\": \"memcheck\", \"note\": \"clean: 3\", \"verdict\": \"ok\"}\n");
+    assertThat(new DeviceTable(new ResultFile(path).read()).markdown().get(2))
+        .isEqualTo("| memcheck | - | clean: 3 | ok |");
+  }
+
+  @Test
   void medianOfAnEvenNumberOfSamplesLiesBetween() {
     assertThat(Timing.of(4, 1, 3, 2)).isEqualTo(new Timing(2.5, 1, 4, 4));
   }
@@ -99,6 +123,15 @@ final class DeviceTableTest {
         DeviceResult.measured(new CopyRow(), new Measured(Timing.of(1), 2, 0), null);
     file.add(measured);
     assertThat(file.read()).containsExactly(measured, COPY);
+  }
+
+  @Test
+  void filesKeepGoals() throws IOException {
+    ResultFile file = new ResultFile(temp.resolve("results"));
+    DeviceResult a = result("a", Goal.ofSpeed(0.6, "other", "the other"), 1, 0, 0, null);
+    file.add(a);
+    file.add(COPY);
+    assertThat(file.read()).containsExactly(a, COPY);
   }
 
   @Test

@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -30,10 +31,12 @@ final class RunGpuScriptTest {
               "DeviceTestRunner summary "*) echo A: passed; [ ! -e "$here/red" ] ;;
               "DeviceBench "*) [ ! -e "$here/slow" ] || exit 1 ;;
               "DeviceReport "*) echo THE TABLE ;;
+              "Minimax bench "*) echo "$*" >>"$here/slices"; echo LAYERS; [ "${10}" != kv2 ] || exit 124 ;;
             esac
             """;
 
   @TempDir private Path temp;
+  private @Nullable String path;
 
   private record Run(int exit, String out) {}
 
@@ -60,7 +63,7 @@ final class RunGpuScriptTest {
     return Files.readAllLines(temp.resolve("calls"));
   }
 
-  /** In an environment without PATH, HOME or anything else. */
+  /** In an environment without HOME or anything else, and mostly without PATH. */
   private Run run(String... arguments) throws Exception {
     List<String> command =
         new ArrayList<>(List.of("/bin/bash", temp.resolve("run-gpu.sh").toString()));
@@ -68,6 +71,9 @@ final class RunGpuScriptTest {
     ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
     builder.environment().clear();
     builder.environment().put("LD_LIBRARY_PATH", temp.resolve("libraries").toString());
+    if (path != null) {
+      builder.environment().put("PATH", path);
+    }
     builder.environment().put("PYTHON", temp.resolve("python").toString());
     Path out = temp.resolve("stdout");
     Process process = builder.redirectOutput(out.toFile()).start();
@@ -109,6 +115,52 @@ final class RunGpuScriptTest {
     assertThat(red.out).contains("THE TABLE");
     assertThat(calls()).noneMatch(call -> call.endsWith("some.ADeviceTest"));
     assertThat(temp.resolve("elsewhere/summary.txt")).exists();
+  }
+
+  @Test
+  void measuresLayersInEveryFormat() throws Exception {
+    Run run = run("--parts", "slice");
+    assertThat(run.exit).as(run.out).isZero();
+    assertThat(run.out)
+        .contains("LAYERS", "weights int8, keys and values kv2, contexts 262144: not done in ");
+    assertThat(Files.readAllLines(temp.resolve("slices")))
+        .hasSize(6)
+        .allMatch(line -> line.contains(" bench --config m1-slice --device cuda:0 --weights "))
+        .anyMatch(
+            line ->
+                line.contains("--weights bf16 --kv bf16 --prefill 262144 --repeats 1 --layers 8 "));
+    Files.delete(temp.resolve("slices"));
+    run("--parts", "slice", "--smoke");
+    assertThat(Files.readAllLines(temp.resolve("slices")))
+        .singleElement()
+        .satisfies(line -> assertThat(line).contains("--layers 1 "));
+  }
+
+  @Test
+  void tellsWhatTheSanitizerFinds() throws Exception {
+    assumeTrue(
+        !Files.exists(Path.of("/usr/local/cuda/bin/compute-sanitizer")), "this machine has it");
+    assertThat(run("--parts", "sanitizer").exit).isZero();
+    Path rows = temp.resolve("results/bench.jsonl");
+    assertThat(Files.readAllLines(rows))
+        .hasSize(2)
+        .allMatch(line -> line.contains("compute-sanitizer not found"));
+    program(
+        "compute-sanitizer",
+        "#!/bin/sh\nwhile [ \"${1%/java}\" = \"$1\" ]; do shift; done\nexec \"$@\"\n");
+    path = temp + ":/usr/bin:/bin";
+    Files.writeString(temp.resolve("lost"), "x\n"); // once more, so only the first tool meets it
+    Run run = run("--parts", "sanitizer");
+    assertThat(run.exit).isEqualTo(1);
+    assertThat(run.out)
+        .contains("FAILED: memcheck ADeviceTest: exit code 3", "racecheck BDeviceTest: clean");
+    assertThat(new ResultFile(rows).read())
+        .extracting(DeviceResult::note)
+        .contains("classes clean: 1, with findings or failed: 1, not done: 0")
+        .contains("classes clean: 2, with findings or failed: 0, not done: 0");
+    assertThat(new ResultFile(rows).read())
+        .extracting(DeviceResult::verdict)
+        .containsExactly("short", "ok");
   }
 
   @Test
