@@ -110,7 +110,7 @@ public final class Checkpoint implements AutoCloseable {
               : WeightBinder.bind(config, named, wish, made, progress);
       Vision vision = pictures.map(told -> vision(told, config, named, made)).orElse(null);
       return new Checkpoint(folder, config, held, source, made, bound, vision);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       made.close();
       source.close();
       throw e;
@@ -161,7 +161,7 @@ public final class Checkpoint implements AutoCloseable {
    * Writes a checkpoint folder of the weights as they are held here, with config and tokenizer. It
    * opens by mapping, and gives the same logits bit for bit.
    *
-   * @param to a new folder, or an empty one
+   * @param to a new folder, or an empty one; it is so again after a failure
    * @throws IllegalArgumentException if the folder holds something
    * @throws java.io.UncheckedIOException if the system fails to write
    */
@@ -173,6 +173,16 @@ public final class Checkpoint implements AutoCloseable {
       held.putAll(vision.bound().held());
     }
     QuantizedCheckpoint.write(folder, held, formats, to);
+  }
+
+  /**
+   * Refuses what {@link #save} would, so that it is known before the weights are read and coded.
+   *
+   * @throws IllegalArgumentException if it is neither a new folder nor an empty one
+   * @throws java.io.UncheckedIOException if the system does not tell
+   */
+  public static void checkNew(Path to) {
+    QuantizedCheckpoint.checkNew(to);
   }
 
   /** The folder. */

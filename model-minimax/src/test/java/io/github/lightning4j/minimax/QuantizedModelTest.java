@@ -14,9 +14,12 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.io.UncheckedIOException;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -168,6 +171,29 @@ final class QuantizedModelTest {
             fixture("small_qkv_eps/hf"), WeightFormats.parse(formats), ProgressListener.NONE)) {
       checkpoint.save(to);
     }
+  }
+
+  @Test
+  void whatCannotBeWrittenLeavesNoFolderBehind() throws IOException {
+    Path folder = BrokenCheckpoint.tensors(temp.resolve("m"), (scope, tensors) -> {});
+    Path there = Files.createDirectory(temp.resolve("there"));
+    Checkpoint closed = Checkpoint.open(folder);
+    closed.close();
+    assertThatThrownBy(() -> closed.save(temp.resolve("new")))
+        .isInstanceOf(IllegalStateException.class);
+    assertThat(temp.resolve("new")).doesNotExist();
+    Path unreadable = Path.of("/proc/self/mem"); // also for the superuser
+    Assumptions.assumeTrue(Files.exists(unreadable), "no such file here");
+    Files.createSymbolicLink(folder.resolve("tokenizer.json"), unreadable);
+    try (Checkpoint checkpoint = Checkpoint.open(folder)) {
+      for (Path to : List.of(there, temp.resolve("new"))) {
+        assertThatThrownBy(() -> checkpoint.save(to))
+            .isInstanceOf(UncheckedIOException.class)
+            .hasMessageContaining("cannot be written");
+      }
+    }
+    assertThat(temp.resolve("new")).doesNotExist();
+    assertThat(there).isEmptyDirectory();
   }
 
   @Test
