@@ -97,7 +97,7 @@ public final class QuantizedMatrix implements AutoCloseable {
   private static QuantizedMatrix filled(QuantStore store, Tensor w, QuantKernels kernels) {
     try {
       return new QuantizedMatrix(store, fill(store, w, kernels), kernels);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       store.close();
       throw e;
     }
