@@ -8,6 +8,7 @@ import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.SystemMemory;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
+import io.github.lightning4j.core.quant.QuantizedMatrix;
 import io.github.lightning4j.core.safetensors.Safetensors;
 import io.github.lightning4j.minimax.internal.ModelWeights;
 import io.github.lightning4j.minimax.internal.RenamedTensors;
@@ -214,9 +215,10 @@ public final class Checkpoint implements AutoCloseable {
   }
 
   /**
-   * Reads every weight.
+   * Reads every weight, and every scale of quantized ones.
    *
-   * @throws CheckpointException naming the first tensor and element that is NaN or infinite
+   * @throws CheckpointException naming the first tensor and an element or scale of it that is NaN
+   *     or infinite
    */
   public void checkWeights(ProgressListener progress) {
     long done = 0;
@@ -229,7 +231,17 @@ public final class Checkpoint implements AutoCloseable {
             tensor.elements(), 1 << 16, (from, to) -> checkFinite(name, elements, from, to));
       }
     }
+    bound.read().forEach(this::checkScales);
     progress.progress(done, done);
+  }
+
+  private void checkScales(String name, QuantizedMatrix matrix) {
+    try {
+      matrix.checkScales();
+    } catch (IllegalArgumentException e) {
+      String stored = vision == null ? name : VisionBinder.TEXT + name;
+      throw new CheckpointException(source.path(), stored + ": " + e.getMessage(), e);
+    }
   }
 
   private void checkFinite(String name, Elements elements, long from, long to) {

@@ -3,6 +3,7 @@ package io.github.lightning4j.minimax.internal;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.OutOfNativeMemoryException;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.quant.QuantizedMatrix;
 import io.github.lightning4j.core.safetensors.Safetensors;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
@@ -33,8 +34,10 @@ public final class WeightBinder {
    *
    * @param weights the weights
    * @param held what is in memory, by the names of the released layout
+   * @param read quantized matrices that the checkpoint holds, by the same names
    */
-  public record Bound(ModelWeights weights, Map<String, Tensor> held) {}
+  public record Bound(
+      ModelWeights weights, Map<String, Tensor> held, Map<String, QuantizedMatrix> read) {}
 
   /**
    * How weights are to be held.
@@ -71,7 +74,7 @@ public final class WeightBinder {
         new FormattedWeights(
             planned, wish.formats(), wish.coded(), room.copied(), made, room.arena());
     WeightBinder binder = new WeightBinder(config, planned.plan().isFused(), weights);
-    return new Bound(binder.model(progress), weights.held());
+    return new Bound(binder.model(progress), weights.held(), weights.read());
   }
 
   /**
