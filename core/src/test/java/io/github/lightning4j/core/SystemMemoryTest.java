@@ -108,8 +108,7 @@ final class SystemMemoryTest {
   @Test
   void aRefusalTellsWhatIsAvailable() {
     String message = new OutOfNativeMemoryException(70, 30).getMessage();
-    String available =
-        SystemMemory.available() == Long.MAX_VALUE ? "" : ", [0-9]+ are available";
+    String available = SystemMemory.available() == Long.MAX_VALUE ? "" : ", [0-9]+ are available";
     assertThat(message)
         .matches(
             "the system refused 70 bytes of memory \\(30 bytes are held" + available + "\\); .*");
