@@ -87,6 +87,7 @@ public final class Gemm {
    * @param w weights {@code [N, K]}, F32, BF16 or F16
    * @param out {@code [M, N]}, F32; must not overlap {@code a}
    * @throws IllegalArgumentException if types, shapes, strides or devices do not fit
+   * @throws OutOfNativeMemoryException if there is no memory for the panels of many rows
    */
   public void multiply(Tensor a, Tensor w, Tensor out) {
     check(a, w, out);
@@ -108,6 +109,7 @@ public final class Gemm {
    * @param weights as above, each
    * @param outs as many, as above, each; must not overlap each other
    * @throws IllegalArgumentException as above, or if there are not as many outputs as weights
+   * @throws OutOfNativeMemoryException as above
    */
   public void multiplyAll(Tensor a, List<Tensor> weights, List<Tensor> outs) {
     List<Tensor> w = List.copyOf(weights);
@@ -249,6 +251,7 @@ public final class Gemm {
    * @param outs as many, as above, each; must not overlap each other
    * @throws IllegalArgumentException as above, or if there are not as many outputs as weights
    * @throws IllegalStateException as above
+   * @throws OutOfNativeMemoryException as above
    */
   public void multiplyAllQuantized(Tensor a, List<QuantizedMatrix> weights, List<Tensor> outs) {
     List<QuantizedMatrix> w = List.copyOf(weights);

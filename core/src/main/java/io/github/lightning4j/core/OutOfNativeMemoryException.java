@@ -18,7 +18,14 @@ public final class OutOfNativeMemoryException extends RuntimeException {
             + bytes
             + " bytes of memory ("
             + liveBytes
-            + " bytes are held); close what is not needed, or use a smaller model, context or batch");
+            + " bytes are held"
+            + available()
+            + "); close what is not needed, or use a smaller model, context or batch");
+  }
+
+  private static String available() {
+    long bytes = SystemMemory.available();
+    return bytes == Long.MAX_VALUE ? "" : ", " + bytes + " are available";
   }
 
   private OutOfNativeMemoryException(String message) {

@@ -62,7 +62,7 @@ public final class CudaKvPages implements AutoCloseable {
                   DType.I32,
                   sequences,
                   pagesEach));
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       scope.close();
       throw e;
     }

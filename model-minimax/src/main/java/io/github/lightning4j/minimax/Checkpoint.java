@@ -8,6 +8,7 @@ import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.SystemMemory;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
+import io.github.lightning4j.core.quant.QuantizedMatrix;
 import io.github.lightning4j.core.safetensors.Safetensors;
 import io.github.lightning4j.minimax.internal.ModelWeights;
 import io.github.lightning4j.minimax.internal.RenamedTensors;
@@ -110,7 +111,7 @@ public final class Checkpoint implements AutoCloseable {
               : WeightBinder.bind(config, named, wish, made, progress);
       Vision vision = pictures.map(told -> vision(told, config, named, made)).orElse(null);
       return new Checkpoint(folder, config, held, source, made, bound, vision);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       made.close();
       source.close();
       throw e;
@@ -161,7 +162,7 @@ public final class Checkpoint implements AutoCloseable {
    * Writes a checkpoint folder of the weights as they are held here, with config and tokenizer. It
    * opens by mapping, and gives the same logits bit for bit.
    *
-   * @param to a new folder, or an empty one
+   * @param to a new folder, or an empty one; it is so again after a failure
    * @throws IllegalArgumentException if the folder holds something
    * @throws java.io.UncheckedIOException if the system fails to write
    */
@@ -173,6 +174,16 @@ public final class Checkpoint implements AutoCloseable {
       held.putAll(vision.bound().held());
     }
     QuantizedCheckpoint.write(folder, held, formats, to);
+  }
+
+  /**
+   * Refuses what {@link #save} would, so that it is known before the weights are read and coded.
+   *
+   * @throws IllegalArgumentException if it is neither a new folder nor an empty one
+   * @throws java.io.UncheckedIOException if the system does not tell
+   */
+  public static void checkNew(Path to) {
+    QuantizedCheckpoint.checkNew(to);
   }
 
   /** The folder. */
@@ -204,9 +215,10 @@ public final class Checkpoint implements AutoCloseable {
   }
 
   /**
-   * Reads every weight.
+   * Reads every weight, and every scale of quantized ones.
    *
-   * @throws CheckpointException naming the first tensor and element that is NaN or infinite
+   * @throws CheckpointException naming the first tensor and an element or scale of it that is NaN
+   *     or infinite
    */
   public void checkWeights(ProgressListener progress) {
     long done = 0;
@@ -219,7 +231,17 @@ public final class Checkpoint implements AutoCloseable {
             tensor.elements(), 1 << 16, (from, to) -> checkFinite(name, elements, from, to));
       }
     }
+    bound.read().forEach(this::checkScales);
     progress.progress(done, done);
+  }
+
+  private void checkScales(String name, QuantizedMatrix matrix) {
+    try {
+      matrix.checkScales();
+    } catch (IllegalArgumentException e) {
+      String stored = vision == null ? name : VisionBinder.TEXT + name;
+      throw new CheckpointException(source.path(), stored + ": " + e.getMessage(), e);
+    }
   }
 
   private void checkFinite(String name, Elements elements, long from, long to) {

@@ -20,9 +20,10 @@ import java.util.Optional;
  *     takes its pages at once, half of the memory that is left where there is no limit, and does
  *     not count them. A step that it has no room for is refused as a whole. Caches of others that
  *     count against it too may take what a step was promised, which breaks its session
- * @param checkWeights whether every weight is read and refused if it is NaN or infinite
- * @param prefillChunk tokens a prefill handles at once; bounds scratch memory, does not change
- *     results beyond rounding
+ * @param checkWeights whether every weight, and every scale of quantized ones, is read and refused
+ *     if it is NaN or infinite
+ * @param prefillChunk tokens a prefill handles at once; bounds scratch memory; does not change
+ *     results beyond rounding, except of {@code rotatekv}, whose sinks are found in the first chunk
  * @param weights how the weights are held; quantized ones are made while loading, tensor by tensor
  * @param placement where weights lie that are held as they are stored
  * @param progress told how far loading has come

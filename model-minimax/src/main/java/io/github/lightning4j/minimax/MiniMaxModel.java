@@ -103,7 +103,7 @@ public final class MiniMaxModel implements AutoCloseable {
         checkpoint.checkWeights(options.progress());
       }
       return new MiniMaxModel(checkpoint, options);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       checkpoint.close();
       throw e;
     }

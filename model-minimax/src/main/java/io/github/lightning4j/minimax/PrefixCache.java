@@ -28,12 +28,15 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Checkpoints form a tree and share their key-value pages; each has lightning states of its own,
  * so the distance between them is what memory and repeated reading are weighed with. Over its limit
- * the cache drops those that no sequence has used for longest, the last of a line first. At least
- * one token is always read. Prompts are read in chunks that end at the checkpoints; so with reuse
- * and without the same chunks follow, and logits are the same bits. Quantized caches take each
- * checkpoint for the end of a prompt: what follows reads what is before it as quantized.
+ * the cache drops those that no sequence has used for longest, the last of a line first; never for
+ * one that would not fit beside those before it. At least one token is always read. Prompts are
+ * read in chunks that end at the checkpoints; so where a {@link Generator} reads one prompt at a
+ * time, with reuse and without the same chunks follow, and logits are the same bits. In a {@link
+ * GenerationQueue} a chunk is what a step has left for its prompt: there they are the same up to
+ * rounding. Quantized caches take each checkpoint for the end of a prompt: what follows reads what
+ * is before it as quantized.
  *
- * <p>Thread-safe. Sequences under way do not mind if the cache is closed. Close it before the
+ * <p>Thread-safe. Sequences that have begun do not mind if the cache is closed. Close it before the
  * model.
  */
 public final class PrefixCache implements AutoCloseable {
@@ -102,6 +105,11 @@ public final class PrefixCache implements AutoCloseable {
    */
   synchronized SequenceStart begin(int[] ids) {
     checkState(!closed, "prefix cache is closed");
+    return beginAgain(ids);
+  }
+
+  /** As {@link #begin} for a sequence that has begun before: with nothing read if it is closed. */
+  synchronized SequenceStart beginAgain(int[] ids) {
     PrefixNode node = start;
     while (node.length() + every < ids.length) {
       PrefixNode next = node.children().get(block(ids, node.length()));
@@ -117,7 +125,8 @@ public final class PrefixCache implements AutoCloseable {
   }
 
   /**
-   * Keeps the state of a session behind a checkpoint.
+   * Keeps the state of a session behind a checkpoint, if it fits with those before it; others go
+   * first to make room.
    *
    * @return the new checkpoint; null if there is none
    */
@@ -126,6 +135,16 @@ public final class PrefixCache implements AutoCloseable {
     boolean known = parent == start || byUse.contains(parent);
     if (closed || !known || parent.children().containsKey(block)) {
       return null;
+    }
+    long room = maxBytes - parent.bytesOf(block, session.state());
+    if (parent.bytesOfLine() > room) {
+      return null;
+    }
+    use(parent);
+    for (Iterator<PrefixNode> oldest = byUse.iterator(); bytes > room; ) {
+      PrefixNode last = oldest.next();
+      oldest.remove();
+      drop(last);
     }
     SequenceState copy;
     try {
@@ -137,12 +156,7 @@ public final class PrefixCache implements AutoCloseable {
     parent.children().put(block, node);
     bytes += node.bytes();
     use(node);
-    for (Iterator<PrefixNode> oldest = byUse.iterator(); bytes > maxBytes; ) {
-      PrefixNode last = oldest.next();
-      oldest.remove();
-      drop(last);
-    }
-    return byUse.contains(node) ? node : null;
+    return node;
   }
 
   private ImmutableIntArray block(int[] ids, int from) {

@@ -34,9 +34,23 @@ final class PrefixNode {
 
   /** A checkpoint behind this one, not yet among its children. */
   PrefixNode next(ImmutableIntArray tokens, SequenceState after) {
-    long shared = state == null ? 0 : state.memory().lastingBytes();
-    long own = after.memory().bytes() - shared + (long) Integer.BYTES * tokens.length();
+    long own = bytesOf(tokens, after);
     return new PrefixNode(this, tokens, length + tokens.length(), after, own);
+  }
+
+  /** What a checkpoint behind this one takes beside it. */
+  long bytesOf(ImmutableIntArray tokens, SequenceState after) {
+    long shared = state == null ? 0 : state.memory().lastingBytes();
+    return after.memory().bytes() - shared + (long) Integer.BYTES * tokens.length();
+  }
+
+  /** What this checkpoint and all before it take. */
+  long bytesOfLine() {
+    long sum = 0;
+    for (PrefixNode node = this; node != null; node = node.parent) {
+      sum += node.bytes;
+    }
+    return sum;
   }
 
   /** The checkpoint before, whose pages it shares; null at the start. */

@@ -15,6 +15,11 @@ final class PrefixPath {
     this.at = at;
   }
 
+  /** Where its sequence begins that is to read its tokens once more. */
+  SequenceStart again(int[] ids) {
+    return cache.beginAgain(ids);
+  }
+
   /** Tokens from position {@code read} to the next place for a checkpoint. */
   int tokensToBorder(int read) {
     return cache.every() - read % cache.every();

@@ -27,6 +27,7 @@ final class QuantizedCheckpoint {
   private static final String VERSION_KEY = "lightning4j.version";
   private static final String WEIGHTS_KEY = "lightning4j.weights";
   private static final String VERSION = "1";
+  private static final String WEIGHTS = "model.safetensors";
 
   /** What goes along with the weights, where it is there. */
   private static final List<String> COMPANIONS =
@@ -73,28 +74,52 @@ final class QuantizedCheckpoint {
     }
   }
 
+  /** Refuses a folder that holds something. */
+  static void checkNew(Path to) {
+    try {
+      checkArgument(
+          !Files.exists(to) || isEmptyFolder(to),
+          "out: expected a new or an empty folder, got %s",
+          to);
+    } catch (IOException e) {
+      throw new UncheckedIOException(to + ": cannot be read (" + e + ")", e);
+    }
+  }
+
   /**
-   * Writes a checkpoint folder.
+   * Writes a checkpoint folder. What fails leaves none behind, or an empty one where it was there.
    *
    * @param from the folder that config and tokenizer are copied from
    * @param held the tensors
    * @param to a new folder, or an empty one
    */
   static void write(Path from, Map<String, Tensor> held, WeightFormats formats, Path to) {
+    checkNew(to);
+    boolean there = Files.exists(to);
     try {
-      if (Files.exists(to)) {
-        checkArgument(isEmptyFolder(to), "out: expected a new or an empty folder, got %s", to);
-      }
       Files.createDirectories(to);
       Map<String, String> metadata = Map.of(VERSION_KEY, VERSION, WEIGHTS_KEY, formats.toString());
-      SafetensorsWriter.write(to.resolve("model.safetensors"), held, metadata);
+      SafetensorsWriter.write(to.resolve(WEIGHTS), held, metadata);
       for (String name : COMPANIONS) {
         if (Files.exists(from.resolve(name))) {
           Files.copy(from.resolve(name), to.resolve(name));
         }
       }
     } catch (IOException e) {
+      empty(to, there);
       throw new UncheckedIOException(to + ": cannot be written (" + e + ")", e);
+    } catch (RuntimeException | Error e) {
+      empty(to, there);
+      throw e;
+    }
+  }
+
+  /** Takes away what {@link #write} may have written to a folder, and the folder if it is new. */
+  private static void empty(Path folder, boolean stays) {
+    folder.resolve(WEIGHTS).toFile().delete();
+    COMPANIONS.forEach(name -> folder.resolve(name).toFile().delete());
+    if (!stays) {
+      folder.toFile().delete();
     }
   }
 

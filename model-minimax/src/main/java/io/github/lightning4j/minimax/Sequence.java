@@ -29,6 +29,7 @@ final class Sequence implements AutoCloseable {
   private int read;
   private int told;
   private @Nullable SequenceStart begun;
+  private @Nullable PrefixPath path;
   private @Nullable Drafts drafts;
   private @Nullable Turn turn;
 
@@ -66,7 +67,9 @@ final class Sequence implements AutoCloseable {
 
   private Session session() {
     if (begun == null) {
-      begun = source.apply(Arrays.copyOf(ids, count));
+      int[] known = Arrays.copyOf(ids, count);
+      begun = path == null ? source.apply(known) : path.again(known);
+      path = begun.path();
       read = begun.read();
       checkArgument(
           options.promptLookup() == 0 || begun.session().model().verifiesGuesses(),
@@ -78,7 +81,7 @@ final class Sequence implements AutoCloseable {
   /** The next turn, of at most {@code most >= 1} tokens. */
   Turn next(int most) {
     Session session = session();
-    int border = begun.path() == null ? Integer.MAX_VALUE : begun.path().tokensToBorder(read);
+    int border = path == null ? Integer.MAX_VALUE : path.tokensToBorder(read);
     boolean inPrompt = isInPrompt();
     int limit = Math.min(most, border);
     int known = Math.min(inPrompt ? promptTokens - read : pending(), limit);
@@ -163,8 +166,8 @@ final class Sequence implements AutoCloseable {
   }
 
   private void keep(Session session) {
-    if (begun.path() != null) {
-      begun.path().reached(session, ids, read);
+    if (path != null) {
+      path.reached(session, ids, read);
     }
   }
 

@@ -92,7 +92,7 @@ final class SessionSnapshot {
         state.advance(fill(model, file, source, host(state)));
         float[] logits = tensor(file, source, "logits", model.config().vocabSize()).toFloats();
         return new Session(model, state, logits);
-      } catch (RuntimeException e) {
+      } catch (RuntimeException | Error e) {
         state.close();
         throw e;
       }

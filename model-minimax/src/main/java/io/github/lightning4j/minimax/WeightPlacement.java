@@ -8,7 +8,10 @@ package io.github.lightning4j.minimax;
  * then reads a third slower than from the large pages that memory of our own gets.
  */
 public enum WeightPlacement {
-  /** {@link #COPIED} if all weights fit half of the memory that is left, {@link #MAPPED} if not. */
+  /**
+   * {@link #COPIED} if all weights fit half of the memory that is left and the system grants it,
+   * {@link #MAPPED} if not.
+   */
   AUTO,
   /** In memory of our own, copied while loading; the pages of the file are given back. */
   COPIED,

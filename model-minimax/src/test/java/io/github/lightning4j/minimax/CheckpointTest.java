@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.github.lightning4j.core.CheckpointException;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Gemm;
+import io.github.lightning4j.core.Memory;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -55,6 +56,30 @@ final class CheckpointTest {
       assertThat(mappings(checkpoint.folder())).isNotEmpty();
     }
     assertThat(mappings(folder)).isEmpty();
+  }
+
+  @Test
+  void anErrorOnTheWayLeavesNothingBehind() {
+    Path folder = BrokenCheckpoint.config(temp.resolve("c"), "\"vocab_size\"", "\"vocab_size\"");
+    long before = Memory.liveBytes();
+    ProgressListener first =
+        (done, total) -> {
+          throw new StackOverflowError("while binding");
+        };
+    assertThatThrownBy(() -> Checkpoint.open(folder, WeightFormats.parse("int8"), first))
+        .isInstanceOf(StackOverflowError.class);
+    assertThat(mappings(folder)).isEmpty();
+    ProgressListener later =
+        (done, total) -> {
+          if (total > 3) { // of its three layers it is told before the check
+            throw new StackOverflowError("while checking");
+          }
+        };
+    LoadOptions checked = LoadOptions.DEFAULT.withCheckWeights(true).withProgress(later);
+    assertThatThrownBy(() -> MiniMaxModel.load(folder, checked))
+        .isInstanceOf(StackOverflowError.class);
+    assertThat(mappings(folder)).isEmpty();
+    assertThat(Memory.liveBytes()).isEqualTo(before);
   }
 
   @Test

@@ -218,6 +218,62 @@ final class PrefixCacheTest {
   }
 
   @Test
+  void aCheckpointThatCannotFitDropsNoOther() {
+    int[] large = prompt(2, 1000);
+    try (PrefixCache cache = new PrefixCache(model, 2_000_000, 64)) {
+      reused(cache, prompt(1, 70), new ArrayList<>());
+      long one = cache.bytes();
+      SequenceStart begun = cache.begin(large);
+      try (Session session = begun.session()) {
+        while (session.state().memory().bytes() <= 2_000_000) {
+          session.prefill(large);
+        }
+        begun.path().reached(session, large, 64);
+      }
+      assertThat(cache.checkpoints()).isEqualTo(1);
+      assertThat(cache.bytes()).isEqualTo(one);
+      assertThat(reused(cache, prompt(1, 70), new ArrayList<>())).isEqualTo(64);
+    }
+  }
+
+  @Test
+  void roomIsMadeBeforeAStateIsCopied() {
+    int[] ids = prompt(2, 70);
+    try (PrefixCache cache = new PrefixCache(model, 600_000, 64)) {
+      reused(cache, prompt(1, 70), new ArrayList<>());
+      assertThat(cache.bytes()).isBetween(300_001L, 600_000L);
+      SequenceStart begun = cache.begin(ids);
+      try (Session session = begun.session()) {
+        session.prefill(Arrays.copyOf(ids, 64));
+        session.state().beginPrompt(false); // so that it cannot be copied
+        assertThatThrownBy(() -> begun.path().reached(session, ids, 64))
+            .isInstanceOf(IllegalStateException.class)
+            .hasMessageContaining("fork behind its end");
+        session.state().endPrompt();
+        assertThat(cache.bytes()).isZero();
+        begun.path().reached(session, ids, 64);
+      }
+      assertThat(cache.bytes()).isBetween(300_001L, 600_000L);
+    }
+  }
+
+  @Test
+  void whatIsReadOnceMoreBeginsWithoutAClosedCache() {
+    PrefixCache cache = new PrefixCache(model, PLENTY, 64);
+    int[] prompt = prompt(6, 200);
+    reused(cache, prompt, new ArrayList<>());
+    try (Sequence sequence =
+        new Sequence(
+            model.config(), null, prompt, OPTIONS, GenerationListener.NONE, cache::begin)) {
+      assertThat(sequence.next(100).ids()).hasSize(8); // 192 are known
+      cache.close();
+      sequence.close();
+      sequence.renew();
+      assertThat(sequence.next(100).ids()).isEqualTo(Arrays.copyOf(prompt, 64));
+    }
+  }
+
+  @Test
   void memoryIsFlatAndWrongArgumentsAreRefused() {
     // The same prompts again and again: the scratch memory of experts grows with the most tokens
     // that any of them sends to one.

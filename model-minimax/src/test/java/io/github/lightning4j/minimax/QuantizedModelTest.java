@@ -6,17 +6,22 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.github.lightning4j.core.CheckpointException;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Memory;
+import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.OutOfNativeMemoryException;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.safetensors.SafetensorsFile;
 import io.github.lightning4j.core.safetensors.SafetensorsWriter;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.function.BiConsumer;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -171,6 +176,29 @@ final class QuantizedModelTest {
   }
 
   @Test
+  void whatCannotBeWrittenLeavesNoFolderBehind() throws IOException {
+    Path folder = BrokenCheckpoint.tensors(temp.resolve("m"), (scope, tensors) -> {});
+    Path there = Files.createDirectory(temp.resolve("there"));
+    Checkpoint closed = Checkpoint.open(folder);
+    closed.close();
+    assertThatThrownBy(() -> closed.save(temp.resolve("new")))
+        .isInstanceOf(IllegalStateException.class);
+    assertThat(temp.resolve("new")).doesNotExist();
+    Path unreadable = Path.of("/proc/self/mem"); // also for the superuser
+    Assumptions.assumeTrue(Files.exists(unreadable), "no such file here");
+    Files.createSymbolicLink(folder.resolve("tokenizer.json"), unreadable);
+    try (Checkpoint checkpoint = Checkpoint.open(folder)) {
+      for (Path to : List.of(there, temp.resolve("new"))) {
+        assertThatThrownBy(() -> checkpoint.save(to))
+            .isInstanceOf(UncheckedIOException.class)
+            .hasMessageContaining("cannot be written");
+      }
+    }
+    assertThat(temp.resolve("new")).doesNotExist();
+    assertThat(there).isEmptyDirectory();
+  }
+
+  @Test
   void memoryThatIsNotThereIsRefusedBeforehand() {
     long before = Memory.liveBytes();
     Path folder = fixture("small_qkv_eps/hf");
@@ -207,6 +235,46 @@ final class QuantizedModelTest {
     assertThat(Memory.liveBytes()).isEqualTo(before);
   }
 
+  private static void change(
+      Path weights, BiConsumer<Map<String, Tensor>, Map<String, String>> change)
+      throws IOException {
+    Path changed = weights.resolveSibling("changed.safetensors");
+    try (SafetensorsFile file = SafetensorsFile.open(weights)) {
+      Map<String, Tensor> tensors = new LinkedHashMap<>();
+      file.names().forEach(name -> tensors.put(name, file.tensor(name)));
+      Map<String, String> metadata = new HashMap<>(file.metadata());
+      change.accept(tensors, metadata);
+      SafetensorsWriter.write(changed, tensors, metadata);
+    }
+    Files.move(changed, weights, StandardCopyOption.REPLACE_EXISTING);
+  }
+
+  @Test
+  void aScaleThatIsNotANumberIsFoundOnRequest() throws IOException {
+    Path saved = temp.resolve("saved");
+    save(saved, "int4");
+    LoadOptions checked = LoadOptions.DEFAULT.withCheckWeights(true);
+    MiniMaxModel.load(saved, checked).close();
+    String name = "model.layers.1.block_sparse_moe.experts.3.w2.weight";
+    try (MemoryScope scope = new MemoryScope()) {
+      change(
+          saved.resolve("model.safetensors"),
+          (tensors, metadata) -> {
+            Tensor ones = scope.allocate(DType.U8, tensors.get(name).shape());
+            for (long i = 0; i < ones.elements(); i++) {
+              ones.accessor().setLong(i, 255); // two of them are no number as bf16
+            }
+            tensors.put(name, ones);
+          });
+    }
+    long before = Memory.liveBytes();
+    assertThatThrownBy(() -> MiniMaxModel.load(saved, checked))
+        .isInstanceOf(CheckpointException.class)
+        .hasMessageContaining(name + ": scale of row ")
+        .hasMessageContaining("expected a finite number, got NaN");
+    assertThat(Memory.liveBytes()).isEqualTo(before);
+  }
+
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
@@ -221,16 +289,9 @@ final class QuantizedModelTest {
   void brokenQuantizedCheckpoints(String key, String value, String message) throws IOException {
     Path saved = temp.resolve("saved");
     save(saved, "int4");
-    Path weights = saved.resolve("model.safetensors");
-    Path changed = temp.resolve("changed.safetensors");
-    try (SafetensorsFile file = SafetensorsFile.open(weights)) {
-      Map<String, Tensor> tensors = new LinkedHashMap<>();
-      file.names().forEach(name -> tensors.put(name, file.tensor(name)));
-      Map<String, String> metadata = new HashMap<>(file.metadata());
-      assertThat(metadata.put(key, value)).isNotNull();
-      SafetensorsWriter.write(changed, tensors, metadata);
-    }
-    Files.move(changed, weights, StandardCopyOption.REPLACE_EXISTING);
+    change(
+        saved.resolve("model.safetensors"),
+        (tensors, metadata) -> assertThat(metadata.put(key, value)).isNotNull());
     long before = Memory.liveBytes();
     assertThatThrownBy(() -> MiniMaxModel.load(saved))
         .isInstanceOf(CheckpointException.class)

@@ -48,7 +48,7 @@ public final class CudaExpertWeights implements AutoCloseable {
       gate = matrix(intermediate, hidden);
       up = matrix(intermediate, hidden);
       down = matrix(hidden, intermediate);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       scope.close();
       throw e;
     }
@@ -90,7 +90,7 @@ public final class CudaExpertWeights implements AutoCloseable {
       }
       stream.synchronize();
       return there;
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       there.close();
       throw e;
     }
@@ -122,7 +122,7 @@ public final class CudaExpertWeights implements AutoCloseable {
     try {
       there.matrices().forEach(matrix -> matrix.fill(fill, format));
       return there;
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       there.close();
       throw e;
     }

@@ -36,7 +36,7 @@ public final class CudaMoeWorkspace implements AutoCloseable {
     this.intermediate = weights.intermediate();
     try {
       buffers = CudaMoeBuffers.allocate(device, scope, tokens * k, experts, hidden, intermediate);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       scope.close();
       throw e;
     }

@@ -44,7 +44,7 @@ public final class QuantizedExpertWeights implements Experts, AutoCloseable {
         quantized.down.add(matrix("down", e, weights.down().get(e), format));
       }
       return quantized;
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       quantized.close();
       throw e;
     }

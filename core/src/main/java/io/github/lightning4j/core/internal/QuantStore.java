@@ -1,5 +1,7 @@
 package io.github.lightning4j.core.internal;
 
+import static com.google.common.base.Preconditions.checkArgument;
+
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Memory;
@@ -163,6 +165,19 @@ public final class QuantStore implements AutoCloseable {
    */
   public long descriptor() {
     return memory.address();
+  }
+
+  /** Refuses scales of rows {@code [from, to)} that are not finite. */
+  public void checkScales(long from, long to) {
+    for (long i = from * blocks(); i < to * blocks(); i++) {
+      double scale = scales.get(i);
+      checkArgument(
+          Double.isFinite(scale),
+          "scale of row %s from column %s on: expected a finite number, got %s",
+          i / blocks(),
+          i % blocks() * format.block(),
+          scale);
+    }
   }
 
   /** Stores scale and zero point of a block. */

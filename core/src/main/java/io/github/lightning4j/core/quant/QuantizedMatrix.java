@@ -97,7 +97,7 @@ public final class QuantizedMatrix implements AutoCloseable {
   private static QuantizedMatrix filled(QuantStore store, Tensor w, QuantKernels kernels) {
     try {
       return new QuantizedMatrix(store, fill(store, w, kernels), kernels);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       store.close();
       throw e;
     }
@@ -110,7 +110,8 @@ public final class QuantizedMatrix implements AutoCloseable {
    * @param rows N
    * @param columns K
    * @param image U8 {@code [imageBytes(format, rows, columns)]}, contiguous; only read. Its scales
-   *     are not looked at: one that is not finite shows in the products of its row
+   *     are looked at by {@link #checkScales} only: one that is not finite shows in the products of
+   *     its row
    * @throws IllegalArgumentException if there are no elements, or the image is of another type or
    *     size
    */
@@ -200,6 +201,16 @@ public final class QuantizedMatrix implements AutoCloseable {
    */
   public Tensor image() {
     return store.image();
+  }
+
+  /**
+   * Reads all scales.
+   *
+   * @throws IllegalArgumentException naming one that is NaN or infinite
+   */
+  public void checkScales() {
+    descriptor();
+    Threads.forRanges(rows(), Math.max(1, GRAIN / columns()), store::checkScales);
   }
 
   /** The weights of a row, exactly; for reference implementations and tests. */

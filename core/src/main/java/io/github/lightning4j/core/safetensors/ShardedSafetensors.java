@@ -43,7 +43,7 @@ public final class ShardedSafetensors implements Safetensors {
         opened.put(shard, files.add(open(index, shard)));
       }
       return new ShardedSafetensors(index, assigned(index, opened), files);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       files.close();
       throw e;
     }

@@ -205,14 +205,14 @@ final class BenchCommand implements Runnable {
         ObjectNode node = JsonNodeFactory.instance.objectNode().put("budgetBytes", bytes);
         ArrayNode list = node.putArray("runs");
         all.forEach(one -> list.add(one.json()));
-        console.json(node.put("threads", Threads.count()));
+        console.json(node.put("repeats", repeats).put("threads", Threads.count()));
       } else {
-        BudgetComparison.print(all, bytes, console.out());
+        BudgetComparison.print(all, bytes, repeats, console.out());
       }
     }
   }
 
-  private static ObjectNode describe(
+  private ObjectNode describe(
       List<SpeedRun> runs, Optional<MachineShare> share, OptionalLong peakMemory) {
     ObjectNode node = JsonNodeFactory.instance.objectNode();
     ArrayNode list = node.putArray("runs");
@@ -232,6 +232,7 @@ final class BenchCommand implements Runnable {
                   .put("prefillShareOfPeak", of.ofPeak(run.prefill().median()))
                   .put("decodeShareOfBandwidth", of.ofBandwidth(run.decode().median())));
     }
+    node.put("repeats", repeats);
     share.ifPresent(of -> of.addTo(node));
     peakMemory.ifPresent(bytes -> node.put("peakRssBytes", bytes));
     return node;
@@ -243,7 +244,8 @@ final class BenchCommand implements Runnable {
   }
 
   private void print(List<SpeedRun> runs, Optional<MachineShare> share, OptionalLong peakMemory) {
-    console.out().printf("%8s  %42s  %42s%n", "context", "prefill tokens/s", "decode tokens/s");
+    String speed = " tokens/s, median of " + repeats;
+    console.out().printf("%8s  %42s  %42s%n", "context", "prefill" + speed, "decode" + speed);
     for (SpeedRun run : runs) {
       double prefill = share.map(of -> of.ofPeak(run.prefill().median())).orElse(Double.NaN);
       double decode = share.map(of -> of.ofBandwidth(run.decode().median())).orElse(Double.NaN);

@@ -44,9 +44,10 @@ record BudgetComparison(BudgetRun base, BudgetRun format) {
     return node.put("timesSequences", timesSequences()).put("timesSpeed", timesSpeed());
   }
 
-  static void print(List<BudgetComparison> all, long bytes, PrintWriter out) {
+  static void print(List<BudgetComparison> all, long bytes, int repeats, PrintWriter out) {
     out.printf(Locale.ROOT, "caches of %,d bytes in all%n", bytes);
-    out.printf("%8s  %14s  %10s  %s%n", "context", "format", "sequences", "tokens/s together");
+    String speed = "tokens/s together, median of " + repeats;
+    out.printf("%8s  %14s  %10s  %s%n", "context", "format", "sequences", speed);
     for (BudgetComparison one : all) {
       for (BudgetRun run : List.of(one.base(), one.format())) {
         out.printf(

@@ -63,7 +63,7 @@ final class ModelOptions {
 
   @Option(
       names = "--check-weights",
-      description = "Read all weights first and refuse NaN and infinity.")
+      description = "Read all weights and scales first and refuse NaN and infinity.")
   private boolean checkWeights;
 
   private Device device = Device.CPU;

@@ -48,6 +48,7 @@ final class QuantizeCommand implements Runnable {
   @Override
   public void run() {
     WeightFormats formats = WeightFormats.parse(weights);
+    Checkpoint.checkNew(out);
     Path from = folder == null ? EmbeddedModel.ofThisProgram(console.err()).folder() : folder;
     try (ProgressLine bar = new ProgressLine("Quantizing", console.terminal());
         Checkpoint checkpoint = Checkpoint.open(from, formats, bar)) {

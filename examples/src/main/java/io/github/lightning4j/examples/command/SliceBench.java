@@ -22,6 +22,7 @@ import java.util.function.IntToDoubleFunction;
  * @param weights the format of its matrices
  * @param caches the format of keys and values
  * @param bytesPerSecond what the GPU copies
+ * @param repeats measurements of each
  * @param runs one for each context
  * @param leftOut what does not fit the GPU, and why
  */
@@ -30,6 +31,7 @@ record SliceBench(
     String weights,
     String caches,
     double bytesPerSecond,
+    int repeats,
     List<Run> runs,
     List<String> leftOut) {
   /** Contexts where none are asked for. */
@@ -123,6 +125,7 @@ record SliceBench(
         slice.format().toString(),
         slice.caches().name(),
         rate,
+        repeats,
         runs,
         leftOut);
   }
@@ -145,11 +148,12 @@ record SliceBench(
   void print(PrintWriter out) {
     out.printf(
         Locale.ROOT,
-        "%d layers of MiniMax-M1 in %s, keys and values in %s; the GPU copies %.0f GB/s%n",
+        "%d layers of MiniMax-M1 in %s, keys and values in %s; the GPU copies %.0f GB/s; medians of %d%n",
         layers,
         weights,
         caches,
-        bytesPerSecond / 1e9);
+        bytesPerSecond / 1e9,
+        repeats);
     out.printf(
         "%8s %6s %12s %10s %8s %22s %18s%n",
         "context",
@@ -179,6 +183,7 @@ record SliceBench(
   ObjectNode json() {
     ObjectNode node = JsonNodeFactory.instance.objectNode().put("layers", layers);
     node.put("weights", weights).put("caches", caches).put("copyBytesPerSecond", bytesPerSecond);
+    node.put("repeats", repeats);
     ArrayNode list = node.putArray("runs");
     for (Run run : runs) {
       for (Step step : run.steps()) {

@@ -29,7 +29,7 @@ record TextModel(MiniMaxModel model, @Nullable Tokenizer tokenizer) implements A
     MiniMaxModel model = options.load(folder, console, caches);
     try {
       return new TextModel(model, hasTokenizer(folder) ? Tokenizer.load(folder) : null);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       model.close();
       throw e;
     }

@@ -31,6 +31,7 @@ final class MeasuringCommandsTest {
                   "--json")
               .json();
       assertThat(Threads.count()).isEqualTo(1);
+      assertThat(result.get("repeats").asInt()).isEqualTo(2);
       assertThat(result.get("runs"))
           .extracting(run -> run.get("context").asInt())
           .containsExactly(3, 40);
@@ -69,6 +70,8 @@ final class MeasuringCommandsTest {
             2,
             "--repeats",
             1);
+    assertThat(run.out().lines().findFirst().orElseThrow())
+        .matches(" context +prefill tokens/s, median of 1 +decode tokens/s, median of 1");
     assertThat(run.out().lines().skip(1).findFirst().orElseThrow())
         .matches("\\s+5 .*\\(.* to .*\\).*\\(.* to .*\\)( +\\d+ %)?");
   }
@@ -117,7 +120,9 @@ final class MeasuringCommandsTest {
       2_000_000,
       "--json"
     };
-    JsonNode run = CommandRun.done(args).json().get("runs").get(0);
+    JsonNode result = CommandRun.done(args).json();
+    assertThat(result.get("repeats").asInt()).isEqualTo(1);
+    JsonNode run = result.get("runs").get(0);
     assertThat(run.get("base").get("name").asText()).isEqualTo("bf16");
     assertThat(run.get("base").get("sequences").asInt()).isEqualTo(2_000_000 / (5 * 64 * 1024));
     assertThat(run.get("format").get("sequences").asInt())

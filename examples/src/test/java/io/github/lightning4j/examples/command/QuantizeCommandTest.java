@@ -70,6 +70,16 @@ final class QuantizeCommandTest {
     Files.writeString(full.resolve("a"), "b");
     CommandRun.assertRefused(
         temp, "expected a new or an empty folder", "quantize", "--weights", "int8", "--out", full);
+    CommandRun.assertRefused( // before it looks at the model
+        temp,
+        "expected a new or an empty folder",
+        "quantize",
+        "--model",
+        temp.resolve("nowhere"),
+        "--weights",
+        "int8",
+        "--out",
+        full);
     CommandRun.done("quantize", "--weights", "int8", "--out", out);
     CommandRun.assertRefused(
         temp, "cannot become int4/64", "generate", "--model", out, "--weights", "int4");

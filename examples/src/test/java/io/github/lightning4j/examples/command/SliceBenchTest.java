@@ -68,6 +68,7 @@ final class SliceBenchTest {
             "int8/128",
             "kv2",
             4e12,
+            5,
             List.of(
                 new SliceBench.Run(1024, 0.1, List.of(step, step)),
                 new SliceBench.Run(2048, Double.NaN, List.of(step))),
@@ -75,11 +76,13 @@ final class SliceBenchTest {
     bench.print(new PrintWriter(text, true));
     assertThat(text.toString().lines())
         .hasSize(6)
+        .anySatisfy(line -> assertThat(line).endsWith("; medians of 5"))
         .contains("left out: context 2048, prefill: 5 bytes needed")
         .anySatisfy(
             line ->
                 assertThat(line.trim().split("\\s+"))
                     .containsExactly("1024", "8", "10240", "2.000", "50%", "3200", "6400"));
+    assertThat(bench.json().get("repeats").asInt()).isEqualTo(5);
     assertThat(bench.json().get("runs")).hasSize(3);
     assertThat(bench.json().get("runs").get(2).has("prefillTokensPerSecond")).isFalse();
     assertThat(bench.json().get("leftOut")).hasSize(1);

@@ -171,7 +171,7 @@ public final class CacheSnapshot {
     try {
       read(store, file);
       return store;
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       store.close();
       throw e;
     }

@@ -13,7 +13,7 @@ import java.util.Map;
  * basis: the permutation as 32-bit integers, then cosines and sines as {@code Rope} in {@code
  * page.h} says, then the mean, then the matrices of a dense basis as {@code Cache} says.
  */
-final class KeyConstants {
+final class KeyConstants implements AutoCloseable {
   private static final Map<KeyBasis, KeyConstants> LIVE = new IdentityHashMap<>();
 
   private static final int BITS = 31;
@@ -114,7 +114,8 @@ final class KeyConstants {
   }
 
   /** One holder less; the last frees the memory. */
-  void release() {
+  @Override
+  public void close() {
     synchronized (LIVE) {
       if (--holders == 0) {
         LIVE.remove(basis);

@@ -1,5 +1,7 @@
 package io.github.lightning4j.kvquant.internal;
 
+import static com.google.common.base.Preconditions.checkState;
+
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Memory;
@@ -55,8 +57,17 @@ final class Page {
     return holders.get() > 1;
   }
 
+  /**
+   * One more holder.
+   *
+   * @throws IllegalStateException if the page is freed
+   */
   Page retain() {
-    holders.incrementAndGet();
+    holders.updateAndGet(
+        count -> {
+          checkState(count > 0, "page of %s bytes is freed", memory.bytes());
+          return count + 1;
+        });
     return this;
   }
 

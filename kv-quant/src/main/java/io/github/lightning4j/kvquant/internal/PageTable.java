@@ -30,10 +30,15 @@ final class PageTable implements AutoCloseable {
   /** A table that holds the same pages. */
   PageTable share() {
     PageTable table = new PageTable(ledger, Math.max(FIRST_CAPACITY, pages.size()));
-    for (Page page : pages) {
-      table.add(page.retain());
+    try {
+      for (Page page : pages) {
+        table.add(page.retain());
+      }
+      return table;
+    } catch (RuntimeException | Error e) {
+      table.close();
+      throw e;
     }
-    return table;
   }
 
   int size() {

@@ -3,6 +3,7 @@ package io.github.lightning4j.kvquant.internal;
 import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
+import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.KvCacheConfig;
 import java.util.Arrays;
@@ -21,6 +22,7 @@ public final class PagedStore implements AutoCloseable {
   /** Elements below which one thread is faster than two. */
   private static final long GRAIN = 1 << 14;
 
+  private final MemoryScope parts = new MemoryScope();
   private final CacheFormat format;
   private final StoreKernels kernels;
   private final ExactPages exact;
@@ -37,21 +39,32 @@ public final class PagedStore implements AutoCloseable {
   public PagedStore(KvCacheConfig config, PageLedger ledger, StoreKernels kernels) {
     this.format = CacheFormat.of(config);
     this.kernels = kernels;
-    this.exact = new ExactPages(format.exact(), ledger);
-    this.packed = new PageTable(ledger);
-    this.sinks = new Sinks(format.exact().pageBytes(), ledger);
-    this.constants = config.keyBasis() == null ? null : KeyConstants.of(config.keyBasis());
-    this.call = new CacheCall(this);
+    try {
+      this.exact = parts.add(new ExactPages(format.exact(), ledger));
+      this.packed = parts.add(new PageTable(ledger));
+      this.sinks = parts.add(new Sinks(format.exact().pageBytes(), ledger));
+      this.constants =
+          config.keyBasis() == null ? null : parts.add(KeyConstants.of(config.keyBasis()));
+      this.call = parts.add(new CacheCall(this));
+    } catch (RuntimeException | Error e) {
+      parts.close();
+      throw e;
+    }
   }
 
   private PagedStore(PagedStore other) {
     format = other.format;
     kernels = other.kernels;
-    exact = other.exact.share();
-    packed = other.packed.share();
-    sinks = other.sinks.share();
-    constants = other.constants == null ? null : other.constants.share();
-    call = new CacheCall(this);
+    try {
+      exact = parts.add(other.exact.share());
+      packed = parts.add(other.packed.share());
+      sinks = parts.add(other.sinks.share());
+      constants = other.constants == null ? null : parts.add(other.constants.share());
+      call = parts.add(new CacheCall(this));
+    } catch (RuntimeException | Error e) {
+      parts.close();
+      throw e;
+    }
     length = other.length;
     exactStart = other.exactStart;
     left = other.left;
@@ -294,12 +307,6 @@ public final class PagedStore implements AutoCloseable {
 
   @Override
   public void close() {
-    exact.close();
-    packed.close();
-    sinks.close();
-    call.close();
-    if (constants != null) {
-      constants.release();
-    }
+    parts.close();
   }
 }

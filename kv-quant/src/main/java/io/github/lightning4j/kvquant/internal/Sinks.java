@@ -31,12 +31,17 @@ final class Sinks implements AutoCloseable {
 
   Sinks share() {
     Sinks copy = new Sinks(pageBytes, ledger);
-    for (int i = 0; i < count; i++) {
-      copy.put(i, sorted[i]);
+    try {
+      for (int i = 0; i < count; i++) {
+        copy.put(i, sorted[i]);
+      }
+      copy.count = count;
+      copy.page = page == null ? null : page.retain();
+      return copy;
+    } catch (RuntimeException | Error e) {
+      copy.close();
+      throw e;
     }
-    copy.count = count;
-    copy.page = page == null ? null : page.retain();
-    return copy;
   }
 
   /** Marks tokens that have not left the window; those marked already are passed over. */

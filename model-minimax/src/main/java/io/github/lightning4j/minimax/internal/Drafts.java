@@ -41,7 +41,7 @@ public final class Drafts implements AutoCloseable {
       }
       state = scope.allocate(DType.F32, 1, sizes.heads(), sizes.headDim(), sizes.headDim());
       output = scope.allocate(DType.F32, 1, sizes.heads(), sizes.headDim());
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       scope.close();
       throw e;
     }

@@ -36,6 +36,7 @@ final class FormattedWeights {
   private final MemoryScope made;
   private final WeightArena arena;
   private final Map<String, Tensor> held = new LinkedHashMap<>();
+  private final Map<String, QuantizedMatrix> read = new LinkedHashMap<>();
 
   /**
    * Weights of a checkpoint.
@@ -68,6 +69,11 @@ final class FormattedWeights {
   /** What is in memory, by the names of the released layout: plain tensors and images. */
   Map<String, Tensor> held() {
     return held;
+  }
+
+  /** Quantized matrices that the checkpoint holds. */
+  Map<String, QuantizedMatrix> read() {
+    return read;
   }
 
   /** A tensor that has no format but its own. */
@@ -153,7 +159,9 @@ final class FormattedWeights {
     long[] shape = source.entry(name).shape();
     Tensor image = stored(name, source.image(name, coding));
     held.put(name, image);
-    return made.add(QuantizedMatrix.ofImage(coding, shape[0], shape[1], image));
+    QuantizedMatrix matrix = made.add(QuantizedMatrix.ofImage(coding, shape[0], shape[1], image));
+    read.put(name, matrix);
+    return matrix;
   }
 
   /** Codes a matrix that lies in the tensor {@code from}. */

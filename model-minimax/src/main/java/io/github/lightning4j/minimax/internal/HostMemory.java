@@ -66,7 +66,7 @@ public final class HostMemory implements SequenceMemory {
     try {
       from.forEach(item -> state.layers.add(make.apply(item)));
       return state;
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       state.close();
       throw e;
     }

@@ -3,6 +3,7 @@ package io.github.lightning4j.minimax.internal;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.OutOfNativeMemoryException;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.quant.QuantizedMatrix;
 import io.github.lightning4j.core.safetensors.Safetensors;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
@@ -33,8 +34,10 @@ public final class WeightBinder {
    *
    * @param weights the weights
    * @param held what is in memory, by the names of the released layout
+   * @param read quantized matrices that the checkpoint holds, by the same names
    */
-  public record Bound(ModelWeights weights, Map<String, Tensor> held) {}
+  public record Bound(
+      ModelWeights weights, Map<String, Tensor> held, Map<String, QuantizedMatrix> read) {}
 
   /**
    * How weights are to be held.
@@ -64,18 +67,45 @@ public final class WeightBinder {
       MemoryScope made,
       ProgressListener progress) {
     PlannedTensors planned = new PlannedTensors(config, source);
-    long all = planned.bytes(wish.formats());
-    boolean copied =
-        wish.placement() == WeightPlacement.COPIED
-            || (wish.placement() == WeightPlacement.AUTO && all <= wish.available() / 2);
-    long bytes = copied ? all : wish.coded() ? 0 : planned.newBytes(wish.formats());
-    OutOfNativeMemoryException.check(
-        "weights as " + wish.formats(), bytes, wish.available(), wayOut(wish));
-    WeightArena arena = made.add(new WeightArena(bytes));
+    long anew = wish.coded() ? 0 : planned.newBytes(wish.formats());
+    Room room = room(wish, planned.bytes(wish.formats()), anew);
+    made.add(room.arena());
     FormattedWeights weights =
-        new FormattedWeights(planned, wish.formats(), wish.coded(), copied, made, arena);
+        new FormattedWeights(
+            planned, wish.formats(), wish.coded(), room.copied(), made, room.arena());
     WeightBinder binder = new WeightBinder(config, planned.plan().isFused(), weights);
-    return new Bound(binder.model(progress), weights.held());
+    return new Bound(binder.model(progress), weights.held(), weights.read());
+  }
+
+  /**
+   * Memory for what is to be made.
+   *
+   * @param copied whether there is room for all weights
+   */
+  record Room(boolean copied, WeightArena arena) {}
+
+  /**
+   * Takes the memory; where the choice is ours, a refusal to copy all leaves weights mapped.
+   *
+   * @param all bytes of all weights
+   * @param anew bytes of those that are not stored in their format
+   */
+  static Room room(Wish wish, long all, long anew) {
+    boolean ours = wish.placement() == WeightPlacement.AUTO;
+    if (wish.placement() == WeightPlacement.COPIED || (ours && all <= wish.available() / 2)) {
+      OutOfNativeMemoryException.check(
+          "weights as " + wish.formats(), all, wish.available(), wayOut(wish));
+      try {
+        return new Room(true, new WeightArena(all));
+      } catch (OutOfNativeMemoryException e) {
+        if (!ours) {
+          throw e;
+        }
+      }
+    }
+    OutOfNativeMemoryException.check(
+        "weights as " + wish.formats(), anew, wish.available(), wayOut(wish));
+    return new Room(false, new WeightArena(anew));
   }
 
   private static String wayOut(Wish wish) {

@@ -63,7 +63,7 @@ final class CachePages implements AutoCloseable {
         aged = null;
         tokenBytes = exact / PAGE;
       }
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       scope.close();
       throw e;
     }

@@ -52,7 +52,7 @@ final class SequencePool implements AutoCloseable {
       for (KvCacheConfig layer : layers) {
         caches.add(scope.add(pages.cache(layer)));
       }
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       scope.close();
       throw e;
     }
@@ -108,7 +108,7 @@ final class SequencePool implements AutoCloseable {
       pages.reserve(copy, length);
       caches.forEach(cache -> cache.copy(stream, slot, copy, length));
       return copy;
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       close(copy);
       throw e;
     }

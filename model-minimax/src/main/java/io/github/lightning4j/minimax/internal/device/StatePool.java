@@ -96,7 +96,7 @@ final class StatePool implements AutoCloseable {
         stream.copy(layers.get(i), larger.get(i).narrow(0, 0, slots));
       }
       stream.synchronize();
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       larger.forEach(Tensor::close);
       throw e;
     }
@@ -122,7 +122,7 @@ final class StatePool implements AutoCloseable {
                 d,
                 d));
       }
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       all.forEach(Tensor::close);
       throw e;
     }

@@ -25,7 +25,7 @@ final class StepInputs implements AutoCloseable {
     this.host = CudaMemory.pinned(stream.device(), bytes);
     try {
       this.device = CudaMemory.allocate(stream.device(), bytes);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       host.close();
       throw e;
     }

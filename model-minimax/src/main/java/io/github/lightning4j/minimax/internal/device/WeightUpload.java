@@ -41,7 +41,7 @@ final class WeightUpload implements AutoCloseable {
         pieces[i] = CudaMemory.pinned(stream.device(), PIECE);
         sent[i] = CudaEvent.open(stream.device());
       }
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       free();
       throw e;
     }
