@@ -6,13 +6,16 @@ import static com.google.common.base.Preconditions.checkState;
 import com.google.common.base.Splitter;
 import com.google.common.base.Throwables;
 import com.google.common.primitives.Ints;
+import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.minimax.text.Tokenizer;
 import io.github.lightning4j.minimax.vision.RgbImage;
 import io.github.lightning4j.minimax.vision.VisionConfig;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -127,7 +130,7 @@ public final class Generator {
   public GenerationResult generate(
       ImagePrompt prompt, GenerationOptions options, GenerationListener listener) {
     try (Sequence sequence = sequence(prompt, options, listener)) {
-      return run(sequence);
+      return run(sequence, sequence::isCancelled);
     }
   }
 
@@ -166,14 +169,16 @@ public final class Generator {
   public GenerationResult generate(
       int[] prompt, GenerationOptions options, GenerationListener listener) {
     try (Sequence sequence = sequence(prompt, options, listener)) {
-      return run(sequence);
+      return run(sequence, sequence::isCancelled);
     }
   }
 
   /**
    * Continues tokens in a session that may have a past; it has then seen the prompt and every
    * generated token but the last, whether generation ended, was cancelled, or failed in the
-   * listener. With {@link GenerationOptions#promptLookup} the listener cannot use the session.
+   * listener. For that a cancelled call ends between two steps, not within one: a chunk of the
+   * prompt ({@link LoadOptions#prefillChunk}) or a token. With {@link
+   * GenerationOptions#promptLookup} the listener cannot use the session.
    */
   public GenerationResult generate(
       Session session, int[] prompt, GenerationOptions options, GenerationListener listener) {
@@ -189,22 +194,37 @@ public final class Generator {
             listener,
             ids -> new SequenceStart(session, 0, null));
     try {
-      return run(sequence);
+      return run(sequence, () -> false); // a state written half could not be taken back
     } finally {
       sequence.closeDrafts();
       session.use().leavePrompt();
     }
   }
 
-  private GenerationResult run(Sequence sequence) {
+  /**
+   * Runs a sequence to its end, or to where it is cancelled.
+   *
+   * @param interrupted whether the step under way is to end too, and with it the session
+   */
+  private GenerationResult run(Sequence sequence, BooleanSupplier interrupted) {
     do {
-      if (sequence.isCancelled()) {
+      if (sequence.isCancelled() || !runNext(sequence, interrupted)) {
         sequence.cancel();
         break;
       }
-      SessionGroup.run(List.of(sequence.next(model.options().prefillChunk())));
     } while (sequence.accept());
     return sequence.result();
+  }
+
+  /** Runs the next step; whether to its end. */
+  private boolean runNext(Sequence sequence, BooleanSupplier interrupted) {
+    List<SessionGroup.Turn> turn = List.of(sequence.next(model.options().prefillChunk()));
+    try {
+      Threads.cancellable(interrupted, () -> SessionGroup.run(turn));
+      return true;
+    } catch (CancellationException e) {
+      return false;
+    }
   }
 
   /**
