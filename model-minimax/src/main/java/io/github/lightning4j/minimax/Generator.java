@@ -6,16 +6,13 @@ import static com.google.common.base.Preconditions.checkState;
 import com.google.common.base.Splitter;
 import com.google.common.base.Throwables;
 import com.google.common.primitives.Ints;
-import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.minimax.text.Tokenizer;
 import io.github.lightning4j.minimax.vision.RgbImage;
 import io.github.lightning4j.minimax.vision.VisionConfig;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -130,7 +127,7 @@ public final class Generator {
   public GenerationResult generate(
       ImagePrompt prompt, GenerationOptions options, GenerationListener listener) {
     try (Sequence sequence = sequence(prompt, options, listener)) {
-      return run(sequence, sequence::isCancelled);
+      return sequence.run(model.options().prefillChunk(), sequence::isCancelled);
     }
   }
 
@@ -169,7 +166,7 @@ public final class Generator {
   public GenerationResult generate(
       int[] prompt, GenerationOptions options, GenerationListener listener) {
     try (Sequence sequence = sequence(prompt, options, listener)) {
-      return run(sequence, sequence::isCancelled);
+      return sequence.run(model.options().prefillChunk(), sequence::isCancelled);
     }
   }
 
@@ -194,36 +191,11 @@ public final class Generator {
             listener,
             ids -> new SequenceStart(session, 0, null));
     try {
-      return run(sequence, () -> false); // a state written half could not be taken back
+      // A state written half could not be taken back.
+      return sequence.run(model.options().prefillChunk(), () -> false);
     } finally {
       sequence.closeDrafts();
       session.use().leavePrompt();
-    }
-  }
-
-  /**
-   * Runs a sequence to its end, or to where it is cancelled.
-   *
-   * @param interrupted whether the step under way is to end too, and with it the session
-   */
-  private GenerationResult run(Sequence sequence, BooleanSupplier interrupted) {
-    do {
-      if (sequence.isCancelled() || !runNext(sequence, interrupted)) {
-        sequence.cancel();
-        break;
-      }
-    } while (sequence.accept());
-    return sequence.result();
-  }
-
-  /** Runs the next step; whether to its end. */
-  private boolean runNext(Sequence sequence, BooleanSupplier interrupted) {
-    List<SessionGroup.Turn> turn = List.of(sequence.next(model.options().prefillChunk()));
-    try {
-      Threads.cancellable(interrupted, () -> SessionGroup.run(turn));
-      return true;
-    } catch (CancellationException e) {
-      return false;
     }
   }
 
