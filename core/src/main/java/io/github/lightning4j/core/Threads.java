@@ -2,8 +2,12 @@ package io.github.lightning4j.core;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import io.github.lightning4j.core.internal.Cancellation;
+import io.github.lightning4j.core.internal.CrowdWarning;
 import io.github.lightning4j.core.internal.WorkerPool;
 import java.lang.System.Logger.Level;
+import java.util.concurrent.CancellationException;
+import java.util.function.BooleanSupplier;
 
 /**
  * The one thread pool of the process. Operators split their output among its workers; how it is
@@ -16,6 +20,8 @@ import java.lang.System.Logger.Level;
 public final class Threads {
   /** More threads than this are refused: they would be a slip of the finger, and not start. */
   public static final int MAX = 1024;
+
+  private static final CrowdWarning CROWD = new CrowdWarning();
 
   private static volatile WorkerPool pool = new WorkerPool(first());
 
@@ -41,13 +47,15 @@ public final class Threads {
               processors);
       return processors;
     }
+    CROWD.look(wanted);
     return wanted;
   }
 
   /**
    * Sets how many threads work on an operator, the caller included. Work under way ends on the old
    * pool. The default is the number of processors, or the system property {@code
-   * lightning4j.threads}.
+   * lightning4j.threads}. More than processors work too, with the same results, and are slower: a
+   * warning says so once.
    *
    * @param threads 1 to {@value #MAX}
    * @throws IllegalArgumentException if out of range; nothing has changed then
@@ -56,6 +64,7 @@ public final class Threads {
     checkArgument(
         threads >= 1 && threads <= MAX, "threads: expected 1 to %s, got %s", MAX, threads);
     if (threads != pool.size()) {
+      CROWD.look(threads);
       WorkerPool old = pool;
       pool = new WorkerPool(threads);
       old.shutdown();
@@ -74,17 +83,31 @@ public final class Threads {
    * @param n the size of the work
    * @param grain the smallest range worth handing out; {@code n <= grain} runs on the caller
    * @throws RuntimeException the first failure of a range, after all ranges have ended
+   * @throws CancellationException within {@link #cancellable}, if it is; no range runs any more
    * @throws IllegalStateException if this thread is making a {@link Recording}
    */
   public static void forRanges(long n, long grain, RangeTask task) {
     checkArgument(n >= 0 && grain >= 1, "expected n >= 0 and grain >= 1, got %s and %s", n, grain);
     Recording.refuse();
-    if (n <= grain || count() == 1) {
-      if (n > 0) {
-        task.run(0, n);
-      }
-      return;
+    if (n > 0) {
+      pool.run(n, grain, task);
     }
-    pool.run(n, grain, task);
+  }
+
+  /**
+   * Runs work that may be ended within its operators: some milliseconds after {@code cancelled}
+   * turns true the threads have put down what they had in hand, and the operator under way throws.
+   *
+   * <p>What it was writing is then half written, outputs and states alike; what came before stands,
+   * and nothing leaks. Work that calls no operator of the CPU is not interrupted, nor is a range as
+   * small as an operator hands out: of attention over a very long cache such a one may take longer.
+   *
+   * @param cancelled asked on this thread, before each operator and every few milliseconds within:
+   *     has to be quick. Once true, it is not asked again. What it throws ends the work as well
+   * @param work runs on this thread; as always it gives the same bits, if it is not cancelled
+   * @throws CancellationException if an operator was ended
+   */
+  public static void cancellable(BooleanSupplier cancelled, Runnable work) {
+    Cancellation.during(cancelled, work);
   }
 }

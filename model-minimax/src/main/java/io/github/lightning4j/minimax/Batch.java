@@ -3,6 +3,7 @@ package io.github.lightning4j.minimax;
 import static java.util.Comparator.comparingInt;
 
 import com.google.common.collect.Iterables;
+import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.kvquant.PageBudgetException;
 import io.github.lightning4j.minimax.SessionGroup.Turn;
 import io.github.lightning4j.minimax.internal.Drafts;
@@ -11,7 +12,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
 
 /**
@@ -31,7 +34,8 @@ import java.util.stream.Stream;
  * <p>A sequence that fails ends alone. If a step fails as a whole, the states of all in it are
  * lost: each is read again with a session of its own, and goes one token on by itself before it
  * joins the others; the one that fails by itself is the one that ends. A step that the budget of
- * caches has no room for reads nothing, and ends the sequence that joined last.
+ * caches has no room for reads nothing, and ends the sequence that joined last. A step is given up
+ * only where all in it are cancelled; one of several ends between two.
  *
  * <p>Not thread-safe.
  */
@@ -78,6 +82,14 @@ final class Batch implements AutoCloseable {
 
   /** Reads some tokens of every member. */
   void step() {
+    step(() -> false);
+  }
+
+  /**
+   * The same, given up once all that take part are cancelled, or {@code closing} is true: which
+   * ends them.
+   */
+  void step(BooleanSupplier closing) {
     for (Member member : List.copyOf(members)) {
       endIfCancelled(member);
     }
@@ -86,7 +98,12 @@ final class Batch implements AutoCloseable {
       return;
     }
     try {
-      SessionGroup.run(List.copyOf(turns.values()));
+      Threads.cancellable(
+          () -> closing.getAsBoolean() || turns.keySet().stream().allMatch(Batch::isCancelled),
+          () -> SessionGroup.run(List.copyOf(turns.values())));
+    } catch (CancellationException e) {
+      turns.keySet().forEach(this::cancel);
+      return;
     } catch (PageBudgetException e) {
       // Nothing has been read: the rest goes on with the pages of the one that came last.
       fail(Iterables.getLast(Iterables.filter(members, turns::containsKey)), e);
@@ -162,6 +179,15 @@ final class Batch implements AutoCloseable {
       }
     } catch (RuntimeException | Error e) {
       fail(member, e);
+    }
+  }
+
+  /** Within a step; a listener that fails is heard between two, and fails its member alone. */
+  private static boolean isCancelled(Member member) {
+    try {
+      return member.sequence.isCancelled();
+    } catch (RuntimeException | Error e) {
+      return false;
     }
   }
 

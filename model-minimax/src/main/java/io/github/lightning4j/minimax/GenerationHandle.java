@@ -11,8 +11,9 @@ public final class GenerationHandle {
   GenerationHandle() {}
 
   /**
-   * Asks for the end: after the step under way, or the token that is being told. The result then
-   * has what came before. Without effect on what is done.
+   * Asks for the end: within the step under way where no other answer takes part in it, else after
+   * it; or behind the token that is being told. The result then has what came before. Without
+   * effect on what is done.
    */
   public void cancel() {
     cancelled = true;

@@ -25,8 +25,12 @@ public interface GenerationListener {
   default void onGuess(int guessed, int accepted) {}
 
   /**
-   * Asked before each chunk of the prompt and after each token: whether to end here. The result
-   * tells what there is; a session of the caller's has read whole chunks, and may be used on.
+   * Asked before each chunk of the prompt, after each token, and on the CPU every few milliseconds
+   * in between: whether to end here. Has to be quick. The result tells what there is.
+   *
+   * <p>Within a step it is asked only where the session is the generator's own; a session of the
+   * caller's has read whole chunks, and may be used on. In a {@link GenerationQueue} a step ends
+   * early once all that take part in it are cancelled.
    */
   default boolean isCancelled() {
     return false;

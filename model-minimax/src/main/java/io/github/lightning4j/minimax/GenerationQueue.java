@@ -28,6 +28,10 @@ import java.util.function.Predicate;
  * listener throws, ends alone. First come, first served, for a place; all that have one move on
  * with every step, prompts in even shares of what answers leave of it.
  *
+ * <p>A step is given up within its operators once all answers in it are cancelled, or the queue is
+ * closed. Of several the cancelled one ends after the step, which the others need whole: the fewer
+ * {@linkplain BatchLimits#tokensPerStep tokens a step}, the sooner.
+ *
  * <p>Caches by class of tokens ({@link KvCacheFormat#classes}) hold a prompt in 16 bits until it
  * has been read. There prompts are read one after another, first come, first served: a long one
  * holds up those behind it, not the answers under way, and only one at a time lies in 16 bits.
@@ -43,7 +47,7 @@ public final class GenerationQueue implements AutoCloseable {
   private final Object lock = new Object();
   private final Deque<Waiting> waiting = new ArrayDeque<>();
   private final Thread thread = new Thread(this::work, "lightning4j-generation");
-  private boolean closed;
+  private volatile boolean closed;
 
   GenerationQueue(Generator generator, BatchLimits limits) {
     this.generator = generator;
@@ -106,7 +110,7 @@ public final class GenerationQueue implements AutoCloseable {
       while (admit()) {
         take(GenerationHandle::isCancelled, Integer.MAX_VALUE).forEach(batch::cancel);
         take(handle -> true, batch.room()).forEach(batch::add);
-        batch.step();
+        batch.step(() -> closed);
       }
     } finally {
       // However it ends, nobody is left waiting.
@@ -148,7 +152,7 @@ public final class GenerationQueue implements AutoCloseable {
   }
 
   /**
-   * Ends all answers as if they were cancelled, after the step under way, and takes no more.
+   * Ends all answers as if they were cancelled, within the step under way, and takes no more.
    *
    * @throws IllegalStateException if closed already, or called by a listener
    */

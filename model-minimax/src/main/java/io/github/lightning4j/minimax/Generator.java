@@ -127,7 +127,7 @@ public final class Generator {
   public GenerationResult generate(
       ImagePrompt prompt, GenerationOptions options, GenerationListener listener) {
     try (Sequence sequence = sequence(prompt, options, listener)) {
-      return run(sequence);
+      return sequence.run(model.options().prefillChunk(), sequence::isCancelled);
     }
   }
 
@@ -166,14 +166,16 @@ public final class Generator {
   public GenerationResult generate(
       int[] prompt, GenerationOptions options, GenerationListener listener) {
     try (Sequence sequence = sequence(prompt, options, listener)) {
-      return run(sequence);
+      return sequence.run(model.options().prefillChunk(), sequence::isCancelled);
     }
   }
 
   /**
    * Continues tokens in a session that may have a past; it has then seen the prompt and every
    * generated token but the last, whether generation ended, was cancelled, or failed in the
-   * listener. With {@link GenerationOptions#promptLookup} the listener cannot use the session.
+   * listener. For that a cancelled call ends between two steps, not within one: a chunk of the
+   * prompt ({@link LoadOptions#prefillChunk}) or a token. With {@link
+   * GenerationOptions#promptLookup} the listener cannot use the session.
    */
   public GenerationResult generate(
       Session session, int[] prompt, GenerationOptions options, GenerationListener listener) {
@@ -189,22 +191,12 @@ public final class Generator {
             listener,
             ids -> new SequenceStart(session, 0, null));
     try {
-      return run(sequence);
+      // A state written half could not be taken back.
+      return sequence.run(model.options().prefillChunk(), () -> false);
     } finally {
       sequence.closeDrafts();
       session.use().leavePrompt();
     }
-  }
-
-  private GenerationResult run(Sequence sequence) {
-    do {
-      if (sequence.isCancelled()) {
-        sequence.cancel();
-        break;
-      }
-      SessionGroup.run(List.of(sequence.next(model.options().prefillChunk())));
-    } while (sequence.accept());
-    return sequence.result();
   }
 
   /**

@@ -2,18 +2,22 @@ package io.github.lightning4j.minimax;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.minimax.SessionGroup.Reading;
 import io.github.lightning4j.minimax.SessionGroup.Turn;
 import io.github.lightning4j.minimax.internal.Drafts;
 import io.github.lightning4j.minimax.text.Tokenizer;
 import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
  * A prompt on its way to an answer: which tokens its session reads next, and what follows from the
- * logits. Whoever drives it takes {@link #next}, runs it, alone or with others, and calls {@link
- * #accept}. Not thread-safe.
+ * logits. It {@linkplain #run runs} alone; or whoever drives it takes {@link #next}, runs it with
+ * others, and calls {@link #accept}. Not thread-safe.
  */
 final class Sequence implements AutoCloseable {
   private final MiniMaxConfig config;
@@ -182,6 +186,32 @@ final class Sequence implements AutoCloseable {
   /** Tokens the context still has room for. */
   private long room(Session session) {
     return config.maxPositions() - session.position();
+  }
+
+  /**
+   * Runs it alone, to its end or to where it is cancelled.
+   *
+   * @param chunk the most tokens of a step
+   * @param interrupted whether the step under way is to end too, and with it the session
+   */
+  GenerationResult run(int chunk, BooleanSupplier interrupted) {
+    do {
+      if (isCancelled() || !runNext(chunk, interrupted)) {
+        cancel();
+        break;
+      }
+    } while (accept());
+    return result();
+  }
+
+  private boolean runNext(int chunk, BooleanSupplier interrupted) {
+    List<Turn> alone = List.of(next(chunk));
+    try {
+      Threads.cancellable(interrupted, () -> SessionGroup.run(alone));
+      return true;
+    } catch (CancellationException e) {
+      return false;
+    }
   }
 
   /** Whether the listener wants no more. */

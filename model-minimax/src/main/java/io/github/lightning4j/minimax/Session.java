@@ -4,6 +4,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.kvquant.PageBudgetException;
 import io.github.lightning4j.minimax.internal.Drafts;
 import io.github.lightning4j.minimax.internal.SequenceState;
@@ -19,8 +20,9 @@ import java.util.List;
  * after the last token.
  *
  * <p>One thread at a time: a call made while another is under way throws {@link
- * IllegalStateException} and changes nothing. If a call fails inside the layers, the session is
- * marked broken and can only be closed.
+ * IllegalStateException} and changes nothing. If a call fails inside the layers, or is ended there
+ * ({@link Threads#cancellable}), the session is marked broken and can only be closed; a {@link
+ * #fork} made before is as good as ever.
  */
 public final class Session implements AutoCloseable {
   private final MiniMaxModel model;

@@ -30,6 +30,32 @@ final class Listeners {
     };
   }
 
+  /**
+   * Writes down how much of a prompt is read, and cancels when asked for the {@code questions}-th
+   * time behind a number of tokens.
+   */
+  static GenerationListener cancellingWithin(List<Long> read, int tokens, int questions) {
+    return new GenerationListener() {
+      private int heard;
+      private int asked;
+
+      @Override
+      public void onPrefill(long done, long total) {
+        read.add(done);
+      }
+
+      @Override
+      public void onToken(int id) {
+        heard++;
+      }
+
+      @Override
+      public boolean isCancelled() {
+        return heard == tokens && ++asked >= questions;
+      }
+    };
+  }
+
   /** Writes down how much of a prompt is read, and cancels after that many chunks. */
   static GenerationListener cancelling(List<Long> read, int chunks) {
     return new GenerationListener() {

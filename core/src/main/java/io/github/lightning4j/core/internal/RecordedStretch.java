@@ -42,6 +42,9 @@ public final class RecordedStretch implements Runnable {
 
   private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
   private volatile int current;
+  private @Nullable Cancellation cancellation;
+  private @Nullable Thread caller;
+  private int spins;
 
   /** The parts, in their order. */
   public RecordedStretch(List<Part> parts) {
@@ -88,8 +91,14 @@ public final class RecordedStretch implements Runnable {
       counters.setPlain(done(i), 0);
     }
     failure.setPlain(null);
+    cancellation = Cancellation.current();
+    if (cancellation != null) {
+      cancellation.check();
+    }
+    caller = Thread.currentThread();
+    spins = WorkerPool.spins(Threads.count());
     open(0);
-    Threads.forRanges(Threads.count(), 1, (from, to) -> takePart());
+    Cancellation.masked(() -> Threads.forRanges(Threads.count(), 1, (from, to) -> takePart()));
     Throwable thrown = failure.get();
     if (thrown instanceof RuntimeException e) {
       throw e;
@@ -137,10 +146,13 @@ public final class RecordedStretch implements Runnable {
     long step = steps[part];
     RangeTask task = parts[part].task();
     for (long from = counters.getAndAdd(taken(part), step);
-        from < n;
+        from < n && current == part;
         from = counters.getAndAdd(taken(part), step)) {
       long to = Math.min(n, from + step);
       try {
+        if (cancellation != null && Thread.currentThread() == caller) {
+          cancellation.check();
+        }
         task.run(from, to);
         if (counters.addAndGet(done(part), to - from) == n) {
           open(part + 1);
@@ -156,7 +168,7 @@ public final class RecordedStretch implements Runnable {
   /** Waits until the part is not the current one, and returns the one that is. */
   private int await(int part) {
     for (int looks = 0; current == part; looks++) {
-      WorkerPool.pause(looks);
+      WorkerPool.pause(looks, spins);
     }
     return current;
   }

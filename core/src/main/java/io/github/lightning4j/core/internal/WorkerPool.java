@@ -2,9 +2,6 @@ package io.github.lightning4j.core.internal;
 
 import io.github.lightning4j.core.Threads.RangeTask;
 import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.atomic.AtomicLong;
-import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
@@ -16,15 +13,25 @@ public final class WorkerPool {
    */
   private static final int SPINS = 10_000;
 
+  /** The same where there are more threads than processors: who spins keeps others from work. */
+  private static final int SPINS_CROWDED = 10;
+
+  /** How often an idle worker looks for work there, letting others work in between. */
+  private static final int LOOKS_CROWDED = 200;
+
+  static final int PROCESSORS = Runtime.getRuntime().availableProcessors();
+
   private final int size;
+  private final int spins;
   private final Worker[] workers;
   private final AtomicBoolean busy = new AtomicBoolean();
-  private volatile @Nullable Job job;
+  private volatile @Nullable RangeJob job;
   private volatile boolean stopped;
 
   /** A pool in which {@code size - 1} workers help the caller. */
   public WorkerPool(int size) {
     this.size = size;
+    this.spins = spins(size);
     this.workers = new Worker[size - 1];
     for (int i = 0; i < workers.length; i++) {
       workers[i] = new Worker(i + 1);
@@ -43,21 +50,41 @@ public final class WorkerPool {
     wake();
   }
 
+  /** How often one of so many threads looks at what others do before it lets them have the core. */
+  static int spins(int threads) {
+    return threads > PROCESSORS ? SPINS_CROWDED : SPINS;
+  }
+
   /** Runs a job to its end; on the caller alone if the pool is taken. */
   public void run(long n, long grain, RangeTask task) {
-    if (stopped || !busy.compareAndSet(false, true)) {
-      task.run(0, n);
+    Cancellation cancellation = Cancellation.current();
+    if (cancellation != null) {
+      cancellation.check();
+    }
+    if (stopped || size == 1 || n <= grain || !busy.compareAndSet(false, true)) {
+      alone(n, grain, task, cancellation);
       return;
     }
     try {
-      Job mine = new Job(n, grain, task, size);
+      RangeJob mine = new RangeJob(n, grain, task, size, cancellation);
       job = mine;
       wake();
       mine.takePart();
-      mine.await();
+      mine.await(spins);
     } finally {
       job = null;
       busy.set(false);
+    }
+  }
+
+  private static void alone(
+      long n, long grain, RangeTask task, @Nullable Cancellation cancellation) {
+    if (cancellation == null) {
+      task.run(0, n);
+    } else {
+      RangeJob mine = new RangeJob(n, grain, task, 1, cancellation);
+      mine.takePart();
+      mine.await(SPINS);
     }
   }
 
@@ -71,8 +98,8 @@ public final class WorkerPool {
   }
 
   /** Between two looks at what others are about to end: they may have more threads than cores. */
-  static void pause(int looks) {
-    if (looks >= 0 && looks < SPINS) {
+  static void pause(int looks, int spins) {
+    if (looks >= 0 && looks < spins) {
       Thread.onSpinWait();
     } else {
       Thread.yield();
@@ -90,16 +117,16 @@ public final class WorkerPool {
 
     @Override
     public void run() {
-      Job last = null;
+      RangeJob last = null;
       int idle = 0;
       while (!stopped) {
-        Job current = job;
+        RangeJob current = job;
         if (current != null && current != last) {
           last = current;
           idle = 0;
           current.takePart();
-        } else if (idle++ < SPINS) {
-          Thread.onSpinWait();
+        } else if (idle++ < (spins == SPINS ? SPINS : LOOKS_CROWDED)) {
+          pause(idle, spins);
         } else {
           last = null;
           sleep();
@@ -114,51 +141,6 @@ public final class WorkerPool {
         LockSupport.park(WorkerPool.this);
       }
       asleep = false;
-    }
-  }
-
-  /** One piece of work, handed out range by range. */
-  private static final class Job {
-    private static final long RANGES_EACH = 8;
-
-    private final long n;
-    private final long step;
-    private final RangeTask task;
-    private final AtomicLong next = new AtomicLong();
-    private final AtomicInteger pending;
-    private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
-
-    Job(long n, long grain, RangeTask task, int threads) {
-      this.n = n;
-      // Several ranges a thread, so that a slow one does not hold up the rest for long.
-      long wanted = (n + threads * RANGES_EACH - 1) / (threads * RANGES_EACH);
-      this.step = (wanted + grain - 1) / grain * grain;
-      this.task = task;
-      this.pending = new AtomicInteger((int) ((n + step - 1) / step));
-    }
-
-    void takePart() {
-      for (long from = next.getAndAdd(step); from < n; from = next.getAndAdd(step)) {
-        try {
-          task.run(from, Math.min(n, from + step));
-        } catch (Throwable e) {
-          failure.compareAndSet(null, e);
-        }
-        pending.decrementAndGet();
-      }
-    }
-
-    void await() {
-      for (int looks = 0; pending.get() > 0; looks++) {
-        pause(looks);
-      }
-      Throwable thrown = failure.get();
-      if (thrown instanceof RuntimeException e) {
-        throw e;
-      }
-      if (thrown instanceof Error e) {
-        throw e;
-      }
     }
   }
 }
