@@ -116,10 +116,11 @@ static inline void pack_bf16_panel(const Bf16Panels& x, int64_t p, int64_t K, Ro
   }
 }
 
-// The rows of a block: two halves, each of `count` rows of one matrix from `first` on; count[1] may be 0.
+// The rows of a block: two halves, each of `count` rows of one matrix from `first` on; count[1] may be 0. The block
+// after it has the rows `ahead` further on.
 struct Bf16Rows {
   const bf16* matrix[2];
-  int64_t ld[2], first[2], count[2];
+  int64_t ld[2], first[2], count[2], ahead;
 
   // Columns [k, k + n); what is missing to whole operands becomes zeros.
   void copy(int64_t k, int64_t n, Bf16Block& block) const {
@@ -132,9 +133,15 @@ struct Bf16Rows {
         int64_t valid = row < count[half] ? std::min(kBf16Step, n - i) : 0;
         if (valid < kBf16Step) std::memset(to, 0, 64);
         std::memcpy(to, from + i, valid * sizeof(bf16));
-        _mm_prefetch(reinterpret_cast<const char*>(from + ld[half] + i), _MM_HINT_T0);  // the row after this one
       }
     }
+  }
+
+  // Row j of the block `rows` further on, from column k on, into the second cache; what lies beyond is not looked at.
+  void fetch(int64_t j, int64_t rows, int64_t k) const {
+    int64_t half = j / kBf16Half;
+    auto from = reinterpret_cast<const char*>(matrix[half] + (first[half] + j % kBf16Half + rows) * ld[half] + k);
+    for (int64_t i = 0; i < kBf16Columns * 2; i += 64) _mm_prefetch(from + i, _MM_HINT_T1);
   }
 };
 
@@ -174,12 +181,17 @@ static inline void bf16_product(const uint32_t (*upper)[kBf16Words], const uint3
   if constexpr (V == 2) tiles::store<3>(to + kLower + 16, kBf16Panel);
 }
 
-// block.sums = rows x for the panels of a pass, within a tiles::Session; rows have K columns.
+// block.sums = rows x for the panels of a pass, within a tiles::Session; rows have K columns. Meanwhile the columns that
+// come next are fetched, a share of the rows with each panel: those of this block, or the first ones of the next.
 static void multiply_bf16_rows(const Bf16Rows& rows, const Bf16Panels& x, int64_t K, Bf16Block& block) {
   for (int64_t k = 0; k < x.depth; k += kBf16Columns) {
     int64_t steps = std::min(kBf16Columns, x.depth - k) / kBf16Step;
+    bool more = k + kBf16Columns < x.depth;
     rows.copy(k, std::min(kBf16Columns, K - k), block);
     for (int64_t p = 0; p < x.count; ++p) {
+      for (int64_t j = p * kBf16Rows / x.count; j < (p + 1) * kBf16Rows / x.count; ++j) {
+        rows.fetch(j, more ? 0 : rows.ahead, more ? k + kBf16Columns : 0);
+      }
       bool narrow = p + 1 == x.count && x.last <= 16;
       for (int half = 0; half < 2; ++half) {
         if (rows.count[half] == 0) continue;
@@ -214,7 +226,8 @@ static inline Bf16Rows bf16_rows_of(const bf16* w, int64_t ldw, int64_t n, int64
   return {{w, w},
           {ldw, ldw},
           {n, n + kBf16Half},
-          {std::min(kBf16Half, rows), std::max<int64_t>(0, rows - kBf16Half)}};
+          {std::min(kBf16Half, rows), std::max<int64_t>(0, rows - kBf16Half)},
+          kBf16Rows};
 }
 
 #endif

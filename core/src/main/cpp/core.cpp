@@ -25,6 +25,7 @@ struct Table {
   decltype(&avx2::widen) widen;
   decltype(&avx2::rms_norm) rms_norm;
   decltype(&avx2::scaled_sum) scaled_sum;
+  decltype(&avx2::sum_norm) sum_norm;
   decltype(&avx2::rope) rope;
   decltype(&avx2::gather_rows) gather_rows;
   decltype(&avx2::layer_norm) layer_norm;
@@ -36,9 +37,9 @@ struct Table {
 
 constexpr Table kTables[] = {
     {},
-    {avx2::gemm, avx2::widen, avx2::rms_norm, avx2::scaled_sum, avx2::rope, avx2::gather_rows,
+    {avx2::gemm, avx2::widen, avx2::rms_norm, avx2::scaled_sum, avx2::sum_norm, avx2::rope, avx2::gather_rows,
      avx2::layer_norm, avx2::add_bias, avx2::fma_chains, avx2::read_memory, avx2::copy_memory},
-    {avx512::gemm, avx512::widen, avx512::rms_norm, avx512::scaled_sum, avx512::rope, avx512::gather_rows,
+    {avx512::gemm, avx512::widen, avx512::rms_norm, avx512::scaled_sum, avx512::sum_norm, avx512::rope, avx512::gather_rows,
      avx512::layer_norm, avx512::add_bias, avx512::fma_chains, avx512::read_memory, avx512::copy_memory},
 };
 
@@ -108,6 +109,12 @@ static void l4j_rms_norm(int wtype, int64_t x, int64_t ldx, int64_t weight, int6
 static void l4j_scaled_sum(int64_t x, float alpha, int64_t y, float beta, int64_t out, int64_t n) {
   using namespace l4j::core;
   table->scaled_sum(at<float>(x), alpha, at<float>(y), beta, at<float>(out), n);
+}
+static void l4j_sum_norm(int wtype, int64_t x, float alpha, int64_t y, float beta, int64_t weight, int64_t sum,
+                         int64_t normed, int64_t t0, int64_t t1, int64_t H, float eps) {
+  using namespace l4j::core;
+  table->sum_norm(wtype, at<float>(x), alpha, at<float>(y), beta, at<void>(weight), at<float>(sum), at<float>(normed),
+                  t0, t1, H, eps);
 }
 static void l4j_rope(int64_t x, int64_t ldt, int64_t ldh, int64_t t0, int64_t t1, int64_t heads, int64_t R,
                      int64_t inv_freq, int64_t first_position) {

@@ -68,6 +68,15 @@ static void scaled_sum(const float* x, float alpha, const float* y, float beta, 
   for (; i < n; ++i) out[i] = alpha * x[i] + beta * y[i];
 }
 
+// sum = alpha * x + beta * y and normed = rms_norm(sum), row by row of H elements; sum and normed may be x or y.
+static void sum_norm(int wtype, const float* x, float alpha, const float* y, float beta, const void* weight, float* sum,
+                     float* normed, int64_t t0, int64_t t1, int64_t H, float eps) {
+  for (int64_t t = t0; t < t1; ++t) {
+    scaled_sum(x + t * H, alpha, y + t * H, beta, sum + t * H, H);
+    rms_norm(wtype, sum, H, weight, normed, H, t, t + 1, H, eps);
+  }
+}
+
 // Rotates, in place, the pairs (j, j + R/2) of the first R of D channels of every head by position * inv_freq[j].
 static void rope(float* x, int64_t ldt, int64_t ldh, int64_t t0, int64_t t1, int64_t heads, int64_t R,
                  const float* inv_freq, int64_t first_position) {

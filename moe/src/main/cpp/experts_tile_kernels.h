@@ -55,7 +55,8 @@ static void tile_gate_up(int64_t parts, const Expert* experts, int64_t size, flo
     Bf16Rows pair = {{static_cast<const bf16*>(e.gate), static_cast<const bf16*>(e.up)},
                      {e.gate_ld, e.up_ld},
                      {i, i},
-                     {rows, rows}};
+                     {rows, rows},
+                     kBf16Half};
     multiply_bf16_rows(pair, bf16_panels_at(e, panels, parts, H, first_panel, p, n), H, block);
     Bf16Panels out = bf16_panels_at(e, hidden, parts, I, first_panel, p, n);
     for (int64_t q = 0; q < n; ++q) store_hidden(block.sums[q], parts, out.at(i, q));

@@ -291,7 +291,7 @@ public final class Gemm {
 
   /** oneDNN is not even loaded before it is of use: that takes longer than many a product. */
   private GemmKernel kernel(Tensor a, List<Tensor> w) {
-    if (small != OWN || a.size(0) <= SMALL) {
+    if (small != OWN || a.size(0) <= SMALL || a.size(1) == 0) {
       return small;
     }
     if (TileGemm.isAvailable() && w.stream().allMatch(each -> each.dtype() == DType.BF16)) {

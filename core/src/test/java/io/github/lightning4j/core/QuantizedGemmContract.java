@@ -12,6 +12,7 @@ import io.github.lightning4j.core.testkit.RoundedRows;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -248,13 +249,17 @@ abstract class QuantizedGemmContract {
       Tensor w = scope.add(Cases.normal(2, DType.BF16, 8, 16));
       QuantizedMatrix quantized = scope.add(QuantizedMatrix.quantize(w, QuantFormat.int8()));
       Tensor a = scope.add(Cases.normal(1, DType.F32, 40, 16));
-      Tensor out = Tensor.allocate(DType.F32, 40, 8);
-      Recording recording = Recording.of(() -> gemm().multiply(a, quantized, out));
-      recording.run();
-      out.close();
-      long before = Memory.liveBytes();
-      assertThatThrownBy(recording::run).isInstanceOf(IllegalStateException.class);
-      assertThat(Memory.liveBytes()).isEqualTo(before);
+      List<Consumer<Tensor>> products =
+          List.of(out -> gemm().multiply(a, quantized, out), out -> gemm().multiply(a, w, out));
+      for (Consumer<Tensor> product : products) {
+        Tensor out = Tensor.allocate(DType.F32, 40, 8);
+        Recording recording = Recording.of(() -> product.accept(out));
+        recording.run();
+        out.close();
+        long before = Memory.liveBytes();
+        assertThatThrownBy(recording::run).isInstanceOf(IllegalStateException.class);
+        assertThat(Memory.liveBytes()).isEqualTo(before);
+      }
     }
   }
 

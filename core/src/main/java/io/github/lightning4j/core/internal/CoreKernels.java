@@ -61,6 +61,21 @@ public final class CoreKernels {
   @Name("l4j_scaled_sum")
   static native void scaledSum(long x, float alpha, long y, float beta, long out, long n);
 
+  @Name("l4j_sum_norm")
+  static native void sumNorm(
+      int wtype,
+      long x,
+      float alpha,
+      long y,
+      float beta,
+      long weight,
+      long sum,
+      long normed,
+      long t0,
+      long t1,
+      long h,
+      float eps);
+
   @Name("l4j_rope")
   static native void rope(
       long x,

@@ -33,6 +33,33 @@ final class CpuRows implements RowKernels {
   }
 
   @Override
+  public void sumNorm(
+      Tensor x,
+      float alpha,
+      Tensor y,
+      float beta,
+      Tensor weight,
+      float eps,
+      Tensor sum,
+      Tensor normed,
+      long from,
+      long to) {
+    CoreKernels.sumNorm(
+        weight.dtype().ordinal(),
+        x.address(),
+        alpha,
+        y.address(),
+        beta,
+        weight.address(),
+        sum.address(),
+        normed.address(),
+        from,
+        to,
+        x.size(1),
+        eps);
+  }
+
+  @Override
   public void rope(Tensor x, Tensor invFreq, long firstPosition, long from, long to) {
     CoreKernels.rope(
         x.address(),

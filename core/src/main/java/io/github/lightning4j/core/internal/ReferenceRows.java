@@ -36,6 +36,22 @@ final class ReferenceRows implements RowKernels {
   }
 
   @Override
+  public void sumNorm(
+      Tensor x,
+      float alpha,
+      Tensor y,
+      float beta,
+      Tensor weight,
+      float eps,
+      Tensor sum,
+      Tensor normed,
+      long from,
+      long to) {
+    scaledSum(x, alpha, y, beta, sum, from, to);
+    rmsNorm(sum, weight, eps, normed, from, to);
+  }
+
+  @Override
   public void rope(Tensor x, Tensor invFreq, long firstPosition, long from, long to) {
     Elements v = x.accessor();
     Elements frequencies = invFreq.accessor();

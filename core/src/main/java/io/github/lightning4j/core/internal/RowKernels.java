@@ -14,6 +14,19 @@ public interface RowKernels {
   /** {@code out = alpha x + beta y} over contiguous rows. */
   void scaledSum(Tensor x, float alpha, Tensor y, float beta, Tensor out, long from, long to);
 
+  /** {@code sum = alpha x + beta y} and {@code normed = rmsNorm(sum)} over contiguous rows. */
+  void sumNorm(
+      Tensor x,
+      float alpha,
+      Tensor y,
+      float beta,
+      Tensor weight,
+      float eps,
+      Tensor sum,
+      Tensor normed,
+      long from,
+      long to);
+
   /** Rotates {@code x [T, heads, D]} in place; {@code invFreq} has half the rotary dims. */
   void rope(Tensor x, Tensor invFreq, long firstPosition, long from, long to);
 

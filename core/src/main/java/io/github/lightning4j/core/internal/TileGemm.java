@@ -22,6 +22,7 @@ public final class TileGemm implements GemmKernel {
   /** For products of {@code a} alone. */
   public TileGemm(Tensor a) {
     this.a = a;
+    Recording.afterFailure(this::free);
     Recording.once(this::allocate);
     try {
       Recording.forRanges(
@@ -45,7 +46,6 @@ public final class TileGemm implements GemmKernel {
   }
 
   private void allocate() {
-    free(); // what a run that failed has left
     panels = Memory.allocate(count() * CoreKernels.bf16PanelBytes(parts, a.size(1)));
   }
 

@@ -13,6 +13,7 @@ import io.github.lightning4j.core.internal.CoreKernels;
 import io.github.lightning4j.core.internal.RowKernels;
 import io.github.lightning4j.core.quant.QuantizedMatrix;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Set;
 
 /**
@@ -89,6 +90,49 @@ public final class RowOperators {
     checkInPlaceOrApart("y", y, out);
     Recording.forRanges(
         x.size(0), grain(x), (from, to) -> kernels.scaledSum(x, alpha, y, beta, out, from, to));
+  }
+
+  /**
+   * The sum that ends a block and the norm that begins the next, in one pass over each row: {@link
+   * #scaledSum} into {@code sum} and {@link #rmsNorm} of that into {@code normed}, with the same
+   * bits.
+   *
+   * @param x {@code [T, H]} F32, contiguous
+   * @param y as {@code x}
+   * @param weight {@code [H]} F32, BF16 or F16
+   * @param eps added to the mean square, {@code >= 0}
+   * @param sum as {@code x}; may be {@code x} or {@code y}
+   * @param normed as {@code x}; may be {@code x} or {@code y}, but not {@code sum}
+   * @throws IllegalArgumentException if types or shapes do not fit, or an output overlaps an input
+   *     without being it, or the other output, or {@code weight}
+   */
+  public void sumNorm(
+      Tensor x,
+      float alpha,
+      Tensor y,
+      float beta,
+      Tensor weight,
+      float eps,
+      Tensor sum,
+      Tensor normed) {
+    checkDense("x", x, x);
+    checkDense("y", y, x);
+    Checks.dtype("weight", weight, WEIGHTS);
+    Checks.shape("weight", weight, x.size(1));
+    Checks.contiguous("weight", weight);
+    checkArgument(eps >= 0, "eps: expected >= 0, got %s", eps);
+    for (Tensor out : List.of(sum, normed)) {
+      checkDense(out == sum ? "sum" : "normed", out, x);
+      Checks.writable(out == sum ? "sum" : "normed", out);
+      checkInPlaceOrApart("x", x, out);
+      checkInPlaceOrApart("y", y, out);
+      checkArgument(!Checks.overlap(out, weight), "weight: must not overlap an output");
+    }
+    checkArgument(!Checks.overlap(sum, normed), "normed: must not overlap sum");
+    Recording.forRanges(
+        x.size(0),
+        grain(x),
+        (from, to) -> kernels.sumNorm(x, alpha, y, beta, weight, eps, sum, normed, from, to));
   }
 
   /**

@@ -94,6 +94,29 @@ abstract class RowOperatorsContract {
     }
   }
 
+  @ParameterizedTest
+  @EnumSource(names = {"F32", "BF16", "F16"})
+  void sumsAndNormsWithTheBitsOfBoth(DType weights) {
+    for (int h : Cases.AWKWARD) {
+      for (int aliased = 0; aliased < 3; aliased++) {
+        try (MemoryScope scope = new MemoryScope()) {
+          Tensor x = scope.add(Cases.normal(1, DType.F32, 5, h));
+          Tensor y = scope.add(Cases.normal(2, DType.F32, 5, h));
+          Tensor weight = scope.add(Cases.normal(3, weights, h));
+          Tensor sum = scope.allocate(DType.F32, 5, h);
+          Tensor normed = scope.allocate(DType.F32, 5, h);
+          rows().scaledSum(x, 1.5f, y, -0.25f, sum);
+          rows().rmsNorm(sum, weight, 1e-5f, normed);
+          Tensor to = aliased == 1 ? x : aliased == 2 ? y : scope.allocate(DType.F32, 5, h);
+          Tensor toNormed = aliased == 1 ? y : aliased == 2 ? x : scope.allocate(DType.F32, 5, h);
+          rows().sumNorm(x, 1.5f, y, -0.25f, weight, 1e-5f, to, toNormed);
+          assertThat(to.toFloats()).as("sum %s", h).isEqualTo(sum.toFloats());
+          assertThat(toNormed.toFloats()).as("norm %s", h).isEqualTo(normed.toFloats());
+        }
+      }
+    }
+  }
+
   @Test
   void looksUpRowsOfQuantizedTables() {
     for (QuantFormat format : List.of(QuantFormat.int8(64), QuantFormat.int4(32))) {

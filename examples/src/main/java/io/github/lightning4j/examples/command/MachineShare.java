@@ -9,12 +9,21 @@ import io.github.lightning4j.minimax.StepCost;
  *
  * @param cost what a token costs
  * @param bytesPerSecond what all threads together read from memory
- * @param operationsPerSecond what all threads together multiply and add in fp32
+ * @param operationsPerSecond what all threads together multiply and add at most
+ * @param peak what those operations are: {@code fma}, in fp32, or {@code amx}, of bf16 in tiles
  */
-record MachineShare(StepCost cost, double bytesPerSecond, double operationsPerSecond) {
-  /** By limits measured just now. */
+record MachineShare(StepCost cost, double bytesPerSecond, double operationsPerSecond, String peak) {
+  /**
+   * By limits measured just now: tiles where there are any, which serve weights of every format.
+   */
   static MachineShare of(StepCost cost, MachineLimits limits) {
-    return new MachineShare(cost, limits.read().allThreads(), limits.fma().allThreads());
+    return limits
+        .amx()
+        .map(amx -> new MachineShare(cost, limits.read().allThreads(), amx.allThreads(), "amx"))
+        .orElseGet(
+            () ->
+                new MachineShare(
+                    cost, limits.read().allThreads(), limits.fma().allThreads(), "fma"));
   }
 
   /**
@@ -27,7 +36,8 @@ record MachineShare(StepCost cost, double bytesPerSecond, double operationsPerSe
   }
 
   /**
-   * Of the fp32 multiply-adds, by the operations with weights.
+   * Of the peak, by the operations with weights, however many products of the machine one of them
+   * takes (with weights of 8 and 4 bits it may be above 1).
    *
    * @param tokens of a prompt read a second
    */
@@ -40,5 +50,6 @@ record MachineShare(StepCost cost, double bytesPerSecond, double operationsPerSe
     node.put("prefillOperationsPerToken", cost.prefillOperations());
     node.put("readBytesPerSecond", bytesPerSecond);
     node.put("operationsPerSecond", operationsPerSecond);
+    node.put("operations", peak);
   }
 }

@@ -6,6 +6,8 @@ import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.MiniMaxConfig.LayerKind;
 import io.github.lightning4j.minimax.MiniMaxConfig.Mix;
 import io.github.lightning4j.minimax.internal.Workspace.Slot;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One layer.
@@ -14,6 +16,8 @@ import io.github.lightning4j.minimax.internal.Workspace.Slot;
  * n  = RMS(x)     y  = alpha_a res + beta_a attention(n)      res  = n with post-norm, x without
  * m  = RMS(y)     x' = alpha_m res + beta_m experts(m)        res  = m with post-norm, y without
  * </pre>
+ *
+ * <p>A sum and the norm behind it are one operator, so a layer leaves {@code n} to the next one.
  */
 final class DecoderLayer {
   private final ModelWeights.Layer weights;
@@ -24,14 +28,18 @@ final class DecoderLayer {
   private final Mix attentionMix;
   private final Mix mlpMix;
   private final float eps;
+  private final boolean first;
+  private final @Nullable Tensor nextNorm;
 
   DecoderLayer(
       int index,
       MiniMaxConfig config,
-      ModelWeights.Layer weights,
+      List<ModelWeights.Layer> all,
       Operators operators,
       Tensor invFreq) {
-    this.weights = weights;
+    this.weights = all.get(index);
+    this.first = index == 0;
+    this.nextNorm = index + 1 < all.size() ? all.get(index + 1).inputNorm() : null;
     this.operators = operators;
     this.attention =
         weights.attention() instanceof ModelWeights.Lightning lightning
@@ -52,12 +60,13 @@ final class DecoderLayer {
   void forward(TokenBatch batch, Workspace workspace, ForwardObserver observer, Tensor stream) {
     Tensor normed = workspace.floats(Slot.NORMED, stream.shape());
     Tensor branch = workspace.floats(Slot.BRANCH, stream.shape());
-    operators.rows().rmsNorm(stream, weights.inputNorm(), eps, normed);
+    if (first) {
+      operators.rows().rmsNorm(stream, weights.inputNorm(), eps, normed);
+    }
     attention.forward(batch, workspace, observer, normed, branch);
-    join(stream, normed, branch, attentionMix);
-    operators.rows().rmsNorm(stream, weights.postNorm(), eps, normed);
+    join(stream, normed, branch, attentionMix, weights.postNorm());
     moe.forward(workspace, observer, normed, branch);
-    join(stream, normed, branch, mlpMix);
+    join(stream, normed, branch, mlpMix, nextNorm);
   }
 
   /** Moves the attention's state on by the first of its drafted tokens. */
@@ -65,8 +74,15 @@ final class DecoderLayer {
     attention.commit(state, drafts, accepted);
   }
 
-  private void join(Tensor stream, Tensor normed, Tensor branch, Mix mix) {
+  private void join(
+      Tensor stream, Tensor normed, Tensor branch, Mix mix, @Nullable Tensor following) {
     Tensor residual = postNorm ? normed : stream;
-    operators.rows().scaledSum(residual, (float) mix.alpha(), branch, (float) mix.beta(), stream);
+    float alpha = (float) mix.alpha();
+    float beta = (float) mix.beta();
+    if (following == null) {
+      operators.rows().scaledSum(residual, alpha, branch, beta, stream);
+    } else {
+      operators.rows().sumNorm(residual, alpha, branch, beta, following, eps, stream, normed);
+    }
   }
 }

@@ -26,7 +26,7 @@ public final class ForwardPass implements AutoCloseable {
     this.operators = operators;
     this.invFreq = LayerConstants.inverseFrequencies(config.attention());
     for (int i = 0; i < config.layers().size(); i++) {
-      layers.add(new DecoderLayer(i, config, weights.layers().get(i), operators, invFreq));
+      layers.add(new DecoderLayer(i, config, weights.layers(), operators, invFreq));
     }
   }
 
