@@ -262,15 +262,14 @@ final class PrefixCacheTest {
     PrefixCache cache = new PrefixCache(model, PLENTY, 64);
     int[] prompt = prompt(6, 200);
     reused(cache, prompt, new ArrayList<>());
-    try (Sequence sequence =
-        new Sequence(
-            model.config(), null, prompt, OPTIONS, GenerationListener.NONE, cache::begin)) {
-      assertThat(sequence.next(100).ids()).hasSize(8); // 192 are known
-      cache.close();
-      sequence.close();
-      sequence.renew();
-      assertThat(sequence.next(100).ids()).isEqualTo(Arrays.copyOf(prompt, 64));
-    }
+    Sequence sequence =
+        new Sequence(model.config(), null, prompt, OPTIONS, GenerationListener.NONE, cache::begin);
+    assertThat(sequence.next(100).ids()).hasSize(8); // 192 are known
+    cache.close();
+    sequence.close();
+    sequence.renew();
+    assertThat(sequence.next(100).ids()).isEqualTo(Arrays.copyOf(prompt, 64));
+    sequence.close();
   }
 
   @Test
