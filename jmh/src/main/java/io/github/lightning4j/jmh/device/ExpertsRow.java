@@ -41,10 +41,10 @@ record ExpertsRow(int tokens, Weights weights) implements DeviceRow {
 
   @Override
   public Measured measure(Scene scene) {
-    long hidden = scene.size(6144, 128);
-    long inner = scene.size(9216, 64);
+    long hidden = scene.size(6144, 64);
+    long inner = scene.size(9216, 32);
     int experts = scene.size(32, 4);
-    int count = scene.size(tokens, isDecode() ? Math.min(tokens, 8) : 40);
+    int count = scene.size(tokens, isDecode() ? Math.min(tokens, 3) : 40);
     CudaExpertWeights there =
         scene.add(
             CudaExpertWeights.random(

@@ -22,7 +22,7 @@ final class ProductTensors {
    * @param cold whether there are as many matrices as no cache can hold, or one
    */
   ProductTensors(Scene scene, Weights weights, boolean cold) {
-    this.size = scene.size(6144, 128);
+    this.size = scene.size(6144, 64);
     this.weights = weights;
     this.gemm = scene.add(CudaGemm.open(scene.stream()));
     int count = cold ? scene.variants(bytes()) : 1;
