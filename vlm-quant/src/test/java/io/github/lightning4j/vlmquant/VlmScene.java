@@ -192,4 +192,18 @@ final class VlmScene implements AutoCloseable {
   public void close() {
     scope.close();
   }
+
+  /** Those of the first tokens. */
+  long[] pivots(int length) {
+    return Arrays.stream(pivots).filter(token -> token < length).toArray();
+  }
+
+  /** A cache behind a prompt of the first tokens. */
+  VlmCache prompted(int length) {
+    VlmCache cache = cache();
+    cache.beginPrompt();
+    append(cache, 0, length);
+    cache.endPrompt(pivots(length));
+    return cache;
+  }
 }

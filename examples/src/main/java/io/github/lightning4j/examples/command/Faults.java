@@ -2,6 +2,8 @@ package io.github.lightning4j.examples.command;
 
 import io.github.lightning4j.core.CheckpointException;
 import io.github.lightning4j.core.OutOfNativeMemoryException;
+import io.github.lightning4j.core.cuda.CudaDeviceLostException;
+import io.github.lightning4j.core.cuda.CudaOutOfMemoryException;
 import io.github.lightning4j.kvquant.PageBudgetException;
 import io.github.lightning4j.kvquant.calibration.CalibrationException;
 import java.io.IOException;
@@ -15,8 +17,8 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
 
 /**
- * Turns what went wrong into one line on standard error and an exit code: 2 where the caller or a
- * file is at fault, 1 where this program is.
+ * Turns what went wrong into one line on standard error and an exit code: 2 where the caller, a
+ * file or the machine is at fault, 1 where this program is.
  */
 final class Faults implements IExecutionExceptionHandler, IParameterExceptionHandler {
   private static final int OURS = 1;
@@ -64,6 +66,8 @@ final class Faults implements IExecutionExceptionHandler, IParameterExceptionHan
         || fault instanceof CalibrationException
         || fault instanceof PageBudgetException
         || fault instanceof OutOfNativeMemoryException
+        || fault instanceof CudaOutOfMemoryException
+        || fault instanceof CudaDeviceLostException
         || fault instanceof IOException
         || fault instanceof UncheckedIOException;
   }
