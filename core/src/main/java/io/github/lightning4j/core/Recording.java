@@ -132,6 +132,19 @@ public final class Recording {
     }
   }
 
+  /**
+   * Gives back what earlier calls took: now, also where the work of this thread is cancelled (see
+   * {@link Threads#cancellable}), or at this place of every run of the recording that is being
+   * made.
+   */
+  public static void release(Runnable work) {
+    if (isActive()) {
+      once(work);
+    } else {
+      work.run();
+    }
+  }
+
   /** Calls that cannot be recorded: made now, or by the thread that runs the recording. */
   public static void between(Runnable calls) {
     Recording recording = ACTIVE.get();

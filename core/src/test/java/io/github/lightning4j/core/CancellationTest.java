@@ -3,6 +3,11 @@ package io.github.lightning4j.core;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.lightning4j.core.quant.QuantFormat;
+import io.github.lightning4j.core.quant.QuantizedMatrix;
+import io.github.lightning4j.core.testkit.Cases;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -55,6 +60,35 @@ final class CancellationTest {
           for (int i = 0; i < n; i++) {
             assertThat(visits.get(i)).as("%s of %s, grain %s", i, n, grain).isEqualTo(1);
           }
+        }
+      }
+    }
+  }
+
+  /** Wherever a product of many rows is ended, what it made of the rows is given back. */
+  @Test
+  void productsLeaveNoMemoryBehind() {
+    Threads.use(1);
+    try (MemoryScope scope = new MemoryScope()) {
+      Tensor a = scope.add(Cases.normal(1, DType.F32, 200, 96));
+      Tensor w = scope.add(Cases.normal(2, DType.BF16, 300, 96));
+      Tensor out = scope.allocate(DType.F32, 200, 300);
+      List<Runnable> products = new ArrayList<>();
+      products.add(() -> Gemm.best().multiply(a, w, out));
+      for (QuantFormat format : List.of(QuantFormat.int8(64), QuantFormat.int4(32))) {
+        QuantizedMatrix coded = scope.add(QuantizedMatrix.quantize(w, format));
+        products.add(() -> Gemm.best().multiply(a, coded, out));
+      }
+      long live = Memory.liveBytes();
+      for (Runnable product : products) {
+        AtomicInteger questions = new AtomicInteger();
+        Threads.cancellable(at(questions, Integer.MAX_VALUE), product);
+        assertThat(questions.get()).isGreaterThanOrEqualTo(1);
+        for (int question = 1; question <= questions.get(); question++) {
+          BooleanSupplier cancelled = at(new AtomicInteger(), question);
+          assertThatThrownBy(() -> Threads.cancellable(cancelled, product))
+              .isInstanceOf(CancellationException.class);
+          assertThat(Memory.liveBytes()).as("question %s", question).isEqualTo(live);
         }
       }
     }

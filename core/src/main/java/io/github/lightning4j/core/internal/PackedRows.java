@@ -33,8 +33,8 @@ final class PackedRows implements QuantKernels.Product {
       first[i] = firstLike(i);
     }
     Recording.afterFailure(this::free);
-    Recording.once(this::allocate);
     try {
+      Recording.once(this::allocate);
       for (int i = 0; i < first.length; i++) {
         if (first[i] == i) {
           pack(i);
@@ -103,7 +103,7 @@ final class PackedRows implements QuantKernels.Product {
 
   @Override
   public void close() {
-    Recording.once(this::free);
+    Recording.release(this::free);
   }
 
   private void free() {

@@ -23,8 +23,8 @@ public final class TileGemm implements GemmKernel {
   public TileGemm(Tensor a) {
     this.a = a;
     Recording.afterFailure(this::free);
-    Recording.once(this::allocate);
     try {
+      Recording.once(this::allocate);
       Recording.forRanges(
           count(),
           Math.max(1, GRAIN / Math.max(1, CoreKernels.bf16PanelTokens() * a.size(1))),
@@ -79,7 +79,7 @@ public final class TileGemm implements GemmKernel {
 
   @Override
   public void close() {
-    Recording.once(this::free);
+    Recording.release(this::free);
   }
 
   private void free() {
