@@ -86,7 +86,7 @@ final class ThreadsTest {
   @Test
   void throwsTheFirstFailureAfterAllRangesEnded() {
     Threads.use(4);
-    for (int round = 0; round < 100; round++) {
+    for (int round = 0; round < 10; round++) {
       AtomicLong done = new AtomicLong();
       IllegalStateException first = new IllegalStateException("first");
       CountDownLatch failed = new CountDownLatch(1);
