@@ -17,6 +17,9 @@ import torch
 
 PROMPT = "lightning attention, prompt of 8,192 tokens, 64 heads of 128, bf16"
 TRAINING = "lightning attention, forward and backward, 8,192 tokens, 64 heads of 128, bf16"
+DECODE = "decode over bf16 pages, 64 heads on 8 kv heads of 128, one row in a graph, tokens: 262,144"
+PAGES = "prompt of 8,192 tokens over bf16 pages, 64 heads on 8 kv heads of 128"
+EXPERTS = "experts of MiniMax-01 (32 of 6,144 x 9,216, two a token), bf16, tokens: 4,096"
 MODEL = "MiniMax of 8 layers, hidden 2,048, 8 experts, bf16"
 
 
@@ -107,6 +110,39 @@ class Peers:
             compiled = chunked if self.smoke else torch.compile(chunked, dynamic=False)
             return "chunked recurrence in PyTorch, torch.compile", compiled
 
+    def attention_over_keys(self):
+        heads, dim = self.size(64, 16), self.size(128, 16)
+        context, prompt = self.size(262144, 64), self.size(8192, 64)
+        attend = torch.nn.functional.scaled_dot_product_attention
+        k, v = (self.normal(1, heads // 8, context, dim) for _ in range(2))
+        q = self.normal(1, heads, 1, dim)
+        # The heads of a group as rows of one product: as PyTorch's kernels take few rows best.
+        grouped = q.view(1, heads // 8, 8, dim)
+        row = dict(row="torch attention, decode over 262,144 keys, groups as rows", bytes=4.0 * k.numel(), beside=DECODE)
+        yield row, lambda: attend(grouped, k, v)
+        q, k, v = self.normal(1, heads, prompt, dim), k[:, :, :prompt].contiguous(), v[:, :, :prompt].contiguous()
+        row = dict(row="torch attention, prompt of 8,192 tokens", operations=2.0 * prompt**2 * heads * dim, beside=PAGES)
+        yield row, lambda: attend(q, k, v, is_causal=True, enable_gqa=True)
+
+    def experts(self):
+        if not hasattr(torch, "_grouped_mm"):
+            raise ImportError("grouped_mm of PyTorch 2.8")
+        tokens, count, hidden, inner = self.size(4096, 32), self.size(32, 4), self.size(6144, 64), self.size(9216, 64)
+        pairs = 2 * tokens
+        x = self.normal(tokens, hidden)
+        up, down = self.normal(count, hidden, 2 * inner) / hidden**0.5, self.normal(count, inner, hidden) / inner**0.5
+        expert = torch.rand(tokens, count, generator=self.random, device=self.device).topk(2).indices.flatten()
+        weight = torch.rand(pairs, 1, generator=self.random, device=self.device).bfloat16()
+
+        def mixture():
+            order = expert.argsort()
+            ends = torch.bincount(expert, minlength=count).cumsum(0).int()
+            gate, value = torch._grouped_mm(x[order // 2], up, offs=ends).chunk(2, -1)
+            out = torch._grouped_mm(torch.nn.functional.silu(gate) * value, down, offs=ends)
+            return torch.zeros_like(x).index_add_(0, order // 2, out * weight[order])
+
+        yield dict(row="torch grouped_mm, experts of 4,096 tokens", operations=6.0 * pairs * hidden * inner, beside=EXPERTS), mixture
+
     def minimax(self):
         from transformers import MiniMaxConfig, MiniMaxForCausalLM
 
@@ -182,7 +218,7 @@ def main():
         def tell(**line):
             results.write(json.dumps({"bytes": 0, "operations": 0, "factor": 0, **line}) + "\n")
 
-        for peer in (peers.copy, peers.matmul, peers.lightning, peers.minimax):
+        for peer in (peers.copy, peers.matmul, peers.lightning, peers.attention_over_keys, peers.experts, peers.minimax):
             row = peer.__name__
             try:
                 with torch.enable_grad() if peer == peers.lightning else torch.inference_mode():

@@ -64,6 +64,8 @@ final class DeviceRows {
         new CachePromptRow(),
         CacheStepRow.APPEND,
         CacheStepRow.AGE,
+        ModelRow.PROMPT,
+        ModelRow.DECODE,
         FirstUseRow.COMPILED,
         FirstUseRow.FROM_DISK);
   }
