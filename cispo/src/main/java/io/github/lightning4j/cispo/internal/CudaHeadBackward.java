@@ -4,6 +4,7 @@ import io.github.lightning4j.cispo.head.HeadGradients;
 import io.github.lightning4j.cispo.head.HeadOutput;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.cuda.CudaDevice;
 import io.github.lightning4j.core.cuda.CudaStream;
 import io.github.lightning4j.core.cuda.kernel.KernelArguments;
 import io.github.lightning4j.core.cuda.kernel.KernelModule;
@@ -35,12 +36,14 @@ public final class CudaHeadBackward {
   record Block(long tokens, long words) {
     private static final long TOKENS = 4096;
     private static final long ELEMENTS = 1 << 25;
+    private static final long MOST_WORDS = 1 << 21; // their tiles are the second number of a grid
     private static final long GRANULE = 8;
     private static final long TILE = 128;
 
     static Block of(long tokens, long words) {
       long down = Math.max(1, Math.min(tokens, TOKENS));
-      return new Block(down, Math.min(words, ELEMENTS / down / TILE * TILE));
+      long across = Math.min(MOST_WORDS, ELEMENTS / down / TILE * TILE);
+      return new Block(down, Math.min(words, across));
     }
 
     /** Elements from one token's gradients to the next's. */
@@ -59,14 +62,26 @@ public final class CudaHeadBackward {
     static final Tile SMALL = new Tile(64, 64, 32, 4);
     static final Tile LARGE = new Tile(128, 128, 64, 3);
 
-    static Tile of(long tokens) {
-      return tokens <= SMALL.rows ? SMALL : LARGE;
+    static Tile of(CudaDevice device, long tokens) {
+      if (tokens <= SMALL.rows) {
+        return SMALL;
+      }
+      boolean fits = LARGE.sharedBytes() + LARGE.tokenBytes() <= device.sharedMemoryPerBlock();
+      return fits ? LARGE : new Tile(LARGE.rows, LARGE.columns, LARGE.warpRows, LARGE.stages - 1);
+    }
+
+    private int sharedBytes() {
+      return stages * DEPTH * Short.BYTES * (rows + columns);
+    }
+
+    int tokenBytes() {
+      return rows * TOKEN_BYTES;
     }
 
     LaunchShape shape(long down, long across, int moreBytes) {
       return LaunchShape.of(
               ceilDiv(down, rows), ceilDiv(across, columns), rows / warpRows * columns)
-          .withShared(stages * DEPTH * Short.BYTES * (rows + columns) + moreBytes);
+          .withShared(sharedBytes() + moreBytes);
     }
 
     KernelSource source(DType targets) {
@@ -117,7 +132,7 @@ public final class CudaHeadBackward {
   static void run(CudaStream stream, Call call, Block block) {
     long tokens = call.hidden.size(0);
     long words = call.head.size(0);
-    Tile tile = Tile.of(tokens);
+    Tile tile = Tile.of(stream.device(), tokens);
     KernelModule module = KernelModule.of(stream.device(), tile.source(call.targets.dtype()));
     // no tokens: one block of none, which sets the gradient of the head to zero
     for (long token = 0; token == 0 || token < tokens; token += block.tokens) {
@@ -168,7 +183,7 @@ public final class CudaHeadBackward {
           .kernel("head_d_logits")
           .launch(
               stream,
-              tile.shape(tokens, words, tile.rows * TOKEN_BYTES),
+              tile.shape(tokens, words, tile.tokenBytes()),
               new KernelArguments()
                   .tensor(own(call.hidden))
                   .i64(call.hidden.stride(0))

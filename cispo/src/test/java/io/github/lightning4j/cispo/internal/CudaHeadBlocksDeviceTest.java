@@ -64,5 +64,6 @@ final class CudaHeadBlocksDeviceTest {
     }
     assertThat(CudaHeadBackward.Block.of(100_000, 200_064))
         .isEqualTo(new CudaHeadBackward.Block(4096, 8192));
+    assertThat(CudaHeadBackward.Block.of(1, 1L << 27).words()).isEqualTo(1 << 21);
   }
 }
