@@ -11,6 +11,8 @@ final class CispoNvrtcCheck extends NvrtcContract {
   }
 
   private static List<KernelSource> sources() {
-    return Stream.of(CudaHead.sources(), CudaHeadBackward.sources()).flatMap(List::stream).toList();
+    return Stream.of(CudaHead.sources(), CudaHeadBackward.sources(), CudaLoss.sources())
+        .flatMap(List::stream)
+        .toList();
   }
 }
