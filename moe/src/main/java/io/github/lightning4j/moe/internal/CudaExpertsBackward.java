@@ -19,7 +19,7 @@ public final class CudaExpertsBackward {
   private static final int DEPTH = 64;
   private static final int SMALL = 64;
   private static final int LARGE = 128;
-  private static final int MOST_STAGES = 3;
+  private static final int STAGES = 3;
 
   /** Columns of a block of {@code backward_hidden}. */
   private static final int COLUMNS = 64;
@@ -97,8 +97,8 @@ public final class CudaExpertsBackward {
   public static List<KernelSource> sources() {
     List<KernelSource> all = new ArrayList<>();
     for (int tile : new int[] {SMALL, LARGE}) {
-      all.add(source(Sources.BACKWARD, tile, MOST_STAGES));
-      all.add(source(Sources.GRADIENTS, tile, MOST_STAGES));
+      all.add(source(Sources.BACKWARD, tile, hiddenStages(tile)));
+      all.add(source(Sources.GRADIENTS, tile, STAGES));
     }
     return all;
   }
@@ -111,10 +111,9 @@ public final class CudaExpertsBackward {
   public static void run(CudaStream stream, Call call) {
     hidden(stream, call);
     int tile = tile(call);
-    int stages = MOST_STAGES;
     int threads = threads(tile);
-    KernelModule module = KernelModule.of(stream.device(), source(Sources.GRADIENTS, tile, stages));
-    int shared = stages * DEPTH * 2 * tile * Short.BYTES;
+    KernelModule module = KernelModule.of(stream.device(), source(Sources.GRADIENTS, tile, STAGES));
+    int shared = STAGES * DEPTH * 2 * tile * Short.BYTES;
     module
         .kernel("gradient_rows")
         .launch(
@@ -172,7 +171,7 @@ public final class CudaExpertsBackward {
   private static void hidden(CudaStream stream, Call call) {
     int tile = fitting(stream.device(), tile(call));
     int fit = (stream.device().sharedMemoryPerBlock() - rowBytes(tile)) / stageBytes(tile);
-    int stages = Math.min(MOST_STAGES, fit);
+    int stages = Math.min(hiddenStages(tile), fit);
     KernelModule module = KernelModule.of(stream.device(), source(Sources.BACKWARD, tile, stages));
     long blocks = ceilDiv(call.inner(), COLUMNS);
     module
@@ -219,6 +218,11 @@ public final class CudaExpertsBackward {
   private static int fitting(CudaDevice device, int tile) {
     boolean fits = 2 * stageBytes(tile) + rowBytes(tile) <= device.sharedMemoryPerBlock();
     return fits ? tile : SMALL;
+  }
+
+  /** Of a small tile two, so that two blocks share a multiprocessor. */
+  private static int hiddenStages(int tile) {
+    return tile == SMALL ? 2 : STAGES;
   }
 
   /** The bytes of {@code Stage} in the kernel's text. */
