@@ -12,7 +12,10 @@ final class MoeNvrtcCheck extends NvrtcContract {
 
   private static List<KernelSource> sources() {
     return Stream.of(
-            CudaExperts.sources(), CudaExpertsBackward.sources(), CudaRoutingBackward.sources())
+            CudaExperts.sources(),
+            CudaExpertsBackward.sources(),
+            CudaRoutingBackward.sources(),
+            CudaAux.sources())
         .flatMap(List::stream)
         .toList();
   }
