@@ -3,7 +3,8 @@ package io.github.lightning4j.moe;
 import io.github.lightning4j.core.Tensor;
 
 /**
- * Where the gradients of a mixture on a GPU go; all are overwritten. The record owns none.
+ * Where the gradients of a mixture on a GPU go; all are overwritten. Those of experts begin at
+ * multiples of 16 bytes. The record owns none.
  *
  * @param outDx {@code [T, H]} F32 or BF16, rows at multiples of 16 bytes: the path through the
  *     experts alone

@@ -44,6 +44,9 @@ public final class CudaMixtureBackward {
   private static final Set<DType> OUTPUTS = EnumSet.of(DType.BF16, DType.F32);
   private static final Set<DType> BF16 = EnumSet.of(DType.BF16);
 
+  /** What matrices and scratch memory begin at multiples of, in bytes. */
+  private static final int ALIGNMENT = 16;
+
   private final CudaStream stream;
 
   private CudaMixtureBackward(CudaStream stream) {
@@ -73,7 +76,8 @@ public final class CudaMixtureBackward {
    * @param workspace as forward left it; what it keeps of the routing stays, the rest is
    *     overwritten
    * @param dOut {@code [T, H]} BF16, rows at multiples of 16 bytes
-   * @param scratch {@code [scratchElements(weights, workspace, T)]} F32, contiguous
+   * @param scratch {@code [scratchElements(weights, workspace, T)]} F32, contiguous, at a multiple
+   *     of 16 bytes
    * @param gradients what is written; an expert without tokens gets zeros
    * @throws IllegalArgumentException if the weights are quantized, types, shapes, alignment or
    *     devices do not fit, or something that is written overlaps another argument
@@ -101,10 +105,10 @@ public final class CudaMixtureBackward {
     CudaMixtureOfExperts.device(stream, weights);
     long experts = weights.experts();
     dense("outDWeight", gradients.outDWeight(), tokens, workspace.k());
-    dense("outDGate", gradients.outDGate(), experts, inner, hidden);
-    dense("outDUp", gradients.outDUp(), experts, inner, hidden);
-    dense("outDDown", gradients.outDDown(), experts, hidden, inner);
-    dense("scratch", scratch, scratchElements(weights, workspace, tokens));
+    aligned("outDGate", gradients.outDGate(), experts, inner, hidden);
+    aligned("outDUp", gradients.outDUp(), experts, inner, hidden);
+    aligned("outDDown", gradients.outDDown(), experts, hidden, inner);
+    aligned("scratch", scratch, scratchElements(weights, workspace, tokens));
     apart(x, dOut, scratch, gradients);
     CudaExpertsBackward.Call call =
         new CudaExpertsBackward.Call(
@@ -165,6 +169,16 @@ public final class CudaMixtureBackward {
     Checks.dtype(name, tensor, DType.F32);
     Checks.shape(name, tensor, shape);
     Checks.contiguous(name, tensor);
+  }
+
+  private void aligned(String name, Tensor tensor, long... shape) {
+    dense(name, tensor, shape);
+    checkArgument(
+        tensor.deviceAddress() % ALIGNMENT == 0,
+        "%s: expected memory at a multiple of %s bytes, got %s",
+        name,
+        ALIGNMENT,
+        tensor);
   }
 
   private static void apart(Tensor x, Tensor dOut, Tensor scratch, CudaExpertGradients gradients) {

@@ -88,7 +88,8 @@ public final class CudaFusedHead {
    * @param temperature as given to {@link #forward}
    * @param forward as {@link #forward} wrote it
    * @param gradients what is known and what is wanted; the outputs are F32, with rows of any stride
-   * @param scratch {@code [backwardScratchElements(T, V)]} F32, contiguous
+   * @param scratch {@code [backwardScratchElements(T, V)]} F32, contiguous, at a multiple of 16
+   *     bytes
    * @throws IllegalArgumentException if types, shapes, strides or devices do not fit, something
    *     that is written overlaps another argument, or entropies are missing
    */
@@ -102,8 +103,7 @@ public final class CudaFusedHead {
       Tensor scratch) {
     CudaHeadArguments arguments = new CudaHeadArguments(stream, hidden, head, targets, temperature);
     arguments.gradients(forward, gradients);
-    long elements = backwardScratchElements(arguments.tokens(), head.size(0));
-    arguments.written("scratch", scratch, DType.F32, elements);
+    arguments.scratch(scratch, backwardScratchElements(arguments.tokens(), head.size(0)));
     if (gradients.outDHidden() != null || gradients.outDHead() != null) {
       CudaHeadBackward.run(
           stream,

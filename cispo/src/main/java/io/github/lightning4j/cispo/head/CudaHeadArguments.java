@@ -93,6 +93,16 @@ final class CudaHeadArguments {
     }
   }
 
+  /** Scratch memory that is copied from by vectors. */
+  void scratch(Tensor scratch, long elements) {
+    written("scratch", scratch, DType.F32, elements);
+    checkArgument(
+        scratch.deviceAddress() % ALIGNMENT == 0,
+        "scratch: expected memory at a multiple of %s bytes, got %s",
+        ALIGNMENT,
+        scratch);
+  }
+
   /** F32 rows {@code [rows, H]} that are written, apart from all before. */
   private void writtenRows(String name, @Nullable Tensor out, long rows) {
     if (out != null) {

@@ -219,5 +219,10 @@ final class CudaHeadBackwardDeviceTest {
             () ->
                 operator.backward(of.hidden, of.head, of.targets, 1, of.out, of.all(), of.dLogProb))
         .hasMessageStartingWith("scratch: expected shape [");
+    long elements = of.scratch.elements();
+    Tensor odd = gpu.allocate(DType.F32, elements + 1).narrow(0, 1, elements);
+    assertThatThrownBy(
+            () -> operator.backward(of.hidden, of.head, of.targets, 1, of.out, of.all(), odd))
+        .hasMessageStartingWith("scratch: expected memory at a multiple of 16 bytes");
   }
 }
