@@ -16,6 +16,17 @@ final class LossSum {
   private double loss;
 
   private LossSum(TokenBatch batch, Surrogate surrogate, Aggregation aggregation, double klWeight) {
+    check(batch, klWeight);
+    this.batch = batch;
+    this.surrogate = surrogate;
+    this.weights = aggregation.weights(batch);
+    this.klWeight = klWeight;
+    this.gradient = new double[batch.sequences()][];
+    this.diagnostics = new DiagnosticsSum(batch);
+  }
+
+  /** That there is something to average over, and a reference where one is needed. */
+  static void check(TokenBatch batch, double klWeight) {
     checkArgument(
         klWeight == 0 || batch.hasReference(),
         "batch: expected reference log-probabilities since klWeight = %s, got none",
@@ -25,12 +36,6 @@ final class LossSum {
         "batch: expected a token that counts in one of %s sequences, here or in the counts it is"
             + " within, got none",
         batch.counts().sequences());
-    this.batch = batch;
-    this.surrogate = surrogate;
-    this.weights = aggregation.weights(batch);
-    this.klWeight = klWeight;
-    this.gradient = new double[batch.sequences()][];
-    this.diagnostics = new DiagnosticsSum(batch);
   }
 
   static void checkKlWeight(double klWeight) {
@@ -46,11 +51,15 @@ final class LossSum {
     for (int i = 0; i < batch.sequences(); i++) {
       sum.gradient[i] = sum.sequence(i);
     }
+    return new LossResult(checked(sum.loss), sum.gradient, sum.diagnostics.result());
+  }
+
+  static double checked(double loss) {
     checkArgument(
-        Double.isFinite(sum.loss),
+        Double.isFinite(loss),
         "batch: expected ratios and advantages whose products fit a double, got a loss of %s",
-        sum.loss);
-    return new LossResult(sum.loss, sum.gradient, sum.diagnostics.result());
+        loss);
+    return loss;
   }
 
   /** Adds a sequence and returns its gradient. */

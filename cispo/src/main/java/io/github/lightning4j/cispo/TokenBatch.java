@@ -228,6 +228,10 @@ public final class TokenBatch {
     return extras.reference() != null;
   }
 
+  boolean hasImportance() {
+    return extras.importance() != null;
+  }
+
   boolean hasEntropies() {
     return extras.entropies() != null;
   }
@@ -256,6 +260,15 @@ public final class TokenBatch {
   /** Only if {@link #hasReference}. */
   double logReferenceRatio(int sequence, int position) {
     return at(extras.reference(), sequence, position) - logProbs[sequence][position];
+  }
+
+  /** Only if {@link #hasReference}. */
+  double reference(int sequence, int position) {
+    return at(extras.reference(), sequence, position);
+  }
+
+  double oldLogProb(int sequence, int position) {
+    return oldLogProbs[sequence][position];
   }
 
   double importance(int sequence, int position) {

@@ -109,7 +109,7 @@ public final class CudaMixtureOfExperts {
       float alpha,
       float beta,
       Tensor out) {
-    rows("residual", residual, EnumSet.of(out.dtype()), x.size(0), weights.hidden());
+    rows(stream, "residual", residual, EnumSet.of(out.dtype()), x.size(0), weights.hidden());
     boolean same = Checks.distance(residual, out) == 0 && residual.stride(0) == out.stride(0);
     checkArgument(
         same || !Checks.overlap(residual, out),
@@ -129,8 +129,8 @@ public final class CudaMixtureOfExperts {
       float beta,
       Tensor out) {
     Checks.rank("x", x, 2);
-    rows("x", x, EnumSet.of(DType.BF16), x.size(0), weights.hidden());
-    rows("out", out, OUTPUTS, x.size(0), weights.hidden());
+    rows(stream, "x", x, EnumSet.of(DType.BF16), x.size(0), weights.hidden());
+    rows(stream, "out", out, OUTPUTS, x.size(0), weights.hidden());
     stream.check("logits", logits);
     Checks.matrix("logits", logits, DType.F32);
     Checks.shape("logits", logits, x.size(0), weights.experts());
@@ -148,11 +148,7 @@ public final class CudaMixtureOfExperts {
       Disjoint.check("out", out, "bias", bias);
     }
     workspace.check(weights, x.size(0), options.k());
-    checkArgument(
-        weights.device().equals(stream.device()),
-        "weights: expected those on %s, as the stream is, got %s",
-        stream.device(),
-        weights.device());
+    device(stream, weights);
     Disjoint.check("out", out, "x", x);
     Disjoint.check("out", out, "logits", logits);
     CudaExperts.Call call =
@@ -173,7 +169,18 @@ public final class CudaMixtureOfExperts {
     }
   }
 
-  private void rows(String name, Tensor tensor, Set<DType> types, long tokens, long hidden) {
+  /** Checks that weights are where a stream is. */
+  static void device(CudaStream stream, CudaExpertWeights weights) {
+    checkArgument(
+        weights.device().equals(stream.device()),
+        "weights: expected those on %s, as the stream is, got %s",
+        stream.device(),
+        weights.device());
+  }
+
+  /** Checks rows of tokens. */
+  static void rows(
+      CudaStream stream, String name, Tensor tensor, Set<DType> types, long tokens, long hidden) {
     stream.check(name, tensor);
     Checks.matrix(name, tensor, types);
     Checks.shape(name, tensor, tokens, hidden);

@@ -122,6 +122,18 @@ public final class CudaMoeWorkspace implements AutoCloseable {
         hidden,
         intermediate,
         device);
+    check(device, experts, count, choices);
+  }
+
+  /** Checks that it has the routing of such a batch. */
+  void check(CudaDevice where, long choosable, long count, int choices) {
+    checkArgument(
+        where.equals(device) && choosable == experts,
+        "workspace: expected one for %s experts on %s, got one for %s on %s",
+        choosable,
+        where,
+        experts,
+        device);
     checkArgument(
         count <= tokens && choices == k,
         "workspace: expected room for %s tokens with %s choices, got one for %s with %s;"

@@ -1,36 +1,32 @@
 package io.github.lightning4j.cispo.head;
 
-import static com.google.common.base.Preconditions.checkArgument;
-
 import io.github.lightning4j.cispo.internal.CudaHead;
-import io.github.lightning4j.core.Checks;
+import io.github.lightning4j.cispo.internal.CudaHeadBackward;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.cuda.CudaStream;
-import java.util.EnumSet;
-import java.util.Set;
 
 /**
- * The forward pass of {@link FusedHead} on a GPU: log-probability, log-sum-exp and entropy of each
- * token, from hidden states and head, without the logits in memory. Calls put work on a stream and
- * return; tensors must stay open until it has ended. There is no backward pass on a GPU.
+ * {@link FusedHead} on a GPU: log-probability, log-sum-exp and entropy of each token, from hidden
+ * states and head in BF16, without the logits in memory, and the gradients of both. Calls put work
+ * on a stream and return; tensors must stay open until it has ended.
  *
  * <p><b>Numerics.</b> Logits are fp32 sums of exact products of BF16; their sums over the
  * vocabulary are fp32 within a thread and a tile, double beyond, in the same order always: the same
  * call gives the same bits. The target is kept out of the sums, so the log-probability of a nearly
  * certain token has a small relative error. Logits that are not finite make the token's outputs
  * NaN, and so does a target outside the vocabulary, since nobody on a GPU can be told of it
- * otherwise.
+ * otherwise. Gradients of logits are rounded to BF16 (each to 2^-9 of itself, those of nearly
+ * certain tokens too), and multiplied with fp32 sums, which go from block to block of the
+ * vocabulary and of the tokens in fp32. A token whose gradients are 0 gives none, whatever its
+ * hidden state and its target are; one of a NaN with gradients spoils the gradient of the head.
  *
- * <p><b>Cost.</b> {@code 2 T V H} operations on tensor cores; for few tokens the floor is one read
- * of the head. The first call with new types compiles kernels; make it before recording a graph.
+ * <p><b>Cost.</b> {@code 2 T V H} operations on tensor cores forward, {@code 6 T V H} backward
+ * ({@code 2 T V H} less for each gradient left out); for few tokens the floor is one read of the
+ * head forward, and two reads of it and a write of its gradient backward. The first call with new
+ * types compiles kernels; make it before recording a graph.
  */
 public final class CudaFusedHead {
-  private static final Set<DType> INTEGERS = EnumSet.of(DType.I32, DType.I64);
-
-  /** What addresses and row strides must be multiples of, in bytes. */
-  private static final int ALIGNMENT = 16;
-
   private final CudaStream stream;
 
   private CudaFusedHead(CudaStream stream) {
@@ -66,66 +62,53 @@ public final class CudaFusedHead {
       double temperature,
       Tensor scratch,
       HeadOutput out) {
-    rows("hidden", hidden);
-    rows("head", head);
-    Checks.shape("head", head, head.size(0), hidden.size(1));
-    checkArgument(head.elements() > 0, "head: expected a word or more of one channel, got none");
-    long tokens = hidden.size(0);
-    Checks.dtype("targets", targets, INTEGERS);
-    dense("targets", targets, targets.dtype(), tokens);
-    checkArgument(
-        temperature > 0 && temperature < Double.POSITIVE_INFINITY,
-        "temperature: expected a finite number > 0, got %s",
-        temperature);
-    dense("scratch", scratch, DType.F32, scratchElements(tokens, head.size(0)));
-    apart("scratch", scratch, hidden, head, targets);
-    dense("logProb", out.logProb(), DType.F32, tokens);
-    apart("logProb", out.logProb(), hidden, head, targets, scratch);
-    dense("logSumExp", out.logSumExp(), DType.F64, tokens);
-    apart("logSumExp", out.logSumExp(), hidden, head, targets, scratch, out.logProb());
-    Tensor entropy = out.entropy();
-    if (entropy != null) {
-      dense("entropy", entropy, DType.F32, tokens);
-      apart("entropy", entropy, hidden, head, targets, scratch, out.logProb(), out.logSumExp());
-    }
+    CudaHeadArguments arguments = new CudaHeadArguments(stream, hidden, head, targets, temperature);
+    long tokens = arguments.tokens();
+    arguments.written("scratch", scratch, DType.F32, scratchElements(tokens, head.size(0)));
+    arguments.written("logProb", out.logProb(), DType.F32, tokens);
+    arguments.written("logSumExp", out.logSumExp(), DType.F64, tokens);
+    arguments.written("entropy", out.entropy(), DType.F32, tokens);
     if (tokens > 0) {
       CudaHead.forward(stream, hidden, head, targets, temperature, scratch, out);
     }
   }
 
-  private void rows(String name, Tensor rows) {
-    stream.check(name, rows);
-    Checks.matrix(name, rows, DType.BF16);
-    boolean row = rows.size(0) <= 1 || rows.stride(0) * Short.BYTES % ALIGNMENT == 0;
-    boolean aligned = rows.deviceAddress() % ALIGNMENT == 0 && row;
-    checkArgument(
-        aligned && rows.size(1) * Short.BYTES % ALIGNMENT == 0,
-        "%s: expected rows of a multiple of 8 elements that start at multiples of %s bytes, got %s;"
-            + " pad with zeros",
-        name,
-        ALIGNMENT,
-        rows);
-    checkArgument(
-        rows.size(0) < Integer.MAX_VALUE / 2 && rows.size(1) < Integer.MAX_VALUE / 2,
-        "%s: expected a smaller matrix, got %s",
-        name,
-        rows);
+  /** The elements of the F32 scratch memory of {@link #backward}; at most 2^24, 64 MiB. */
+  public long backwardScratchElements(long tokens, long vocabulary) {
+    return CudaHeadBackward.scratchElements(tokens, vocabulary);
   }
 
-  private void dense(String name, Tensor tensor, DType type, long elements) {
-    stream.check(name, tensor);
-    Checks.dtype(name, tensor, type);
-    Checks.shape(name, tensor, elements);
-    Checks.contiguous(name, tensor);
-  }
-
-  private static void apart(String name, Tensor out, Tensor... others) {
-    for (Tensor other : others) {
-      checkArgument(
-          !Checks.overlap(out, other),
-          "%s: expected memory of its own, got an overlap with %s",
-          name,
-          other);
+  /**
+   * The gradients of a loss that depends on log-probabilities, and on entropies if it does: the
+   * formulas of {@link FusedHead}, logits made again.
+   *
+   * @param hidden as given to {@link #forward}
+   * @param head as given to {@link #forward}
+   * @param targets as given to {@link #forward}
+   * @param temperature as given to {@link #forward}
+   * @param forward as {@link #forward} wrote it
+   * @param gradients what is known and what is wanted; the outputs are F32, with rows of any stride
+   * @param scratch {@code [backwardScratchElements(T, V)]} F32, contiguous, at a multiple of 16
+   *     bytes
+   * @throws IllegalArgumentException if types, shapes, strides or devices do not fit, something
+   *     that is written overlaps another argument, or entropies are missing
+   */
+  public void backward(
+      Tensor hidden,
+      Tensor head,
+      Tensor targets,
+      double temperature,
+      HeadOutput forward,
+      HeadGradients gradients,
+      Tensor scratch) {
+    CudaHeadArguments arguments = new CudaHeadArguments(stream, hidden, head, targets, temperature);
+    arguments.gradients(forward, gradients);
+    arguments.scratch(scratch, backwardScratchElements(arguments.tokens(), head.size(0)));
+    if (gradients.outDHidden() != null || gradients.outDHead() != null) {
+      CudaHeadBackward.run(
+          stream,
+          new CudaHeadBackward.Call(
+              hidden, head, targets, temperature, forward, gradients, scratch));
     }
   }
 }

@@ -1,5 +1,7 @@
 package io.github.lightning4j.cispo.head;
 
+import java.util.function.DoubleUnaryOperator;
+
 /** The formulas over whole logits, in double. */
 final class PlainHead {
   final double[] logProb;
@@ -10,6 +12,7 @@ final class PlainHead {
   private final double[][] head;
   private final int[] targets;
   private final double temperature;
+  private DoubleUnaryOperator rounding = DoubleUnaryOperator.identity();
 
   PlainHead(double[][] hidden, double[][] head, int[] targets, double temperature) {
     this.hidden = hidden;
@@ -42,6 +45,12 @@ final class PlainHead {
     }
   }
 
+  /** Gradients of logits are rounded from now on, as an implementation says it does. */
+  PlainHead rounding(DoubleUnaryOperator how) {
+    rounding = how;
+    return this;
+  }
+
   private double[][] dLogits(double[] dLogProb, double[] dEntropy) {
     double[][] d = new double[hidden.length][head.length];
     for (int t = 0; t < d.length; t++) {
@@ -49,8 +58,9 @@ final class PlainHead {
         double p = Math.exp(logProbs[t][v]);
         double hit = v == targets[t] ? 1 : 0;
         d[t][v] =
-            (dLogProb[t] * (hit - p) - dEntropy[t] * p * (logProbs[t][v] + entropy[t]))
-                / temperature;
+            rounding.applyAsDouble(
+                (dLogProb[t] * (hit - p) - dEntropy[t] * p * (logProbs[t][v] + entropy[t]))
+                    / temperature);
       }
     }
     return d;

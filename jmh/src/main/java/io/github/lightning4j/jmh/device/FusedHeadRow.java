@@ -1,20 +1,31 @@
 package io.github.lightning4j.jmh.device;
 
 import io.github.lightning4j.cispo.head.CudaFusedHead;
+import io.github.lightning4j.cispo.head.HeadGradients;
 import io.github.lightning4j.cispo.head.HeadOutput;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 
-/** What reinforcement learning asks of the head, without logits in memory. */
-final class FusedHeadRow implements DeviceRow {
+/**
+ * What reinforcement learning asks of the head, without logits in memory.
+ *
+ * @param training whether gradients of hidden states and head come after it; logits are then made
+ *     twice, and counted so
+ * @param share of the speed of a product
+ */
+record FusedHeadRow(boolean training, double share) implements DeviceRow {
+  /** Products of the size of the logits: logits, logits again, and two of their gradients. */
+  private static final int TRAINING = 4;
+
   @Override
   public String title() {
-    return "log-probability and entropy of 4,096 tokens, V = 200,064, H = 6,144";
+    return "log-probability and entropy of 4,096 tokens, V = 200,064, H = 6,144"
+        + (training ? ", and their gradients" : "");
   }
 
   @Override
   public Goal goal() {
-    return Goal.ofSpeed(0.8, ProductPromptRow.OWN.title(), "our bf16 product");
+    return Goal.ofSpeed(share, ProductPromptRow.OWN.title(), "our bf16 product");
   }
 
   @Override
@@ -34,9 +45,22 @@ final class FusedHeadRow implements DeviceRow {
             scene.zeros(DType.F32, tokens));
     // Logits of even states and weights grow with the square root of H; this keeps them small.
     double temperature = Math.sqrt(hidden) / 3;
+    Runnable forward = () -> operator.forward(states, head, targets, temperature, scratch, out);
+    double operations = 2.0 * tokens * words * hidden;
+    if (!training) {
+      return scene.time(Job.ofOperations(i -> forward.run(), operations));
+    }
+    Tensor block = scene.zeros(DType.F32, operator.backwardScratchElements(tokens, words));
+    HeadGradients gradients =
+        HeadGradients.of(scene.random(DType.F32, tokens))
+            .toDHidden(scene.zeros(DType.F32, tokens, hidden))
+            .toDHead(scene.zeros(DType.F32, words, hidden));
     return scene.time(
         Job.ofOperations(
-            i -> operator.forward(states, head, targets, temperature, scratch, out),
-            2.0 * tokens * words * hidden));
+            i -> {
+              forward.run();
+              operator.backward(states, head, targets, temperature, out, gradients, block);
+            },
+            TRAINING * operations));
   }
 }

@@ -19,14 +19,14 @@ import org.jspecify.annotations.Nullable;
  * work is found out on the GPU.
  */
 public final class CudaExperts {
-  private static final int THREADS = 256;
+  static final int THREADS = 256;
 
   /** Tokens of an expert that experts_few.cu takes. */
   private static final long FEW = 16;
 
   private static final long FEW_ROWS = 16;
   private static final int TILED_ROWS = 256;
-  private static final int COMBINE_WIDTH = THREADS * 8;
+  static final int COMBINE_WIDTH = THREADS * 8;
   private static final int MOST_STAGES = 4;
 
   /** Shared memory of experts_tiled.cu that is not for stages, with its alignment. */
@@ -107,7 +107,7 @@ public final class CudaExperts {
     return Sources.TILED.define("BITS", bits).define("TILE", tile).define("STAGES", stages);
   }
 
-  private static KernelSource combine(DType type) {
+  static KernelSource combine(DType type) {
     return Sources.COMBINE.define("O", type == DType.F32 ? 0 : 1);
   }
 

@@ -11,7 +11,7 @@ typedef ElementOf<O>::type Output;
 constexpr int kThreads = 256;
 constexpr int kWide = 8;
 
-/// Block (t, y); h a multiple of 8. The residual may be out itself, or null.
+/// Block (t, y); h a multiple of 8. The residual may be out itself, or null; weight may be null, for ones.
 extern "C" __global__ void __launch_bounds__(kThreads)
     combine(const float* answers, const int* positions, const float* weight, int k, int h, const Output* residual,
             int64_t ldr, float alpha, float beta, Output* out, int64_t ldo) {
@@ -20,7 +20,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   if (i >= h) return;
   float sum[kWide] = {};
   for (int j = 0; j < k; j++) {
-    float share = weight[t * k + j];
+    float share = weight != nullptr ? weight[t * k + j] : 1.0f;
     const float* row = answers + int64_t(positions[t * k + j]) * h + i;
 #pragma unroll
     for (int part = 0; part < kWide; part += 4) {
