@@ -48,6 +48,7 @@ public final class CudaStore implements AutoCloseable {
    * @param mean {@code [kvHeads, headDim]} F32 where keys lack it
    * @param frequencies {@code [half]} F32
    * @param turns as {@link CudaAngles#turns}
+   * @param inner as {@link CudaAngles#inner}
    * @param angles as {@link CudaAngles#angles}
    */
   record Packed(
@@ -59,6 +60,7 @@ public final class CudaStore implements AutoCloseable {
       @Nullable Tensor mean,
       @Nullable Tensor frequencies,
       @Nullable Tensor turns,
+      @Nullable Tensor inner,
       @Nullable Tensor angles) {}
 
   /**
@@ -114,6 +116,7 @@ public final class CudaStore implements AutoCloseable {
               basis == null
                   ? null
                   : up(stream, CudaAngles.turns(basis.inverseFrequencies(), (int) pages.each())),
+              basis == null ? null : up(stream, CudaAngles.inner(basis.inverseFrequencies())),
               basis == null ? null : up(stream, CudaAngles.angles(basis.inverseFrequencies())));
       stream.clear(all.spoiled());
       stream.synchronize();

@@ -7,7 +7,8 @@
 //
 // Lane l = 4 g + t has of the keys a quarter, t, of token g of each eight; of the values an eighth, g, of tokens
 // 2 t, 2 t + 1, 2 t + 8, 2 t + 9. Codes are striped as CodeLayout.java says.
-// Constants: D, 32, 64 or 128 channels of a head; BITS of an element, 16 for bf16; LLOYD_MAX, for 2 bits.
+// Constants: D, 32, 64 or 128 channels of a head; BITS of an element, 16 for bf16; LLOYD_MAX, for 2 bits; SCALE 0 for
+// log-scale bytes, 1 for fp16; ZERO 0 none, 1 whole and 2 eighths in a byte, 3 fp16.
 #pragma once
 #include "core_cuda.cuh"
 
@@ -23,6 +24,9 @@ constexpr int kKeyPairs = D / 8;
 constexpr int kValueChannels = D / 8;
 // What operands are above codes.
 constexpr float kBias = BITS == 4 ? 128.0f : 0.0f;
+constexpr int kScaleBytes = BITS == 16 ? 0 : SCALE == 1 ? 2 : 1;
+constexpr int kZeroBytes = ZERO == 0 ? 0 : ZERO == 3 ? 2 : 1;
+constexpr int kUnitBytes = kPageTokens * (kTokenBytes + kScaleBytes + kZeroBytes);
 
 /// The n-th of `bytes` bytes that one of `lanes` lanes has of a token: 16 at a time where there are more.
 template <int lanes, int bytes>
@@ -114,4 +118,17 @@ __device__ __forceinline__ void value_pairs(const uint32_t (&a)[kValueWords], co
     for (int s = 0; s < kStripes; s++) pairs[i * kStripes + s] = some[s];
 #endif
   }
+}
+
+__device__ __forceinline__ float scale_of(uint32_t two, int i) {
+  if (SCALE == 1) return widen(f16{uint16_t(two >> 16 * i)});
+  return exp2f(float(int(two >> 8 * i & 0xff) - 160) * 0.125f);
+}
+
+/// The zero point in steps, above what operands are above codes.
+__device__ __forceinline__ float zero_of(uint32_t two, int i) {
+  constexpr float kMiddle = (BITS < 16 ? float(1 << (BITS - 1) % 16) : 0.0f) + kBias;
+  if (ZERO == 0) return 0;
+  if (ZERO == 3) return kMiddle + widen(f16{uint16_t(two >> 16 * i)});
+  return kMiddle + float(static_cast<signed char>(two >> 8 * i)) * (ZERO == 2 ? 0.125f : 1.0f);
 }

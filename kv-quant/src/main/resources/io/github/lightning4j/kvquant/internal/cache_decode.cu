@@ -123,8 +123,7 @@ __device__ __forceinline__ int left(int length, int window, int flush) {
 }
 
 /// Block (split, kv head and eight of its `group` query heads, row). The row's query stands at positions[row] of
-/// sequences[row]; -1 is none. What has left the window had done so when
-/// there were aged_lengths[row] tokens, or length where that is null. Splits are written as [row, head, split]: sums [.., D] and stats [.., 2] = (maximum, sum
+/// sequences[row]; -1 is none. Splits are written as [row, head, split]: sums [.., D] and stats [.., 2] = (maximum, sum
 /// of exponentials) in powers of two, from first_split on of all_splits. Part kAged: positions that have left the window
 /// but for sinks, kRecent: those that have not, and in the last split the sinks that have, which lie in pages of their
 /// own, one a sequence: slot i that of position sink_positions[sequence][i], ascending, of 64. A sequence of which
@@ -132,9 +131,9 @@ __device__ __forceinline__ int left(int length, int window, int flush) {
 extern "C" __global__ void __launch_bounds__(kThreads)
     cache_decode(const Input* q, int64_t q_row, int64_t q_head, int group, float scale, const uint8_t* pages,
                  int64_t page_bytes, const int* table, int pages_each, const int* sequences, const int* positions,
-                 const int* aged_lengths, int part, int window, int flush, const uint8_t* sinks, const int* sink_positions,
-                 const int* spoiled, const float* means, const float* turns, const uint32_t* angles, float* sums,
-                 float* stats, int first_split, int all_splits) {
+                 int part, int window, int flush, const uint8_t* sinks, const int* sink_positions, const int* spoiled,
+                 const float* means, const float* turns, const uint32_t* angles, float* sums, float* stats,
+                 int first_split, int all_splits) {
   __shared__ Shared shared;
   int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
   int eights = (group + kHeads - 1) / kHeads;
@@ -145,8 +144,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   sums += out * D;
   stats += out * 2;
 
-  int aged = 0;
-  if (part != kAll) aged = left(aged_lengths == nullptr ? length : min(length, aged_lengths[row]), window, flush);
+  int aged = part == kAll ? 0 : left(length, window, flush);
   int from = part == kRecent ? aged : 0, to = part == kAged ? aged : length;
   int own[2] = {0x7fffffff, 0x7fffffff};
   bool with_sinks = sink_positions != nullptr && sequence >= 0;

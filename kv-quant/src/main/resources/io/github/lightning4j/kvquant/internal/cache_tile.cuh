@@ -3,8 +3,7 @@
 // Of quantized tokens x' = s (c - z) codes go to tensor cores as they are; s and z enter with scores and weights:
 //   q . k' = s (q . c - z sum q),   sum p v' = sum (p s) c - sum (p s) z
 // which is exact but for rounding, since q and p s are summed as they were rounded.
-// Constants: D, BITS, LLOYD_MAX as in cache_codes.cuh; SCALE 0 for log-scale bytes, 1 for fp16; ZERO 0 none, 1 whole and
-// 2 eighths in a byte, 3 fp16; HALF, pairs of channels that turn where keys lack their mean, else 0.
+// Constants: those of cache_codes.cuh; HALF, pairs of channels that turn where keys lack their mean, else 0.
 #pragma once
 #include "cache_codes.cuh"
 #if HALF > 0
@@ -19,10 +18,6 @@ constexpr int kTile = BITS == 2 ? 64 : BITS == 4 ? 32 : 16;
 constexpr int kBlocks = kTile / 16;
 
 __device__ __forceinline__ float minus_infinity() { return __uint_as_float(0xff800000u); }
-
-constexpr int kScaleBytes = BITS == 16 ? 0 : SCALE == 1 ? 2 : 1;
-constexpr int kZeroBytes = ZERO == 0 ? 0 : ZERO == 3 ? 2 : 1;
-constexpr int kUnitBytes = kPageTokens * (kTokenBytes + kScaleBytes + kZeroBytes);
 
 /// What a warp reads of a tile, as it lies in memory.
 struct Tile {
@@ -45,19 +40,6 @@ template <int bytes>
 __device__ __forceinline__ uint32_t load_two(const uint8_t* from) {
   if constexpr (bytes == 2) return *reinterpret_cast<const uint32_t*>(from);
   return *reinterpret_cast<const uint16_t*>(from);
-}
-
-__device__ __forceinline__ float scale_of(uint32_t two, int i) {
-  if (SCALE == 1) return widen(f16{uint16_t(two >> 16 * i)});
-  return exp2f(float(int(two >> 8 * i & 0xff) - 160) * 0.125f);
-}
-
-/// The zero point in steps, above what operands are above codes.
-__device__ __forceinline__ float zero_of(uint32_t two, int i) {
-  constexpr float kMiddle = (BITS < 16 ? float(1 << (BITS - 1) % 16) : 0.0f) + kBias;
-  if (ZERO == 0) return 0;
-  if (ZERO == 3) return kMiddle + widen(f16{uint16_t(two >> 16 * i)});
-  return kMiddle + float(static_cast<signed char>(two >> 8 * i)) * (ZERO == 2 ? 0.125f : 1.0f);
 }
 
 /// Reads the tile that starts in `slot` of a page; `seen` has two bits for each eight tokens.
