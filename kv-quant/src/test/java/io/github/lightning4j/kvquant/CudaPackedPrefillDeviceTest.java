@@ -9,7 +9,12 @@ import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.Gpu;
 import io.github.lightning4j.core.testkit.RequiresCuda;
 import io.github.lightning4j.kvquant.policy.TokenPolicy;
+import io.github.lightning4j.kvquant.quantizer.Clip;
+import io.github.lightning4j.kvquant.quantizer.KvQuantizer;
+import io.github.lightning4j.kvquant.quantizer.ScaleFormat;
+import io.github.lightning4j.kvquant.quantizer.ZeroFormat;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -34,6 +39,24 @@ final class CudaPackedPrefillDeviceTest {
   @AfterEach
   void close() {
     gpu.close();
+  }
+
+  static Stream<KvCacheConfig> formats() {
+    TokenPolicy none = TokenPolicy.NONE;
+    TokenPolicy window = none.withRecentWindow(16, 1).withFirstTokens(4);
+    KvQuantizer eighths =
+        KvQuantizer.affine(2, 128, Clip.paper(0.6), ScaleFormat.LOG8, ZeroFormat.FRACTIONAL);
+    return Stream.of(
+            QuantizedScene.plain(2, 32, QuantizedScene.affine(8, 128)).withTokens(none),
+            QuantizedScene.plain(1, 32, QuantizedScene.affine(2, 64)).withTokens(window),
+            QuantizedScene.rotated(1, 64, QuantizedScene.wide(4, 128)).withTokens(window),
+            QuantizedScene.centered(1, 128, QuantizedScene.LLOYD_MAX)
+                .withTokens(window.withMassiveActivations(20)),
+            QuantizedScene.centered(2, 64, eighths).withTokens(none.withRecentWindow(10, 8)),
+            QuantizedScene.grouped(4, 64, 4, QuantizedScene.affine(2, 128))
+                .withTokens(none.withMassiveActivations(20)),
+            QuantizedScene.grouped(2, 32, 1, QuantizedScene.wide(4, 32)).withTokens(window))
+        .map(config -> config.withDtype(DType.BF16));
   }
 
   /** Sequences whose last {@code counts[i]} tokens are pieces of prompts. */
@@ -130,9 +153,9 @@ final class CudaPackedPrefillDeviceTest {
   }
 
   @ParameterizedTest
-  @MethodSource("io.github.lightning4j.kvquant.CudaQuantizedDeviceTest#formats")
+  @MethodSource("formats")
   void attendsFromPiecesOfUnevenLengths(KvCacheConfig config) {
-    try (Pieces pieces = new Pieces(config, new int[] {1, 65, 140}, 1, 20, 7)) {
+    try (Pieces pieces = new Pieces(config, new int[] {1, 65, 140}, 1, 11, 7)) {
       pieces.check("inside", DType.BF16, 3, pieces.starts);
       pieces.end();
       int most = Integer.MAX_VALUE;
@@ -147,7 +170,7 @@ final class CudaPackedPrefillDeviceTest {
         QuantizedScene.centered(1, 32, QuantizedScene.LLOYD_MAX)
             .withDtype(DType.BF16)
             .withTokens(tokens);
-    try (Pieces pieces = new Pieces(config, new int[] {420, 257}, 41, 257)) {
+    try (Pieces pieces = new Pieces(config, new int[] {420, 63}, 41, 63)) {
       Tensor q = gpu.normal(3, DType.BF16, 41, 8, 32);
       assertThat(
               CudaCacheAttention.on(gpu.stream())

@@ -58,7 +58,11 @@ final class CudaQuantizedDeviceTest {
         with(QuantizedScene.plain(2, 32, QuantizedScene.wide(8, 32)), window),
         with(QuantizedScene.centered(1, 128, LLOYD_MAX), window.withMassiveActivations(20)),
         with(QuantizedScene.centered(2, 64, eighths), none.withRecentWindow(10, 8)),
-        with(QuantizedScene.centered(1, 32, LLOYD_MAX), none.withMassiveActivations(20)));
+        with(QuantizedScene.centered(1, 32, LLOYD_MAX), none.withMassiveActivations(20)),
+        with(
+            QuantizedScene.grouped(4, 64, 4, QuantizedScene.affine(2, 128)),
+            none.withMassiveActivations(20)),
+        with(QuantizedScene.grouped(2, 32, 1, QuantizedScene.wide(4, 32)), window));
   }
 
   private Tensor decode(CudaScene scene, Tensor q, Tensor sequences, Tensor positions) {
@@ -211,10 +215,14 @@ final class CudaQuantizedDeviceTest {
           .hasMessageContaining("sinks: expected none");
       assertThatThrownBy(() -> scene.cache.begin(gpu.stream(), 1))
           .hasMessage("sequence: expected 0 <= sequence < 1, got 1");
+      KvCacheConfig dense =
+          with(QuantizedScene.dense(1, 32, QuantizedScene.affine(2, 128)), TokenPolicy.NONE);
+      assertThatThrownBy(() -> CudaKvCache.create(scene.pages, scene.aged, dense))
+          .hasMessageContaining("transform: expected one without dense pairs");
       KvCacheConfig grouped =
-          with(QuantizedScene.grouped(1, 32, 1, QuantizedScene.affine(2, 128)), TokenPolicy.NONE);
+          with(QuantizedScene.grouped(3, 32, 1, QuantizedScene.affine(2, 128)), TokenPolicy.NONE);
       assertThatThrownBy(() -> CudaKvCache.create(scene.pages, scene.aged, grouped))
-          .hasMessageContaining("transform: expected Plain, HeadHadamard or CenteredHadamard");
+          .hasMessageContaining("that divide the 96 channels of a layer's key");
     }
   }
 }

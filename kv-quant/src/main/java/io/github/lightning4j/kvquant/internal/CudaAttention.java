@@ -119,12 +119,12 @@ public final class CudaAttention {
     Rows rows = new Rows(q, sequences, positions);
     Step step = new Step(stream, store, rows, scale, scratch, splits + recent);
     if (packed == null) {
-      step.attend(Part.ALL, CudaCodec.EXACT, store.exact(), 0, splits);
+      step.attend(Part.ALL, store.exactCodec(), store.exact(), 0, splits);
     } else {
       step.attend(Part.AGED, packed.codec(), packed.pages(), 0, splits);
     }
     if (recent > 0) {
-      step.attend(Part.RECENT, CudaCodec.EXACT, store.exact(), splits, recent);
+      step.attend(Part.RECENT, store.exactCodec(), store.exact(), splits, recent);
     }
     merge(stream, step.sums(), step.stats(), step.splits, null, out);
   }
@@ -207,8 +207,10 @@ public final class CudaAttention {
                   .tensorOrNull(packed == null ? null : packed.sinkPositions())
                   .tensorOrNull(aged ? packed.spoiled() : null)
                   .tensorOrNull(aged ? packed.mean() : null)
-                  .tensorOrNull(aged ? packed.turns() : null)
+                  .tensorOrNull(packed == null ? null : packed.turns())
                   .tensorOrNull(aged ? packed.angles() : null)
+                  .tensorOrNull(aged ? packed.places() : null)
+                  .tensorOrNull(packed == null ? null : packed.inner())
                   .tensor(sums())
                   .tensor(stats())
                   .i32(first)

@@ -92,7 +92,8 @@ public final class CudaPrefill {
       float scale,
       @Nullable Tensor scratch,
       Tensor out) {
-    CudaStore.Packed packed = agedLengths == null ? null : store.packed();
+    CudaStore.Packed packed = store.packed();
+    boolean aged = agedLengths != null && packed != null;
     CacheFormat format = store.format();
     int dim = format.exact().headDim();
     int kvHeads = format.exact().kvHeads();
@@ -106,7 +107,7 @@ public final class CudaPrefill {
     long blocks = blocks(q.size(0), group) + rows.count();
     int shared =
         2 * (ROWS + 4 * PageLayout.TOKENS) * (dim + 8) + Float.BYTES * (dim + PageLayout.TOKENS);
-    CudaCodec codec = packed == null ? CudaCodec.EXACT : packed.codec();
+    CudaCodec codec = aged ? packed.codec() : store.exactCodec();
     KernelModule.of(
             stream.device(),
             source(q.dtype(), out.dtype(), codec, dim, aligned ? WIDE / q.dtype().bytes() : 1))
@@ -123,23 +124,24 @@ public final class CudaPrefill {
                 .tensor(store.exact().pool())
                 .i64(store.exact().pageBytes())
                 .tensor(store.exact().table())
-                .tensorOrNull(packed == null ? null : packed.pages().pool())
-                .i64(packed == null ? 0 : packed.pages().pageBytes())
-                .tensorOrNull(packed == null ? null : packed.pages().table())
+                .tensorOrNull(aged ? packed.pages().pool() : null)
+                .i64(aged ? packed.pages().pageBytes() : 0)
+                .tensorOrNull(aged ? packed.pages().table() : null)
                 .i32(store.exact().each())
                 .tensor(rows.sequences())
                 .tensor(rows.starts())
                 .tensorOrNull(rows.offsets())
                 .i32(rows.count())
                 .tensorOrNull(agedLengths)
-                .i32(packed == null ? 0 : format.window())
+                .i32(aged ? format.window() : 0)
                 .i32(format.flush())
-                .tensorOrNull(packed == null ? null : packed.sinks())
-                .tensorOrNull(packed == null ? null : packed.sinkPositions())
-                .tensorOrNull(packed == null ? null : packed.spoiled())
-                .tensorOrNull(packed == null ? null : packed.mean())
+                .tensorOrNull(aged ? packed.sinks() : null)
+                .tensorOrNull(aged ? packed.sinkPositions() : null)
+                .tensorOrNull(aged ? packed.spoiled() : null)
+                .tensorOrNull(aged ? packed.mean() : null)
                 .tensorOrNull(packed == null ? null : packed.turns())
                 .tensorOrNull(packed == null ? null : packed.inner())
+                .tensorOrNull(aged ? packed.places() : null)
                 .tensor(out)
                 .i64(out.stride(0))
                 .i64(out.stride(1))

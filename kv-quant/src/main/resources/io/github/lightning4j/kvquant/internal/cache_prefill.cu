@@ -15,7 +15,7 @@
 // block before it too.
 // Constants: X, O the codes of the types of queries and outputs; VECTOR, 16 bytes of X and pairs of O at once, or 1;
 // those of cache_restore.cuh, BITS 16 where nothing is quantized.
-#include "prefill_tile.cuh"
+#include "prefill_pages.cuh"
 #if BITS < 16
 #include "cache_restore.cuh"
 #endif
@@ -47,44 +47,6 @@ __device__ __forceinline__ Work work_of(int block, const int* offsets, int piece
     block -= blocks;
   }
   return {-1};
-}
-
-/// The pages that a block goes through: packed ones, those of bf16 from `first` on, one of sinks.
-struct Pages {
-  int packed, first, exact, sinks;
-
-  __device__ __forceinline__ int count() const { return packed + exact + sinks; }
-  __device__ __forceinline__ Kind kind(int i) const {
-    return i < packed ? kPacked : i < packed + exact ? kExact : kSinks;
-  }
-  /// Of the sequence.
-  __device__ __forceinline__ int number(int i) const { return i < packed ? i : first + i - packed; }
-  /// In which of two places page i is attended to.
-  __device__ __forceinline__ int place(int i, int begin) const {
-    return i < packed ? 0 : 1 ^ (i - max(packed, begin)) & 1;
-  }
-};
-
-/// Starts to copy a page of bf16: the slots [from, to), zeros in the others.
-__device__ __forceinline__ void fetch(const bf16* keys, int from, int to, Page& page) {
-  constexpr int kVectors = D / 8;
-#pragma unroll 4
-  for (int unit = threadIdx.x; unit < kPageTokens * kVectors; unit += kThreads) {
-    int token = unit / kVectors, channel = unit % kVectors * 8;
-    bool present = token >= from && token < to;
-    const bf16* at = keys + token * D + channel;
-    copy_async(&page.k[token][channel], at, present);
-    copy_async(&page.v[token][channel], at + kPageTokens * D, present);
-  }
-}
-
-/// Starts to copy a packed page as it lies: the keys, then the values.
-__device__ __forceinline__ void fetch_packed(const uint8_t* keys, const uint8_t* values, uint8_t* to) {
-  for (int unit = threadIdx.x; unit < kUnitBytes / 8; unit += kThreads) {
-    int byte = unit % (kUnitBytes / 16) * 16;
-    bool of_keys = unit < kUnitBytes / 16;
-    copy_async(to + unit * 16, (of_keys ? keys : values) + byte, true);
-  }
 }
 
 /// Up to where the token at `position` sees others as quantized.
@@ -143,7 +105,8 @@ __device__ __forceinline__ void write(const Softmax& softmax, const Work& work, 
 /// values of all of them are in the pages. A token at position p sees as quantized what has left the window of a
 /// sequence of min(p + 1, aged_lengths[i]) tokens, but for sinks, which lie in pages of their own, one a sequence: slot
 /// i that of position sink_positions[sequence][i], ascending, of 64. A sequence of which something was spoiled gives
-/// NaN. means [kv heads, D], turns [pages_each, HALF, 2] and inner [64, HALF, 2] as cache_restore.cuh. Where sums are
+/// NaN. means [kv heads, D], turns [pages_each, HALF, 2] and inner [64, HALF, 2] as cache_restore.cuh, places and the
+/// last two with TURN pairs as cache_group.cuh. Where sums are
 /// given, splits are written as [token, head, split]: sums [.., D] and stats [.., 2] = (maximum, sum of exponentials)
 /// in powers of two.
 extern "C" __global__ void __launch_bounds__(kThreads)
@@ -151,8 +114,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
                   int64_t page_bytes, const int* table, const uint8_t* aged, int64_t aged_bytes, const int* aged_table,
                   int pages_each, const int* sequences, const int* starts, const int* offsets, int pieces,
                   const int* aged_lengths, int window, int flush, const bf16* sinks, const int* sink_positions,
-                  const int* spoiled, const float* means, const float* turns, const float* inner, Output* out,
-                  int64_t o_token, int64_t o_head, float* sums, float* stats) {
+                  const int* spoiled, const float* means, const float* turns, const float* inner,
+                  const int* places, Output* out, int64_t o_token, int64_t o_head, float* sums, float* stats) {
   L4J_DYNAMIC_SHARED(memory);
   Shared& shared = *reinterpret_cast<Shared*>(memory);
   Work work = work_of(blockIdx.x, offsets, pieces, group);
@@ -224,8 +187,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     int at = kind == kSinks ? sequence : number < pages_each ? of[number] : -1;
     if (at < 0) return at;
     if (kind == kPacked) {
-      const uint8_t* keys = aged + at * aged_bytes + int64_t(head) * kUnitBytes;
-      fetch_packed(keys, keys + int64_t(heads) * kUnitBytes, raw);
+      const uint8_t* keys = aged + at * aged_bytes;
+      fetch_packed(keys + int64_t(head) * kUnitBytes, keys + keys_bytes(heads) + int64_t(head) * kUnitBytes, raw);
     } else {
       int position = number * kPageTokens, from = kind == kSinks ? 0 : least - position;
       const bf16* keys = (kind == kSinks ? sinks : pages) + at * (page_bytes / 2) + int64_t(head) * 2 * kPageTokens * D;
@@ -239,7 +202,9 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     Seen seen = {list.kind(i), list.number(i) * kPageTokens, 0, shared.sinks};
     Page& place = shared.page[list.place(i, begin)];
 #if BITS < 16
-    if (HALF > 0 && seen.kind == kPacked) turn_mean(means + head * D, turns + int64_t(list.number(i)) * 2 * HALF, shared.mean);
+    if (HALF > 0 && seen.kind == kPacked && page >= 0) {
+      turn_mean(means + head * D, turns + int64_t(list.number(i)) * 2 * HALF, shared.mean);
+    }
 #endif
     wait_copies<0>();
     __syncthreads();
@@ -248,9 +213,20 @@ extern "C" __global__ void __launch_bounds__(kThreads)
       if (sink_positions != nullptr) seen.gone = gone(shared.sinks, seen.position);
       if (page >= 0) {
         uint64_t unseen = seen.gone | (most - seen.position < kPageTokens ? ~0ull << (most - seen.position) : 0ull);
-        restore<true>(raw, unseen, shared.mean, inner, place.k);
-        restore<false>(raw + kUnitBytes, unseen, shared.mean, inner, place.v);
+        restore<false>(raw, unseen, shared.mean, inner, place.v);
+#if GROUPED > 0
+        restore_keys({places, turns, inner, head, heads}, aged + page * aged_bytes, seen.position, warp * 16, 16,
+                     raw + kUnitBytes + warp * kGathered * kKeyRow, place.k[warp * 16], kPitch);
+#else
+        restore<true>(raw + kUnitBytes, unseen, shared.mean, inner, place.k);
+#endif
       }
+      __syncthreads();
+    }
+#endif
+#if TURN > 0
+    if (seen.kind != kPacked && page >= 0) {
+      turn_keys(seen, turns, inner, pages_each * kPageTokens, place);
       __syncthreads();
     }
 #endif

@@ -24,12 +24,6 @@ __device__ __forceinline__ void token_pairs(const uint8_t* token, uint32_t (&pai
   }
 }
 
-template <int bytes>
-__device__ __forceinline__ uint32_t load_one(const uint8_t* from) {
-  if constexpr (bytes == 2) return *reinterpret_cast<const uint16_t*>(from);
-  return *from;
-}
-
 /// Which slots of the page at `position` are sinks, a bit each.
 __device__ __forceinline__ uint64_t gone(const int* sinks, int position) {
   uint64_t found = 0;

@@ -14,7 +14,7 @@ struct MeanTerm {};
 
 constexpr int kHeads = 8;
 // Tokens that a warp has under way: some 8 KB of bf16, a page of 2 bits.
-constexpr int kTile = BITS == 2 ? 64 : BITS == 4 ? 32 : 16;
+constexpr int kTile = TURN > 0 ? 16 : BITS == 2 ? 64 : BITS == 4 ? 32 : 16;
 constexpr int kBlocks = kTile / 16;
 
 __device__ __forceinline__ float minus_infinity() { return __uint_as_float(0xff800000u); }
@@ -42,16 +42,18 @@ __device__ __forceinline__ uint32_t load_two(const uint8_t* from) {
   return *reinterpret_cast<const uint16_t*>(from);
 }
 
-/// Reads the tile that starts in `slot` of a page; `seen` has two bits for each eight tokens.
-__device__ __forceinline__ void read(const uint8_t* keys, const uint8_t* values, int slot, uint32_t seen, Tile& tile) {
+/// Reads the tile that starts in `slot` of a page, whose keys are first_key ..., key_pitch bytes apart; keys are those
+/// of the page, for their scales. `seen` has two bits for each eight tokens.
+__device__ __forceinline__ void read(const uint8_t* first_key, int key_pitch, const uint8_t* keys,
+                                     const uint8_t* values, int slot, uint32_t seen, Tile& tile) {
   int g = threadIdx.x % kWarp / 4, t = threadIdx.x % 4;
 #pragma unroll
   for (int n = 0; n < 2 * kBlocks; n++) {
-    load_bytes<4, kKeyBytes>(keys + int64_t(slot + 8 * n + g) * kTokenBytes, t, tile.keys[n]);
+    load_bytes<4, kKeyBytes>(first_key + (8 * n + g) * key_pitch, t, tile.keys[n]);
 #if BITS < 16
     const uint8_t* units[2] = {keys, values};
 #pragma unroll
-    for (int side = 0; side < 2; side++) {
+    for (int side = TURN > 0; side < 2; side++) {
       const uint8_t* scales = units[side] + kPageTokens * kTokenBytes;
       int token = slot + 8 * n + 2 * t;
       tile.scales[side][n] = load_two<kScaleBytes>(scales + token * kScaleBytes);
@@ -107,7 +109,7 @@ __device__ __forceinline__ void attend(const Tile& tile, const uint32_t (&query)
 #endif
 #pragma unroll
     for (int i = 0; i < 2; i++) {
-#if BITS < 16
+#if BITS < 16 && TURN == 0
       float zero = ZERO > 0 ? zero_of(tile.zeros[0][n], i) : 0.0f;
       s[n][i] = scale_of(tile.scales[0][n], i) * (s[n][i] - zero * query_sum);
 #endif

@@ -86,6 +86,8 @@ __device__ __forceinline__ void attend(const bf16 (&q)[kRows][kPitch], const Pag
       }
     }
   }
+  float factors[kTiles][2];
+  bool changed = false;
 #pragma unroll
   for (int m = 0; m < kTiles; m++) {
 #pragma unroll
@@ -105,9 +107,10 @@ __device__ __forceinline__ void attend(const bf16 (&q)[kRows][kPitch], const Pag
       }
       most = fmaxf(most, __shfl_xor_sync(kAllLanes, most, 1));
       most = fmaxf(most, __shfl_xor_sync(kAllLanes, most, 2));
-      float factor = most == softmax.max[m][half] ? 1.0f : exp2f(softmax.max[m][half] - most);
+      changed = changed || most != softmax.max[m][half];
+      factors[m][half] = most == softmax.max[m][half] ? 1.0f : exp2f(softmax.max[m][half] - most);
       softmax.max[m][half] = most;
-      softmax.sum[m][half] *= factor;
+      softmax.sum[m][half] *= factors[m][half];
       // A row that has seen nothing yet has weights of zero.
       float base = most == minus_infinity() ? 0.0f : most;
 #pragma unroll
@@ -119,10 +122,16 @@ __device__ __forceinline__ void attend(const bf16 (&q)[kRows][kPitch], const Pag
           softmax.sum[m][half] += score;
         }
       }
+    }
+  }
+  // The greatest score is most often one of long ago.
+  if (__any_sync(kAllLanes, changed)) {
+#pragma unroll
+    for (int m = 0; m < kTiles; m++) {
 #pragma unroll
       for (int n = 0; n < D / 8; n++) {
-        softmax.o[m][n][2 * half] *= factor;
-        softmax.o[m][n][2 * half + 1] *= factor;
+#pragma unroll
+        for (int i = 0; i < 4; i++) softmax.o[m][n][i] *= factors[m][i / 2];
       }
     }
   }

@@ -8,6 +8,7 @@ import io.github.lightning4j.kvquant.CudaCacheAttention;
 import io.github.lightning4j.kvquant.CudaKvCache;
 import io.github.lightning4j.kvquant.CudaKvRows;
 import io.github.lightning4j.kvquant.policy.CudaGreatest;
+import io.github.lightning4j.kvquant.transform.KvTransform;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.internal.device.DeviceScratch.Slot;
 
@@ -66,7 +67,9 @@ final class DeviceSoftmaxLayer implements DeviceAttention {
     Tensor heads = step.scratch().activations(Slot.HEADS, rows, sizes.width());
     Tensor positions = step.inputs().positions(0, rows);
     operators.rows().rope(query, invFreq, positions, 0);
-    operators.rows().rope(key, invFreq, positions, 0);
+    if (!storesKeysUnturned(step)) {
+      operators.rows().rope(key, invFreq, positions, 0);
+    }
     if (step.shape().singles() > 0) {
       decode(step, query, key, value, heads);
     }
@@ -81,6 +84,11 @@ final class DeviceSoftmaxLayer implements DeviceAttention {
       behind(step, query, heads);
     }
     weights.out().multiply(operators, heads, sum, out);
+  }
+
+  /** Whether keys are stored before the rotary embedding, and turned when they are read. */
+  private boolean storesKeysUnturned(DeviceStep step) {
+    return step.memory().cache(index).config().transform() instanceof KvTransform.PreRopeGrouped;
   }
 
   /** {@code [R, heads, d]}. */
