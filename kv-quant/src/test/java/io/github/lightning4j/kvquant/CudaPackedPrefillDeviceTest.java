@@ -48,8 +48,6 @@ final class CudaPackedPrefillDeviceTest {
         KvQuantizer.affine(2, 128, Clip.paper(0.6), ScaleFormat.LOG8, ZeroFormat.FRACTIONAL);
     return Stream.of(
             QuantizedScene.plain(2, 32, QuantizedScene.affine(8, 128)).withTokens(none),
-            QuantizedScene.plain(1, 32, QuantizedScene.affine(2, 64)).withTokens(window),
-            QuantizedScene.rotated(1, 64, QuantizedScene.wide(4, 128)).withTokens(window),
             QuantizedScene.centered(1, 128, QuantizedScene.LLOYD_MAX)
                 .withTokens(window.withMassiveActivations(20)),
             QuantizedScene.centered(2, 64, eighths).withTokens(none.withRecentWindow(10, 8)),

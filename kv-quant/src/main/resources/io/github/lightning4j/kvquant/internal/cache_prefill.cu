@@ -178,7 +178,12 @@ extern "C" __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int m = 0; m < kTiles; m++) softmax.sum[m][0] = softmax.sum[m][1] = not_a_number();
   }
+  // What packed tokens are restored from.
   uint8_t* raw = reinterpret_cast<uint8_t*>(&shared.page[1]);
+  static_assert(2 * kUnitBytes <= sizeof(Page), "a packed page has to fit the place of a page of bf16");
+#if GROUPED > 0
+  static_assert(kUnitBytes + kWarps * kGathered * kKeyRow <= sizeof(Page), "so have codes of keys");
+#endif
   // Starts to copy what page i of the list has, and tells where that lies; -1 if it is missing.
   auto bring = [&](int i) {
     Kind kind = list.kind(i);
