@@ -28,8 +28,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A cache with a {@link KvCacheConfig#format} has packed pages besides, given out separately.
  * Tokens come into pages of BF16 as they are; {@link #age} takes those that leave the window of
- * recent ones into the basis and quantizes them. Prompts attend to what is in pages of BF16 only,
- * so a prompt is aged when all of it has attended.
+ * recent ones into the basis and quantizes them. A prompt that reads itself exactly is aged when
+ * all of it has attended.
  *
  * <p>Calls put kernels on a stream and return; they can be recorded in a graph. Not thread-safe.
  */
@@ -84,7 +84,8 @@ public final class CudaKvCache implements AutoCloseable {
    * @param aged who gives out packed pages; as many sequences of as many tokens as {@code recent}
    * @param config as above, with a format that keys and values share but for how much is clipped:
    *     2, 4 or 8 bits, affine (clipped by a factor) or for 2 bits Lloyd-Max, groups of whole
-   *     heads, scales LOG8 or FP16; {@code Plain}, {@code HeadHadamard} or {@code CenteredHadamard}
+   *     heads, scales LOG8 or FP16; any transform but dense pairs, {@code PreRopeGrouped} with 2 or
+   *     4 bits
    * @throws IllegalArgumentException if the configuration is another
    * @throws io.github.lightning4j.core.cuda.CudaOutOfMemoryException if the pages do not fit
    */
@@ -192,7 +193,7 @@ public final class CudaKvCache implements AutoCloseable {
    * and published; tokens without a page are left out.
    *
    * @param k keys {@code [T, kvHeads, headDim]}, F32, BF16 or F16, turned to their positions by the
-   *     rotary embedding already; a dense last dimension
+   *     rotary embedding already, but not for {@code PreRopeGrouped}; a dense last dimension
    * @param v values, as {@code k}
    * @param rows where the tokens belong
    * @throws IllegalArgumentException if types, shapes or devices do not fit

@@ -58,7 +58,11 @@ final class CudaQuantizedDeviceTest {
         with(QuantizedScene.plain(2, 32, QuantizedScene.wide(8, 32)), window),
         with(QuantizedScene.centered(1, 128, LLOYD_MAX), window.withMassiveActivations(20)),
         with(QuantizedScene.centered(2, 64, eighths), none.withRecentWindow(10, 8)),
-        with(QuantizedScene.centered(1, 32, LLOYD_MAX), none.withMassiveActivations(20)));
+        with(QuantizedScene.centered(1, 32, LLOYD_MAX), none.withMassiveActivations(20)),
+        with(
+            QuantizedScene.grouped(4, 64, 4, QuantizedScene.affine(2, 128)),
+            none.withMassiveActivations(20)),
+        with(QuantizedScene.grouped(2, 32, 1, QuantizedScene.wide(4, 32)), window));
   }
 
   private Tensor decode(CudaScene scene, Tensor q, Tensor sequences, Tensor positions) {
@@ -143,65 +147,6 @@ final class CudaQuantizedDeviceTest {
     }
   }
 
-  /** Rows of one sequence, in the middle of a prompt behind quantized tokens and behind its end. */
-  @Test
-  void rowsOfAPromptSeeWhatHadLeftTheWindowByThen() {
-    KvCacheConfig config =
-        with(
-            QuantizedScene.centered(1, 32, LLOYD_MAX),
-            TokenPolicy.NONE.withRecentWindow(20, 1).withFirstTokens(2));
-    int before = 140;
-    int rows = 10;
-    try (CudaScene scene = new CudaScene(gpu, config, before + rows)) {
-      scene.reserve(0, before + rows);
-      scene.publish();
-      scene.cache.begin(gpu.stream(), 0);
-      Tensor zero = scene.ints(0);
-      Tensor k = scene.there(scene.k);
-      Tensor v = scene.there(scene.v);
-      scene.cache.append(
-          gpu.stream(), k, v, CudaKvRows.packed(zero, zero, scene.ints(0, before + rows)));
-      scene.cache.age(gpu.stream(), CudaKvRows.packed(zero, zero, scene.ints(0, before)));
-      scene.reference(0, 0, before);
-      scene.references.get(0).beginPrompt();
-      scene.reference(0, before, before + rows);
-      Tensor q = gpu.normal(3, DType.BF16, rows, 2, 32);
-      Tensor queries = gpu.down(q);
-      int[] positions = new int[rows];
-      int[] fixed = new int[rows];
-      int[] own = new int[rows];
-      for (int i = 0; i < rows; i++) {
-        positions[i] = before + i;
-        fixed[i] = before;
-        own[i] = before + i + 1;
-      }
-      double[] inside = attend(scene, q, positions, scene.ints(fixed));
-      Closeness.assertNmse("inside", inside, scene.attended(queries, 0, 0.2f), 5e-5);
-      scene.references.get(0).endPrompt();
-      scene.cache.age(
-          gpu.stream(), CudaKvRows.packed(zero, scene.ints(before), scene.ints(0, rows)));
-      double[] behind = attend(scene, q, positions, scene.ints(own));
-      Closeness.assertNmse("behind", behind, scene.attended(queries, 0, 0.2f), 5e-5);
-      assertThat(behind).isNotEqualTo(inside);
-    }
-  }
-
-  private double[] attend(CudaScene scene, Tensor q, int[] positions, Tensor agedLengths) {
-    Tensor out = gpu.allocate(DType.F32, q.shape());
-    CudaCacheAttention attention = CudaCacheAttention.on(gpu.stream());
-    long elements = attention.scratchElements(scene.cache, q.size(0), q.size(1));
-    attention.decode(
-        q,
-        scene.cache,
-        scene.ints(new int[positions.length]),
-        scene.ints(positions),
-        agedLengths,
-        0.2f,
-        gpu.allocate(DType.F32, elements),
-        out);
-    return gpu.doubles(out);
-  }
-
   @Test
   void copiesOfASequenceReadTheSame() {
     KvCacheConfig config =
@@ -270,10 +215,14 @@ final class CudaQuantizedDeviceTest {
           .hasMessageContaining("sinks: expected none");
       assertThatThrownBy(() -> scene.cache.begin(gpu.stream(), 1))
           .hasMessage("sequence: expected 0 <= sequence < 1, got 1");
+      KvCacheConfig dense =
+          with(QuantizedScene.dense(1, 32, QuantizedScene.affine(2, 128)), TokenPolicy.NONE);
+      assertThatThrownBy(() -> CudaKvCache.create(scene.pages, scene.aged, dense))
+          .hasMessageContaining("transform: expected one without dense pairs");
       KvCacheConfig grouped =
-          with(QuantizedScene.grouped(1, 32, 1, QuantizedScene.affine(2, 128)), TokenPolicy.NONE);
+          with(QuantizedScene.grouped(3, 32, 1, QuantizedScene.affine(2, 128)), TokenPolicy.NONE);
       assertThatThrownBy(() -> CudaKvCache.create(scene.pages, scene.aged, grouped))
-          .hasMessageContaining("transform: expected Plain, HeadHadamard or CenteredHadamard");
+          .hasMessageContaining("that divide the 96 channels of a layer's key");
     }
   }
 }

@@ -108,7 +108,17 @@ final class GpuCachesDeviceTest {
 
   @Test
   void promptsReadThemselvesAsQuantizedWhereTheFormatHasThemDoSo() {
-    KvCacheFormat format = format("quarot-4").withTokens(SHORT.withQuantizedPrefill(true));
+    readsItselfAsQuantized("quarot-4", SHORT);
+  }
+
+  /** Packed keys and sinks, which are turned when they are read. */
+  @Test
+  void readsKeysThatWereStoredBeforeTheRotaryEmbedding() {
+    readsItselfAsQuantized("rotatekv-2", SHORT.withRecentWindow(0, 1));
+  }
+
+  private static void readsItselfAsQuantized(String name, TokenPolicy tokens) {
+    KvCacheFormat format = format(name).withTokens(tokens.withQuantizedPrefill(true));
     try (MiniMaxModel here = cpu(format);
         MiniMaxModel there = gpu(format);
         Session session = there.newSession()) {
@@ -209,10 +219,10 @@ final class GpuCachesDeviceTest {
 
   @Test
   void namesTheFormatsThatItHas() {
-    for (String name : List.of("f32", "f16", "rotatekv-2", "quarot-3", "kivi-2", "akvq-2")) {
+    for (String name : List.of("f32", "f16", "rotatekv-3", "quarot-3", "kivi-2", "akvq-2")) {
       assertThatThrownBy(() -> gpu(KvCacheFormat.of(name)))
           .isInstanceOf(IllegalArgumentException.class)
-          .hasMessageContaining("a GPU has keys and values in bf16, int8, naive-4, quarot-4,")
+          .hasMessageContaining("a GPU has keys and values in bf16, int8, rotatekv-4, naive-4,")
           .hasMessageContaining("kv2-affine")
           .hasMessageContaining("got " + name);
     }

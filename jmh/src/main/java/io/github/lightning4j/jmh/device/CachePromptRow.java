@@ -6,9 +6,12 @@ import io.github.lightning4j.kvquant.CudaKvRows;
 
 /** A whole prompt attends to its own pages. */
 final class CachePromptRow implements DeviceRow {
+  static final String TITLE =
+      "prompt of 8,192 tokens over bf16 pages, 64 heads on 8 kv heads of 128";
+
   @Override
   public String title() {
-    return "prompt of 8,192 tokens over bf16 pages, 64 heads on 8 kv heads of 128";
+    return TITLE;
   }
 
   @Override

@@ -26,6 +26,7 @@ final class CacheTensors {
   private final int kvHeads;
   private final int dim;
   private final int tokens;
+  private final int behind;
   private final CudaKvPages recent;
   private final CudaKvPages aged;
   private final CudaKvCache cache;
@@ -40,7 +41,19 @@ final class CacheTensors {
    * @param most sequences at most; fewer where these go through more than any cache holds
    */
   CacheTensors(Scene scene, Pages kind, int tokens, int most) {
+    this(scene, kind, tokens, 0, most);
+  }
+
+  /**
+   * Fills a cache.
+   *
+   * @param tokens of each sequence
+   * @param behind tokens of a prompt behind them, which have not been quantized
+   * @param most as above
+   */
+  CacheTensors(Scene scene, Pages kind, int tokens, int behind, int most) {
     this.scene = scene;
+    this.behind = behind;
     this.kind = kind;
     this.tokens = tokens;
     this.heads = scene.size(64, 8);
@@ -52,9 +65,9 @@ final class CacheTensors {
     int chunk = scene.size(CHUNK, CudaKvPages.PAGE_TOKENS);
     boolean packs = config.format() != null;
     int exact = packs ? chunk / CudaKvPages.PAGE_TOKENS + (count + 1) * WINDOW_PAGES : count * each;
-    this.recent = scene.add(CudaKvPages.create(scene.device(), count, tokens, exact));
-    this.aged =
-        scene.add(CudaKvPages.create(scene.device(), count, tokens, packs ? count * each : 1));
+    int all = tokens + behind;
+    this.recent = scene.add(CudaKvPages.create(scene.device(), count, all, exact));
+    this.aged = scene.add(CudaKvPages.create(scene.device(), count, all, packs ? count * each : 1));
     this.cache =
         scene.add(
             packs ? CudaKvCache.create(recent, aged, config) : CudaKvCache.create(recent, config));
@@ -75,24 +88,31 @@ final class CacheTensors {
       for (int from = 0; from < tokens; from += chunk) {
         int count = Math.min(chunk, tokens - from);
         append(i, from, k.narrow(0, 0, count), v.narrow(0, 0, count));
+        age(i, from, count);
+      }
+      if (behind > 0) {
+        append(i, tokens, keys(behind), keys(behind));
       }
     }
     recent.publish(scene.stream());
   }
 
+  private CudaKvRows rows(int sequence, int from, int count) {
+    return CudaKvRows.packed(sequence(sequence), scene.ints(from), scene.ints(0, count));
+  }
+
   private void append(int sequence, int from, Tensor k, Tensor v) {
     int count = (int) k.size(0);
-    Tensor offsets = scene.ints(0, count);
-    CudaKvRows rows = CudaKvRows.packed(sequence(sequence), scene.ints(from), offsets);
     recent.reserve(sequence, from + count);
     recent.publish(scene.stream());
-    if (cache.config().format() == null) {
-      cache.append(scene.stream(), k, v, rows);
-    } else {
+    cache.append(scene.stream(), k, v, rows(sequence, from, count));
+  }
+
+  private void age(int sequence, int from, int count) {
+    if (cache.config().format() != null) {
       aged.reserve(sequence, from + count);
       aged.publish(scene.stream());
-      cache.append(scene.stream(), k, v, rows);
-      cache.age(scene.stream(), rows);
+      cache.age(scene.stream(), rows(sequence, from, count));
       recent.dropBefore(sequence, cache.config().tokens().left(from + count));
     }
   }
@@ -119,6 +139,11 @@ final class CacheTensors {
   /** All tokens of the first sequence. */
   CudaKvRows prompt() {
     return CudaKvRows.packed(sequence(0), scene.ints(0), scene.ints(0, tokens));
+  }
+
+  /** The tokens behind those of the first sequence, which see these as they have been aged. */
+  CudaKvRows behind() {
+    return rows(0, tokens, behind);
   }
 
   /** Queries, or room for their results, {@code [rows, heads, dim]} in bf16. */
@@ -169,5 +194,10 @@ final class CacheTensors {
   /** Operations of the queries of a whole sequence. */
   double promptOperations() {
     return 4.0 * heads * dim * tokens * (tokens + 1) / 2;
+  }
+
+  /** Operations of the queries behind a sequence. */
+  double behindOperations() {
+    return 4.0 * heads * dim * behind * (tokens + (behind + 1) / 2.0);
   }
 }

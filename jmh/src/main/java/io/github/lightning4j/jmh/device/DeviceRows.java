@@ -12,6 +12,9 @@ final class DeviceRows {
   private static final Goal THREE_TIMES =
       Goal.ofSpeed(3, CacheDecodeRow.title(Pages.BF16, LONG), "bf16 pages");
 
+  private static final Goal FIFTH =
+      Goal.ofSpeed(0.2, CacheDecodeRow.title(Pages.BF16, LONG), "bf16 pages");
+
   private DeviceRows() {}
 
   static List<DeviceRow> all() {
@@ -63,7 +66,9 @@ final class DeviceRows {
         new CacheDecodeRow(Pages.KV2, SHORT, 150, Goal.NONE),
         new CacheDecodeRow(Pages.KV2, MIDDLE, 200, Goal.NONE),
         new CacheDecodeRow(Pages.KV2, LONG, 300, THREE_TIMES),
+        new CacheDecodeRow(Pages.ROTATEKV2, LONG, 300, FIFTH),
         new CachePromptRow(),
+        new CacheSecondPromptRow(),
         CacheStepRow.APPEND,
         CacheStepRow.AGE,
         ModelRow.PROMPT,

@@ -4,13 +4,16 @@ import io.github.lightning4j.core.DType;
 import io.github.lightning4j.kvquant.KvCacheConfig;
 import io.github.lightning4j.kvquant.KvCacheConfig.KeyBasis;
 import io.github.lightning4j.kvquant.policy.KvPresets;
+import io.github.lightning4j.kvquant.transform.GroupedBasis;
 
 /** What pages of a cache hold. */
 enum Pages {
   /** Tokens as they come. */
   BF16("bf16"),
   /** What has left the window of 128 tokens in 2 bits. */
-  KV2("kv2");
+  KV2("kv2"),
+  /** All tokens in 2 bits, keys before the rotary embedding and rotated over four heads. */
+  ROTATEKV2("rotatekv-2");
 
   private static final double ROPE_BASE = 1e7;
 
@@ -28,7 +31,10 @@ enum Pages {
     for (int i = 0; i < frequencies.length; i++) {
       frequencies[i] = (float) Math.pow(ROPE_BASE, -2.0 * i / dim);
     }
-    KeyBasis basis = KeyBasis.centered(new float[kvHeads * dim], frequencies);
+    KeyBasis basis =
+        this == KV2
+            ? KeyBasis.centered(new float[kvHeads * dim], frequencies)
+            : KeyBasis.grouped(GroupedBasis.of(kvHeads, dim, 4), frequencies);
     return KvCacheConfig.of(KvPresets.of(title), 1, 3, kvHeads, dim, basis).withDtype(DType.BF16);
   }
 

@@ -14,16 +14,26 @@ final class CudaAngles {
 
   /** Of the first positions of pages: {@code [pages, half, 2]} F32. */
   static Tensor turns(float[] frequencies, int pages) {
-    float[] turns = new float[pages * frequencies.length * 2];
-    for (int page = 0; page < pages; page++) {
+    return of(frequencies, pages, PageLayout.TOKENS);
+  }
+
+  /** Of positions within a page: {@code [64, half, 2]} F32. */
+  static Tensor inner(float[] frequencies) {
+    return of(frequencies, PageLayout.TOKENS, 1);
+  }
+
+  /** Of every {@code distance}-th position. */
+  private static Tensor of(float[] frequencies, int positions, int distance) {
+    float[] all = new float[positions * frequencies.length * 2];
+    for (int i = 0; i < positions; i++) {
       for (int j = 0; j < frequencies.length; j++) {
-        double angle = (double) page * PageLayout.TOKENS * frequencies[j];
-        int at = (page * frequencies.length + j) * 2;
-        turns[at] = (float) Math.cos(angle);
-        turns[at + 1] = (float) Math.sin(angle);
+        double angle = (double) i * distance * frequencies[j];
+        int at = (i * frequencies.length + j) * 2;
+        all[at] = (float) Math.cos(angle);
+        all[at + 1] = (float) Math.sin(angle);
       }
     }
-    return Tensor.of(turns, pages, frequencies.length, 2);
+    return Tensor.of(all, positions, frequencies.length, 2);
   }
 
   /**

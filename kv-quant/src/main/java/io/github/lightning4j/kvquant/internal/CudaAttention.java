@@ -103,44 +103,51 @@ public final class CudaAttention {
     return rows * heads * splits * (dim + 2);
   }
 
-  /**
-   * Attends with {@code q [B, heads, headDim]} over positions up to that of each row.
-   *
-   * @param agedLengths how many tokens there were when the last left the window; null: no more than
-   *     the row sees
-   */
+  /** Attends with {@code q [B, heads, headDim]} over positions up to that of each row. */
   public static void decode(
       CudaStream stream,
       CudaStore store,
       Tensor q,
       Tensor sequences,
       Tensor positions,
-      @Nullable Tensor agedLengths,
       float scale,
       Tensor scratch,
       Tensor out) {
     CudaStore.Packed packed = store.packed();
     int recent = recentSplits(store);
     int splits = splits(stream.device(), store, q.size(0), q.size(1));
-    Rows rows = new Rows(q, sequences, positions, agedLengths);
+    Rows rows = new Rows(q, sequences, positions);
     Step step = new Step(stream, store, rows, scale, scratch, splits + recent);
     if (packed == null) {
-      step.attend(Part.ALL, CudaCodec.EXACT, store.exact(), 0, splits);
+      step.attend(Part.ALL, store.exactCodec(), store.exact(), 0, splits);
     } else {
       step.attend(Part.AGED, packed.codec(), packed.pages(), 0, splits);
     }
     if (recent > 0) {
-      step.attend(Part.RECENT, CudaCodec.EXACT, store.exact(), splits, recent);
+      step.attend(Part.RECENT, store.exactCodec(), store.exact(), splits, recent);
     }
-    KernelModule.of(stream.device(), merge(out.dtype(), (int) q.size(2)))
+    merge(stream, step.sums(), step.stats(), step.splits, null, out);
+  }
+
+  /** Joins {@code splits} of each row of {@code out}; rows outside all pieces are left alone. */
+  static void merge(
+      CudaStream stream,
+      Tensor sums,
+      Tensor stats,
+      int splits,
+      @Nullable Tensor offsets,
+      Tensor out) {
+    KernelModule.of(stream.device(), merge(out.dtype(), (int) out.size(2)))
         .kernel("cache_merge")
         .launch(
             stream,
-            LaunchShape.of(q.size(1), q.size(0), (int) q.size(2)),
+            LaunchShape.of(out.size(1), out.size(0), (int) out.size(2)),
             new KernelArguments()
-                .tensor(step.sums())
-                .tensor(step.stats())
-                .i32(step.splits)
+                .tensor(sums)
+                .tensor(stats)
+                .i32(splits)
+                .tensorOrNull(offsets)
+                .i32(offsets == null ? 0 : offsets.size(0) - 1)
                 .tensor(out)
                 .i64(out.stride(0))
                 .i64(out.stride(1)));
@@ -154,7 +161,7 @@ public final class CudaAttention {
   }
 
   /** The queries of a call and what they see. */
-  private record Rows(Tensor q, Tensor sequences, Tensor positions, @Nullable Tensor agedLengths) {}
+  private record Rows(Tensor q, Tensor sequences, Tensor positions) {}
 
   /** The launches of one call, whose splits lie side by side. */
   private record Step(
@@ -193,7 +200,6 @@ public final class CudaAttention {
                   .i32(pages.each())
                   .tensor(rows.sequences())
                   .tensor(rows.positions())
-                  .tensorOrNull(rows.agedLengths())
                   .i32(part.ordinal())
                   .i32(packed == null ? 0 : format.window())
                   .i32(format.flush())
@@ -201,8 +207,10 @@ public final class CudaAttention {
                   .tensorOrNull(packed == null ? null : packed.sinkPositions())
                   .tensorOrNull(aged ? packed.spoiled() : null)
                   .tensorOrNull(aged ? packed.mean() : null)
-                  .tensorOrNull(aged ? packed.turns() : null)
+                  .tensorOrNull(packed == null ? null : packed.turns())
                   .tensorOrNull(aged ? packed.angles() : null)
+                  .tensorOrNull(aged ? packed.places() : null)
+                  .tensorOrNull(packed == null ? null : packed.inner())
                   .tensor(sums())
                   .tensor(stats())
                   .i32(first)

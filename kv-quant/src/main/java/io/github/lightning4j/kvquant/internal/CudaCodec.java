@@ -9,6 +9,7 @@ import io.github.lightning4j.kvquant.quantizer.Clip;
 import io.github.lightning4j.kvquant.quantizer.KvQuantizer;
 import io.github.lightning4j.kvquant.quantizer.LloydMaxGrid;
 import io.github.lightning4j.kvquant.quantizer.ScaleFormat;
+import io.github.lightning4j.kvquant.transform.GroupedBasis;
 import io.github.lightning4j.kvquant.transform.KvTransform;
 
 /**
@@ -21,11 +22,52 @@ import io.github.lightning4j.kvquant.transform.KvTransform;
  * @param centered whether ranges are clipped about their middle
  * @param rotate whether heads are rotated
  * @param half pairs of channels that turn, where keys lack their mean; else 0
+ * @param grouping of keys that are stored before the rotary embedding
  */
 record CudaCodec(
-    int bits, boolean lloydMax, int scale, int zero, boolean centered, boolean rotate, int half) {
+    int bits,
+    boolean lloydMax,
+    int scale,
+    int zero,
+    boolean centered,
+    boolean rotate,
+    int half,
+    Grouping grouping) {
+  /** The most bytes that the codes of a layer's key take. */
+  private static final int MOST_KEY_BYTES = 512;
+
+  private static final int WARP = 32;
+
+  /**
+   * How keys are stored that are rotated over heads before the rotary embedding.
+   *
+   * @param heads that a rotation mixes, 0 for exact pages
+   * @param turn pairs of channels that turn, 0 for keys that have turned when they come
+   * @param group channels of a key that are quantized as one group
+   */
+  record Grouping(int heads, int turn, int group) {
+    /** Of keys that have turned when they come. */
+    static final Grouping NONE = new Grouping(0, 0, 0);
+  }
+
+  /** Keys that have turned when they come, or are exact. */
+  CudaCodec(
+      int bits, boolean lloydMax, int scale, int zero, boolean centered, boolean rotate, int half) {
+    this(bits, lloydMax, scale, zero, centered, rotate, half, Grouping.NONE);
+  }
+
   /** Of exact pages. */
   static final CudaCodec EXACT = new CudaCodec(16, false, 0, 0, false, false, 0);
+
+  /** Of exact pages of a cache, whose keys may have to be turned when they are read. */
+  static CudaCodec exact(CacheFormat format) {
+    int turn = format.grouped() ? turn(format.config()) : 0;
+    return new CudaCodec(16, false, 0, 0, false, false, 0, new Grouping(0, turn, 0));
+  }
+
+  private static int turn(KvCacheConfig config) {
+    return config.keyBasis() == null ? 0 : config.keyBasis().inverseFrequencies().length;
+  }
 
   /**
    * Of the packed pages of a configuration.
@@ -62,16 +104,57 @@ record CudaCodec(
         like.grid() instanceof AffineGrid affine ? affine.zero().ordinal() + 1 : 0,
         rule(like) == Clip.Rule.CENTERED,
         !(config.transform() instanceof KvTransform.Plain),
-        half);
+        half,
+        grouping(config, like));
+  }
+
+  private static Grouping grouping(KvCacheConfig config, KvQuantizer like) {
+    GroupedBasis basis = config.keyBasis() == null ? null : config.keyBasis().rotation();
+    if (basis == null) {
+      return Grouping.NONE;
+    }
+    int channels = config.kvHeads() * config.headDim();
+    int group = Math.min(like.group(), channels);
+    checkArgument(
+        like.grid() instanceof AffineGrid && like.bits() < 8,
+        "format: expected 2 or 4 bits, affine, for keys rotated over heads on a GPU, got %s",
+        like);
+    checkArgument(
+        Integer.bitCount(basis.heads()) == 1 && basis.heads() * config.headDim() <= 16 * WARP,
+        "transform: expected rotations over 2^k channels, at most %s, on a GPU, got %s heads of %s",
+        16 * WARP,
+        basis.heads(),
+        config.headDim());
+    checkArgument(
+        channels * like.bits() / 8 <= MOST_KEY_BYTES,
+        "config: expected at most %s bytes of codes for a layer's key rotated over heads on a GPU,"
+            + " got %s",
+        MOST_KEY_BYTES,
+        channels * like.bits() / 8);
+    checkArgument(
+        channels % group == 0
+            && channels / group <= WARP
+            && (group == WARP || group == 2 * WARP || group == 4 * WARP),
+        "format: expected groups of 32, 64 or 128 that divide the %s channels of a layer's key on a"
+            + " GPU, got %s",
+        channels,
+        group);
+    int turn = turn(config);
+    checkArgument(
+        turn > 0 && turn % 8 == 0,
+        "inverseFrequencies: expected a multiple of 8 on a GPU, got %s",
+        turn);
+    return new Grouping(basis.heads(), turn, group);
   }
 
   private static void checkTransform(KvCacheConfig config) {
     checkArgument(
         config.transform() instanceof KvTransform.Plain
             || config.transform() instanceof KvTransform.HeadHadamard
-            || config.transform() instanceof KvTransform.CenteredHadamard,
-        "transform: expected Plain, HeadHadamard or CenteredHadamard on a GPU, got %s; the preset kv2"
-            + " has the last",
+            || config.transform() instanceof KvTransform.CenteredHadamard
+            || config.transform() instanceof KvTransform.PreRopeGrouped,
+        "transform: expected one without dense pairs on a GPU, got %s; the preset kv2 has"
+            + " CenteredHadamard",
         config.transform());
   }
 
@@ -116,6 +199,9 @@ record CudaCodec(
         .define("SCALE", scale)
         .define("ZERO", zero)
         .define("ROTATE", rotate ? 1 : 0)
-        .define("HALF", half);
+        .define("HALF", half)
+        .define("GROUPED", grouping.heads())
+        .define("TURN", grouping.turn())
+        .define("KEY_GROUP", grouping.group() == 0 ? dim : grouping.group());
   }
 }

@@ -7,6 +7,7 @@ import io.github.lightning4j.core.cuda.CudaDevice;
 import io.github.lightning4j.core.cuda.CudaMemory;
 import io.github.lightning4j.core.cuda.CudaStream;
 import io.github.lightning4j.kvquant.KvCacheConfig.KeyBasis;
+import io.github.lightning4j.kvquant.transform.GroupedBasis;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
@@ -48,7 +49,10 @@ public final class CudaStore implements AutoCloseable {
    * @param mean {@code [kvHeads, headDim]} F32 where keys lack it
    * @param frequencies {@code [half]} F32
    * @param turns as {@link CudaAngles#turns}
+   * @param inner as {@link CudaAngles#inner}
    * @param angles as {@link CudaAngles#angles}
+   * @param permutation {@code [kvHeads headDim]} I32 of keys rotated over heads
+   * @param places where their channels lie, as {@code cache_group.cuh} has it
    */
   record Packed(
       CudaCodec codec,
@@ -59,7 +63,10 @@ public final class CudaStore implements AutoCloseable {
       @Nullable Tensor mean,
       @Nullable Tensor frequencies,
       @Nullable Tensor turns,
-      @Nullable Tensor angles) {}
+      @Nullable Tensor inner,
+      @Nullable Tensor angles,
+      @Nullable Tensor permutation,
+      @Nullable Tensor places) {}
 
   /**
    * The pages of a layer.
@@ -97,8 +104,10 @@ public final class CudaStore implements AutoCloseable {
     boolean keeps =
         format.config().tokens().firstTokens() > 0
             || format.config().tokens().massiveActivations() > 0;
-    KeyBasis basis = codec.half() == 0 ? null : format.config().keyBasis();
+    KeyBasis basis =
+        codec.half() == 0 && codec.grouping().turn() == 0 ? null : format.config().keyBasis();
     float[] mean = basis == null ? null : basis.mean();
+    GroupedBasis rotation = basis == null ? null : basis.rotation();
     try (CudaStream stream = CudaStream.open(device)) {
       Packed all =
           new Packed(
@@ -108,17 +117,35 @@ public final class CudaStore implements AutoCloseable {
               keeps ? up(stream, noSinks(sequences)) : null,
               allocate(DType.I32, sequences),
               mean == null ? null : up(stream, Tensor.of(mean, mean.length)),
-              basis == null
-                  ? null
-                  : up(stream, Tensor.of(basis.inverseFrequencies(), codec.half())),
+              mean == null ? null : up(stream, Tensor.of(basis.inverseFrequencies(), codec.half())),
               basis == null
                   ? null
                   : up(stream, CudaAngles.turns(basis.inverseFrequencies(), (int) pages.each())),
-              basis == null ? null : up(stream, CudaAngles.angles(basis.inverseFrequencies())));
+              basis == null ? null : up(stream, CudaAngles.inner(basis.inverseFrequencies())),
+              mean == null ? null : up(stream, CudaAngles.angles(basis.inverseFrequencies())),
+              rotation == null ? null : up(stream, ints(rotation.permutation())),
+              rotation == null ? null : up(stream, ints(places(codec, rotation))));
       stream.clear(all.spoiled());
       stream.synchronize();
       return all;
     }
+  }
+
+  private static Tensor ints(int[] values) {
+    return Tensor.of(values, values.length);
+  }
+
+  /** Of each rotated channel: byte of a token's codes, times 8, and bit. */
+  private static int[] places(CudaCodec codec, GroupedBasis rotation) {
+    int[] places = new int[rotation.permutation().length];
+    int group = codec.grouping().group();
+    int bytes = group * codec.bits() / 8;
+    for (int i = 0; i < places.length; i++) {
+      int inside = i % group;
+      int at = i / group * bytes + inside % bytes;
+      places[rotation.permutation()[i]] = at << 3 | codec.bits() * (inside / bytes);
+    }
+    return places;
   }
 
   private static Tensor noSinks(long sequences) {
@@ -168,6 +195,11 @@ public final class CudaStore implements AutoCloseable {
   /** The layouts. */
   public CacheFormat format() {
     return format;
+  }
+
+  /** What kernels over exact pages are specialised by. */
+  CudaCodec exactCodec() {
+    return CudaCodec.exact(format);
   }
 
   Pages exact() {

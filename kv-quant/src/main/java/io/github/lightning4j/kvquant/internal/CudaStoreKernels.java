@@ -27,7 +27,9 @@ public final class CudaStoreKernels {
           new CudaCodec(2, false, 0, 1, true, true, 16),
           new CudaCodec(2, false, 0, 2, false, false, 0),
           new CudaCodec(4, false, 1, 3, false, true, 0),
-          new CudaCodec(8, false, 0, 1, false, true, 0));
+          new CudaCodec(8, false, 0, 1, false, true, 0),
+          new CudaCodec(2, false, 0, 1, false, true, 0, new CudaCodec.Grouping(4, 32, 128)),
+          new CudaCodec(4, false, 0, 1, false, true, 0, new CudaCodec.Grouping(2, 64, 64)));
 
   /** Bytes that a thread reads at once where it can. */
   private static final int WIDE = 16;
@@ -37,6 +39,8 @@ public final class CudaStoreKernels {
   private static final class Sources {
     static final KernelSource APPEND = KernelSource.of(CudaStoreKernels.class, "cache_append.cu");
     static final KernelSource AGE = KernelSource.of(CudaStoreKernels.class, "cache_age.cu");
+    static final KernelSource AGE_GROUP =
+        KernelSource.of(CudaStoreKernels.class, "cache_age_group.cu");
   }
 
   /** Every source in a form that builds compile to see that it does. */
@@ -48,12 +52,22 @@ public final class CudaStoreKernels {
     }
     for (CudaCodec codec : CODECS) {
       all.add(age(codec, 128));
+      if (codec.grouping().heads() > 0) {
+        all.add(ageGroup(codec, 128));
+      }
     }
     return all;
   }
 
   private static KernelSource age(CudaCodec codec, int dim) {
     return codec.define(Sources.AGE, dim).define("CENTERED", codec.centered() ? 1 : 0);
+  }
+
+  private static KernelSource ageGroup(CudaCodec codec, int dim) {
+    return codec
+        .define(Sources.AGE_GROUP, dim)
+        .define("M", codec.grouping().heads() * dim)
+        .define("CENTERED", codec.centered() ? 1 : 0);
   }
 
   private static KernelSource append(DType type, int dim, int vector) {
@@ -137,6 +151,47 @@ public final class CudaStoreKernels {
                 .f64(CudaCodec.clip(format.value().quantizer()))
                 .tensorOrNull(packed.mean())
                 .tensorOrNull(packed.frequencies()));
+    if (packed.permutation() != null) {
+      ageGroup(stream, store, packed, packed.permutation(), sequences, starts, offsets);
+    }
+  }
+
+  /** The keys of these tokens, where they are rotated over heads. */
+  private static void ageGroup(
+      CudaStream stream,
+      CudaStore store,
+      CudaStore.Packed packed,
+      Tensor permutation,
+      Tensor sequences,
+      Tensor starts,
+      @Nullable Tensor offsets) {
+    CacheFormat format = store.format();
+    PageLayout layout = format.exact();
+    long blocks = offsets == null ? format.flush() : PIECE_BLOCKS;
+    int shared = Float.BYTES * layout.kvHeads() * layout.headDim();
+    KernelModule.of(stream.device(), ageGroup(packed.codec(), layout.headDim()))
+        .kernel("cache_age_group")
+        .launch(
+            stream,
+            new LaunchShape(blocks, 1, sequences.size(0), AGE_THREADS, shared),
+            new KernelArguments()
+                .tensor(store.exact().pool())
+                .i64(store.exact().pageBytes())
+                .tensor(store.exact().table())
+                .tensor(packed.pages().pool())
+                .i64(packed.pages().pageBytes())
+                .tensor(packed.pages().table())
+                .i32(packed.pages().each())
+                .tensorOrNull(packed.sinkPositions())
+                .tensor(packed.spoiled())
+                .tensor(sequences)
+                .tensor(starts)
+                .tensorOrNull(offsets)
+                .i32(format.window())
+                .i32(format.flush())
+                .f64(CudaCodec.clip(format.key().quantizer()))
+                .tensor(permutation)
+                .i32(layout.kvHeads()));
   }
 
   /** Whether all rows begin at multiples of 16 bytes. */

@@ -6,8 +6,9 @@
 // R_s m is formed in double. Packed pages have the keys of all kv heads and then the values, each as codes [64, bytes],
 // scales [64], zero points [64]; codes are striped as CodeLayout.java says. A key or value that is not finite has no
 // codes: the sequence is counted as spoiled, and attention over it gives NaN.
+// Keys that are rotated over heads are left to cache_age_group.cu, but for sinks.
 // Constants: D, 32, 64 or 128; those of quantizer.cuh; ROTATE; HALF, pairs of channels that turn where keys lack their
-// mean, else 0.
+// mean, else 0; GROUPED, heads that a rotation mixes, else 0; KEY_GROUP, channels of a key that are one group.
 #include "hadamard.cuh"
 #include "quantizer.cuh"
 
@@ -20,6 +21,7 @@ constexpr int kStripes = 8 / BITS;
 constexpr int kScaleBytes = SCALE == 1 ? 2 : 1;
 constexpr int kZeroBytes = ZERO == 0 ? 0 : ZERO == 3 ? 2 : 1;
 constexpr int kUnitBytes = kPageTokens * (kTokenBytes + kScaleBytes + kZeroBytes);
+constexpr int kGroupBytes = kPageTokens * (KEY_GROUP * BITS / 8 + kScaleBytes + kZeroBytes);
 
 __device__ __forceinline__ int left(int length, int window, int flush) {
   return max(0, length - window) / flush * flush;
@@ -70,6 +72,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
         continue;
       }
     }
+    if (GROUPED > 0 && side == 0) continue;
     int target = aged_table[int64_t(sequence) * pages_each + at];
     bool finite = target >= 0;
 #pragma unroll
@@ -91,7 +94,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int i = 0; i < kLane; i++) codes[lane * kLane + i] = own[i];
     __syncwarp();
-    uint8_t* packed = aged + target * aged_bytes + int64_t(side * heads + head) * kUnitBytes;
+    int64_t unit_at = side * int64_t(heads) * D / KEY_GROUP * kGroupBytes + int64_t(head) * kUnitBytes;
+    uint8_t* packed = aged + target * aged_bytes + unit_at;
     for (int byte = lane; byte < kTokenBytes; byte += kWarp) {
       int bits = 0;
 #pragma unroll

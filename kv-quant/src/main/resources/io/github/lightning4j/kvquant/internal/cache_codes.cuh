@@ -7,13 +7,17 @@
 //
 // Lane l = 4 g + t has of the keys a quarter, t, of token g of each eight; of the values an eighth, g, of tokens
 // 2 t, 2 t + 1, 2 t + 8, 2 t + 9. Codes are striped as CodeLayout.java says.
-// Constants: D, 32, 64 or 128 channels of a head; BITS of an element, 16 for bf16; LLOYD_MAX, for 2 bits.
+// Constants: D, 32, 64 or 128 channels of a head; BITS of an element, 16 for bf16; LLOYD_MAX, for 2 bits; SCALE 0 for
+// log-scale bytes, 1 for fp16; ZERO 0 none, 1 whole and 2 eighths in a byte, 3 fp16; TURN, pairs of channels that turn
+// where keys are stored before the rotary embedding, else 0: these come as bf16 from cache_group.cuh, and only values
+// are packed by heads; KEY_GROUP, channels of a key that are one group.
 #pragma once
 #include "core_cuda.cuh"
 
 constexpr int kPageTokens = 64;
 constexpr int kTokenBytes = D * BITS / 8;
-constexpr int kKeyBytes = kTokenBytes / 4;
+constexpr int kKeyBits = TURN > 0 ? 16 : BITS;
+constexpr int kKeyBytes = D * kKeyBits / 32;
 constexpr int kValueBytes = kTokenBytes / 8;
 constexpr int kKeyWords = (kKeyBytes + 3) / 4;
 constexpr int kValueWords = (kValueBytes + 3) / 4;
@@ -23,6 +27,21 @@ constexpr int kKeyPairs = D / 8;
 constexpr int kValueChannels = D / 8;
 // What operands are above codes.
 constexpr float kBias = BITS == 4 ? 128.0f : 0.0f;
+constexpr int kScaleBytes = BITS == 16 ? 0 : SCALE == 1 ? 2 : 1;
+constexpr int kZeroBytes = ZERO == 0 ? 0 : ZERO == 3 ? 2 : 1;
+constexpr int kUnitBytes = kPageTokens * (kTokenBytes + kScaleBytes + kZeroBytes);
+// Of a group of keys.
+constexpr int kGroupTokenBytes = KEY_GROUP * BITS / 8;
+constexpr int kGroupBytes = kPageTokens * (kGroupTokenBytes + kScaleBytes + kZeroBytes);
+
+/// Bytes of the keys of a packed page, behind which its values lie.
+__device__ __forceinline__ int64_t keys_bytes(int kv_heads) { return int64_t(kv_heads) * D / KEY_GROUP * kGroupBytes; }
+
+template <int bytes>
+__device__ __forceinline__ uint32_t load_one(const uint8_t* from) {
+  if constexpr (bytes == 2) return *reinterpret_cast<const uint16_t*>(from);
+  return *from;
+}
 
 /// The n-th of `bytes` bytes that one of `lanes` lanes has of a token: 16 at a time where there are more.
 template <int lanes, int bytes>
@@ -32,7 +51,7 @@ __device__ __forceinline__ int byte_of(int n, int lane) {
 
 /// The first channel of a lane's i-th pair of a key; the other is the next one.
 __device__ __forceinline__ int key_channel(int i, int t) {
-  if (BITS == 16) return byte_of<4, kKeyBytes>(4 * i, t) / 2;
+  if (kKeyBits == 16) return byte_of<4, kKeyBytes>(4 * i, t) / 2;
   return i % kStripes * (D / kStripes) + byte_of<4, kKeyBytes>(i / kStripes * 2, t);
 }
 
@@ -87,16 +106,17 @@ __device__ __forceinline__ void unpack(uint32_t bytes, uint32_t (&pairs)[kStripe
 
 /// All pairs of a lane's part of a key.
 __device__ __forceinline__ void key_pairs(const uint32_t (&words)[kKeyWords], uint32_t (&pairs)[kKeyPairs]) {
+  if constexpr (kKeyBits == 16) {
 #pragma unroll
-  for (int i = 0; i < kKeyPairs / kStripes; i++) {
-#if BITS == 16
-    pairs[i] = words[i];
-#else
-    uint32_t some[kStripes];
-    unpack(words[i / 2] >> i % 2 * 16, some);
+    for (int i = 0; i < kKeyPairs; i++) pairs[i] = words[i];
+  } else {
 #pragma unroll
-    for (int s = 0; s < kStripes; s++) pairs[i * kStripes + s] = some[s];
-#endif
+    for (int i = 0; i < kKeyPairs / kStripes; i++) {
+      uint32_t some[kStripes];
+      unpack(words[i / 2] >> i % 2 * 16, some);
+#pragma unroll
+      for (int s = 0; s < kStripes; s++) pairs[i * kStripes + s] = some[s];
+    }
   }
 }
 
@@ -114,4 +134,17 @@ __device__ __forceinline__ void value_pairs(const uint32_t (&a)[kValueWords], co
     for (int s = 0; s < kStripes; s++) pairs[i * kStripes + s] = some[s];
 #endif
   }
+}
+
+__device__ __forceinline__ float scale_of(uint32_t two, int i) {
+  if (SCALE == 1) return widen(f16{uint16_t(two >> 16 * i)});
+  return exp2f(float(int(two >> 8 * i & 0xff) - 160) * 0.125f);
+}
+
+/// The zero point in steps, above what operands are above codes.
+__device__ __forceinline__ float zero_of(uint32_t two, int i) {
+  constexpr float kMiddle = (BITS < 16 ? float(1 << (BITS - 1) % 16) : 0.0f) + kBias;
+  if (ZERO == 0) return 0;
+  if (ZERO == 3) return kMiddle + widen(f16{uint16_t(two >> 16 * i)});
+  return kMiddle + float(static_cast<signed char>(two >> 8 * i)) * (ZERO == 2 ? 0.125f : 1.0f);
 }

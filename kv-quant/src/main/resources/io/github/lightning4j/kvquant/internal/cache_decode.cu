@@ -8,13 +8,17 @@
 // Lengths and tables of pages are read here, so that a launch recorded once serves every step: a split is as many tiles
 // as the length of the moment asks for, and those that are left without say so by a sum of 0.
 //
-// Where pages hold Had k and Had v, queries are transformed once and the sums once.
+// Where pages hold Had k and Had v, queries are transformed once and the sums once. Where keys are stored before the
+// rotary embedding (cache_group.cuh), a warp brings those of a tile to shared memory first, as bf16.
 //
 // Numerics: queries and weights are rounded to bf16 (fp16 where they meet cosines), sums are fp32. NaN and infinity as
 // CacheAttention says; a token that is not seen has no effect, whatever lies there.
 // Constants: X the code of the query type; those of cache_tile.cuh; ROTATE, whether Had is between.
 #include "cache_tile.cuh"
 #include "hadamard.cuh"
+#if TURN > 0
+#include "cache_group.cuh"
+#endif
 
 typedef ElementOf<X>::type Input;
 
@@ -59,7 +63,7 @@ __device__ __forceinline__ void bring(const Input* q, int64_t q_head, int count,
     float x[D / kWarp];
 #pragma unroll
     for (int i = 0; i < D / kWarp; i++) x[i] = head < count ? widen(q[head * q_head + lane * (D / kWarp) + i]) : 0.0f;
-    if (ROTATE) hadamard(x);
+    if (ROTATE && TURN == 0) hadamard(x);
     store(&to[head][lane * (D / kWarp)], x);
   }
 }
@@ -69,7 +73,32 @@ struct Shared {
   float max[kWarps][kHeads], sum[kWarps][kHeads];
   // Of each warp; the channels of a head lie 4 floats further for every other head, for the sake of banks.
   float o[kWarps][kHeads][D + 4];
+#if TURN > 0
+  // Of each warp: the keys of a tile, and what they are restored from.
+  alignas(16) bf16 keys[kWarps][kTile][D + 8];
+#if GROUPED > 0
+  alignas(16) uint8_t rows[kWarps][kGathered * kKeyRow];
+#endif
+#endif
 };
+
+#if TURN > 0 && BITS == 16
+/// Brings the keys of a tile that starts in `slot` of a page of bf16 to shared memory, turned to their positions: those
+/// of the slots, from `position` on, or those of sinks below `limit`.
+__device__ __forceinline__ void bring_keys(const bf16* keys, int slot, int position, const int* sinks,
+                                           const float* turns, const float* inner, int limit,
+                                           bf16 (&to)[kTile][D + 8]) {
+  int lane = threadIdx.x % kWarp;
+  for (int i = 0; i < kTile; i++) {
+    float x[kLane];
+    load(keys + (slot + i) * D + lane * kLane, x);
+    int at = sinks == nullptr ? position + i : sinks[slot + i];
+    // Places that no sink has are not seen.
+    turn_key(x, at < limit ? at : 0, turns, inner);
+    store(&to[i][lane * kLane], x);
+  }
+}
+#endif
 
 /// Joins the warps in their order and writes the split's sums and its maximum.
 __device__ __forceinline__ void join(const Softmax& softmax, Shared& shared, int count, float* sums, float* stats,
@@ -123,18 +152,18 @@ __device__ __forceinline__ int left(int length, int window, int flush) {
 }
 
 /// Block (split, kv head and eight of its `group` query heads, row). The row's query stands at positions[row] of
-/// sequences[row]; -1 is none. What has left the window had done so when
-/// there were aged_lengths[row] tokens, or length where that is null. Splits are written as [row, head, split]: sums [.., D] and stats [.., 2] = (maximum, sum
+/// sequences[row]; -1 is none. Splits are written as [row, head, split]: sums [.., D] and stats [.., 2] = (maximum, sum
 /// of exponentials) in powers of two, from first_split on of all_splits. Part kAged: positions that have left the window
 /// but for sinks, kRecent: those that have not, and in the last split the sinks that have, which lie in pages of their
 /// own, one a sequence: slot i that of position sink_positions[sequence][i], ascending, of 64. A sequence of which
-/// something was spoiled gives NaN. means [kv heads, D], turns [pages_each, HALF, 2] and angles as cache_mean.cuh.
+/// something was spoiled gives NaN. means [kv heads, D], turns [pages_each, HALF, 2] and angles as cache_mean.cuh;
+/// places, turns and inner as cache_group.cuh.
 extern "C" __global__ void __launch_bounds__(kThreads)
     cache_decode(const Input* q, int64_t q_row, int64_t q_head, int group, float scale, const uint8_t* pages,
                  int64_t page_bytes, const int* table, int pages_each, const int* sequences, const int* positions,
-                 const int* aged_lengths, int part, int window, int flush, const uint8_t* sinks, const int* sink_positions,
-                 const int* spoiled, const float* means, const float* turns, const uint32_t* angles, float* sums,
-                 float* stats, int first_split, int all_splits) {
+                 int part, int window, int flush, const uint8_t* sinks, const int* sink_positions, const int* spoiled,
+                 const float* means, const float* turns, const uint32_t* angles, const int* places,
+                 const float* inner, float* sums, float* stats, int first_split, int all_splits) {
   __shared__ Shared shared;
   int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
   int eights = (group + kHeads - 1) / kHeads;
@@ -145,8 +174,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   sums += out * D;
   stats += out * 2;
 
-  int aged = 0;
-  if (part != kAll) aged = left(aged_lengths == nullptr ? length : min(length, aged_lengths[row]), window, flush);
+  int aged = part == kAll ? 0 : left(length, window, flush);
   int from = part == kRecent ? aged : 0, to = part == kAged ? aged : length;
   int own[2] = {0x7fffffff, 0x7fffffff};
   bool with_sinks = sink_positions != nullptr && sequence >= 0;
@@ -207,15 +235,31 @@ extern "C" __global__ void __launch_bounds__(kThreads)
       keys += int64_t(kv_head) * 2 * kUnitBytes;
       values = keys + kUnitBytes;
     } else {
-      values = keys + int64_t(kv_heads + kv_head) * kUnitBytes;
-      keys += int64_t(kv_head) * kUnitBytes;
+      values = keys + keys_bytes(kv_heads) + int64_t(kv_head) * kUnitBytes;
+      if (TURN == 0) keys += int64_t(kv_head) * kUnitBytes;
     }
+    int slot = position % kPageTokens;
     uint32_t seen = seen_of(position, from, to);
     if (part == kAged && with_sinks) seen = without_sinks(seen, position, own);
     Tile data;
-    read(keys, values, position % kPageTokens, seen, data);
+#if TURN > 0
+    // Nobody reads the keys of before any more.
+    __syncwarp();
+#if GROUPED > 0
+    restore_keys({places, turns, inner, kv_head, kv_heads}, keys, at * kPageTokens, slot, kTile, shared.rows[warp],
+                 shared.keys[warp][0], D + 8);
+#else
+    bring_keys(reinterpret_cast<const bf16*>(keys), slot, position,
+               of_sinks ? sink_positions + sequence * 64 : nullptr, turns, inner, pages_each * kPageTokens,
+               shared.keys[warp]);
+#endif
+    __syncwarp();
+    read(reinterpret_cast<const uint8_t*>(shared.keys[warp]), 2 * (D + 8), keys, values, slot, seen, data);
+#else
+    read(keys + int64_t(slot) * kTokenBytes, kTokenBytes, keys, values, slot, seen, data);
+#endif
     attend(data, query, query_sum, scale, seen, mean, turns + int64_t(at) * 2 * HALF,
-           angles + position % kPageTokens / 8 * kWarp * HALF / 4, softmax);
+           angles + slot / 8 * kWarp * HALF / 4, softmax);
   }
   join(softmax, shared, count, sums, stats, all_splits);
 }

@@ -1,36 +1,36 @@
-// Causal attention of pieces of prompts over pages of bf16 that hold them and what came before, on tensor cores.
+// Causal attention of pieces of prompts over pages, on tensor cores: over their own tokens and what came before, in
+// bf16 or quantized.
 //
 //   out[t, h] = sum over s <= position(t) of p[s] v[s],   p = softmax over s of scale q[t, h] . k[s]
 //
 // A block of four warps has kRows rows of one kv head: the queries of neighbouring tokens, all query heads of the kv
-// head, token by token, so that keys and values are fetched once for all of them. It goes through the pages in order,
-// one ahead by copies in the background, with a softmax by running maximum. A warp has 32 rows, which halves what is
-// read of shared memory for a product. Blocks of the last tokens, which see most, come first.
+// head, token by token, so that keys and values are fetched, and quantized ones restored, once for all of them. It goes
+// through the pages in order, with a softmax by running maximum: first what its rows see as quantized, then tokens of
+// bf16, then the page of sinks. Pages come one ahead by copies in the background, packed ones as they lie; these go to
+// the second of two places and are restored into the first (cache_restore.cuh). Blocks of the last tokens, which see
+// most, come first. Where blocks are few, each goes through a split of the pages, and cache_merge.cu joins them.
 //
-// Numerics: queries and weights are rounded to bf16, sums are fp32. Scores of tokens that a row does not see are left
-// out whatever they are; a value of the block's own tokens that is not finite shows in rows of the block before it too.
-// Constants: X, O the codes of the types of queries and outputs; D, 32, 64 or 128; VECTOR, 16 bytes of X and pairs of
-// O at once, or 1.
-#include "core_cuda.cuh"
+// Numerics: queries, weights and restored tokens are rounded to bf16, sums are fp32. Scores of tokens that a row does
+// not see are left out whatever they are; a value of the block's own tokens that is not finite shows in rows of the
+// block before it too.
+// Constants: X, O the codes of the types of queries and outputs; VECTOR, 16 bytes of X and pairs of O at once, or 1;
+// those of cache_restore.cuh, BITS 16 where nothing is quantized.
+#include "prefill_pages.cuh"
+#if BITS < 16
+#include "cache_restore.cuh"
+#endif
 
 typedef ElementOf<X>::type Input;
 typedef ElementOf<O>::type Output;
 
-constexpr int kThreads = 128;
-constexpr int kWarps = kThreads / kWarp;
-constexpr int kRows = 128;
-constexpr int kWarpRows = kRows / kWarps;
-constexpr int kTiles = kWarpRows / 16;
-constexpr int kPageTokens = 64;
-// Keys that a warp has scores of at once.
-constexpr int kStep = 32;
-// Rows of shared memory are 16 bytes longer than they hold, which puts neighbours into other banks.
-constexpr int kPitch = D + 8;
+// Pages that are worth a split.
+constexpr int kLeastPages = 4;
 
 struct Shared {
   bf16 q[kRows][kPitch];
-  bf16 k[2][kPageTokens][kPitch];
-  bf16 v[2][kPageTokens][kPitch];
+  Page page[2];
+  float mean[D];
+  int sinks[kPageTokens];
 };
 
 /// A block's part of the work: rows [first, ...) of piece `piece`, `count` tokens from `token` of the call on.
@@ -49,174 +49,17 @@ __device__ __forceinline__ Work work_of(int block, const int* offsets, int piece
   return {-1};
 }
 
-/// Starts to copy a page's first `present` tokens, zeros behind them.
-__device__ __forceinline__ void fetch(const bf16* keys, int present, bf16 (&k)[kPageTokens][kPitch],
-                                      bf16 (&v)[kPageTokens][kPitch]) {
-  constexpr int kVectors = D / 8;
-#pragma unroll 4
-  for (int unit = threadIdx.x; unit < kPageTokens * kVectors; unit += kThreads) {
-    int token = unit / kVectors, channel = unit % kVectors * 8;
-    const bf16* from = keys + token * D + channel;
-    copy_async(&k[token][channel], from, token < present);
-    copy_async(&v[token][channel], from + kPageTokens * D, token < present);
-  }
+/// Up to where the token at `position` sees others as quantized.
+__device__ __forceinline__ int border_of(int position, const int* aged_length, int window, int flush) {
+  if (aged_length == nullptr) return 0;
+  return max(0, min(position + 1, *aged_length) - window) / flush * flush;
 }
 
-/// A warp's 32 rows so far; lane l has of each tile of 16 the rows l / 4 and l / 4 + 8.
-struct Softmax {
-  float max[kTiles][2], sum[kTiles][2];
-  float o[kTiles][D / 8][4];
-};
-
-/// Takes 32 keys, the first of them at `position`, into the softmax; last: the positions of the lane's rows.
-__device__ __forceinline__ void attend(const bf16 (&q)[kRows][kPitch], const bf16 (&k)[kPageTokens][kPitch],
-                                       const bf16 (&v)[kPageTokens][kPitch], int key, int position, float scale,
-                                       const int (&last)[kTiles][2], Softmax& softmax) {
-  int row = threadIdx.x / kWarp * kWarpRows, lane = threadIdx.x % kWarp;
-  float s[kTiles][kStep / 8][4] = {};
-#pragma unroll
-  for (int d = 0; d < D; d += 16) {
-    uint32_t a[kTiles][4];
-#pragma unroll
-    for (int m = 0; m < kTiles; m++) load_matrices(a[m], &q[row + 16 * m + lane % 16][d + lane / 16 * 8]);
-#pragma unroll
-    for (int n = 0; n < kStep / 8; n += 2) {
-      uint32_t b[4];
-      load_matrices(b, &k[key + n * 8 + lane % 8 + lane / 16 * 8][d + lane / 8 % 2 * 8]);
-#pragma unroll
-      for (int m = 0; m < kTiles; m++) {
-        mma_bf16(s[m][n], a[m], {b[0], b[1]});
-        mma_bf16(s[m][n + 1], a[m], {b[2], b[3]});
-      }
-    }
-  }
-#pragma unroll
-  for (int m = 0; m < kTiles; m++) {
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      float most = softmax.max[m][half];
-#pragma unroll
-      for (int n = 0; n < kStep / 8; n++) {
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          bool seen = position + n * 8 + lane % 4 * 2 + i <= last[m][half];
-          float& score = s[m][n][2 * half + i];
-          score = seen ? score * scale : __uint_as_float(0xff800000u);
-          most = fmaxf(most, score);
-        }
-      }
-      most = fmaxf(most, __shfl_xor_sync(kAllLanes, most, 1));
-      most = fmaxf(most, __shfl_xor_sync(kAllLanes, most, 2));
-      float factor = most == softmax.max[m][half] ? 1.0f : exp2f(softmax.max[m][half] - most);
-      softmax.max[m][half] = most;
-      softmax.sum[m][half] *= factor;
-#pragma unroll
-      for (int n = 0; n < kStep / 8; n++) {
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          bool seen = position + n * 8 + lane % 4 * 2 + i <= last[m][half];
-          float& score = s[m][n][2 * half + i];
-          score = seen ? exp2f(score - most) : 0.0f;
-          softmax.sum[m][half] += score;
-        }
-      }
-#pragma unroll
-      for (int n = 0; n < D / 8; n++) {
-        softmax.o[m][n][2 * half] *= factor;
-        softmax.o[m][n][2 * half + 1] *= factor;
-      }
-    }
-  }
-#pragma unroll
-  for (int block = 0; block < kStep / 16; block++) {
-    uint32_t p[kTiles][4];
-#pragma unroll
-    for (int m = 0; m < kTiles; m++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        const float* pair = &s[m][2 * block + i / 2][i % 2 * 2];
-        p[m][i] = pack_bf16(pair[0], pair[1]);
-      }
-    }
-#pragma unroll
-    for (int n = 0; n < D / 8; n += 2) {
-      uint32_t b[4];
-      load_matrices_transposed(b, &v[key + block * 16 + lane % 16][n * 8 + lane / 16 * 8]);
-#pragma unroll
-      for (int m = 0; m < kTiles; m++) {
-        mma_bf16(softmax.o[m][n], p[m], {b[0], b[1]});
-        mma_bf16(softmax.o[m][n + 1], p[m], {b[2], b[3]});
-      }
-    }
-  }
-}
-
-/// Block (part of the work, kv head). Piece i is tokens [offsets[i], offsets[i + 1]) of q and out (token i where there
-/// are no offsets), from position starts[i] of sequences[i] on; -1 is none, and its outputs become zero. Keys and
-/// values of all of them are in the pages.
-extern "C" __global__ void __launch_bounds__(kThreads)
-    cache_prefill(const Input* q, int64_t q_token, int64_t q_head, int group, float scale, const bf16* pages,
-                  int64_t page_bytes, const int* table, int pages_each, const int* sequences, const int* starts,
-                  const int* offsets, int pieces, Output* out, int64_t o_token, int64_t o_head) {
-  L4J_DYNAMIC_SHARED(memory);
-  Shared& shared = *reinterpret_cast<Shared*>(memory);
-  Work work = work_of(blockIdx.x, offsets, pieces, group);
-  if (work.piece < 0) return;
-  int head = blockIdx.y, warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
-  int sequence = sequences[work.piece], start = starts[work.piece];
-  int rows = min(kRows, work.count * group - work.first);
-  q += work.token * q_token + int64_t(head) * group * q_head;
-  out += work.token * o_token + int64_t(head) * group * o_head;
-  constexpr int kVectors = D / VECTOR;
-  for (int unit = threadIdx.x; unit < kRows * kVectors; unit += kThreads) {
-    int row = unit / kVectors, channel = unit % kVectors * VECTOR, at = work.first + row;
-    float x[VECTOR] = {};
-    if (row < rows && sequence >= 0) load(q + at / group * q_token + at % group * q_head + channel, x);
-    store(&shared.q[row][channel], x);
-  }
-  int last[kTiles][2];
-  Softmax softmax = {};
-#pragma unroll
-  for (int m = 0; m < kTiles; m++) {
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      int at = work.first + min(rows - 1, warp * kWarpRows + 16 * m + 8 * half + lane / 4);
-      last[m][half] = start + at / group;
-      softmax.max[m][half] = __uint_as_float(0xff800000u);
-    }
-  }
-  int warp_last = start + (work.first + min(rows, (warp + 1) * kWarpRows) - 1) / group;
-  int length = sequence < 0 ? 0 : start + (work.first + rows - 1) / group + 1;
-  int count = (length + kPageTokens - 1) / kPageTokens;
-  const int* numbers = table + int64_t(max(sequence, 0)) * pages_each;
-  int page = count > 0 ? numbers[0] : -1;
-  pages += int64_t(head) * 2 * kPageTokens * D;
-  fetch(pages + max(page, 0) * (page_bytes / 2), page < 0 ? 0 : length, shared.k[0], shared.v[0]);
-  commit_copies();
-  for (int i = 0; i < count; i++) {
-    int next = i + 1 < min(count, pages_each) ? numbers[i + 1] : -1;
-    fetch(pages + max(next, 0) * (page_bytes / 2), next < 0 ? 0 : length - (i + 1) * kPageTokens,
-          shared.k[(i + 1) % 2], shared.v[(i + 1) % 2]);
-    commit_copies();
-    wait_copies<1>();
-    __syncthreads();
-    if (page < 0) {
-#pragma unroll
-      for (int m = 0; m < kTiles; m++) {
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-          if (last[m][half] >= i * kPageTokens) softmax.sum[m][half] = __uint_as_float(0x7fc00000u);
-        }
-      }
-    } else {
-      for (int key = 0; key < kPageTokens && i * kPageTokens + key <= warp_last; key += kStep) {
-        attend(shared.q, shared.k[i % 2], shared.v[i % 2], key, i * kPageTokens + key, scale, last, softmax);
-      }
-    }
-    page = next;
-    // The next copies go where this page lies.
-    __syncthreads();
-  }
+/// Writes a lane's rows: divided by their sums, or as they are where they are joined with other splits.
+__device__ __forceinline__ void write(const Softmax& softmax, const Work& work, int rows, int group, bool none,
+                                      Output* out, int64_t o_token, int64_t o_head, float* sums, float* stats,
+                                      int64_t token_stride, int64_t head_stride) {
+  int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
 #pragma unroll
   for (int m = 0; m < kTiles; m++) {
 #pragma unroll
@@ -226,12 +69,26 @@ extern "C" __global__ void __launch_bounds__(kThreads)
       sum += __shfl_xor_sync(kAllLanes, sum, 2);
       int row = warp * kWarpRows + 16 * m + 8 * half + lane / 4, at = work.first + row;
       if (row >= rows) continue;
+      if (sums != nullptr) {
+        int64_t to = at / group * token_stride + at % group * head_stride;
+        if (lane % 4 == 0) {
+          stats[2 * to] = softmax.max[m][half];
+          stats[2 * to + 1] = sum;
+        }
+        if (sum == 0) continue;
+#pragma unroll
+        for (int n = 0; n < D / 8; n++) {
+          float pair[2] = {softmax.o[m][n][2 * half], softmax.o[m][n][2 * half + 1]};
+          store(sums + to * D + lane % 4 * 2 + n * 8, pair);
+        }
+        continue;
+      }
       Output* to = out + at / group * o_token + at % group * o_head + lane % 4 * 2;
 #pragma unroll
       for (int n = 0; n < D / 8; n++) {
         float pair[2] = {softmax.o[m][n][2 * half], softmax.o[m][n][2 * half + 1]};
-        pair[0] = sequence < 0 ? 0.0f : pair[0] / sum;
-        pair[1] = sequence < 0 ? 0.0f : pair[1] / sum;
+        pair[0] = none ? 0.0f : pair[0] / sum;
+        pair[1] = none ? 0.0f : pair[1] / sum;
         if (VECTOR > 1) {
           store(to + n * 8, pair);
         } else {
@@ -241,4 +98,168 @@ extern "C" __global__ void __launch_bounds__(kThreads)
       }
     }
   }
+}
+
+/// Block (part of the work, kv head, split). Piece i is tokens [offsets[i], offsets[i + 1]) of q and out (token i where
+/// there are no offsets), from position starts[i] of sequences[i] on; -1 is none, and its outputs become zero. Keys and
+/// values of all of them are in the pages. A token at position p sees as quantized what has left the window of a
+/// sequence of min(p + 1, aged_lengths[i]) tokens, but for sinks, which lie in pages of their own, one a sequence: slot
+/// i that of position sink_positions[sequence][i], ascending, of 64. A sequence of which something was spoiled gives
+/// NaN. means [kv heads, D], turns [pages_each, HALF, 2] and inner [64, HALF, 2] as cache_restore.cuh, places and the
+/// last two with TURN pairs as cache_group.cuh. Where sums are
+/// given, splits are written as [token, head, split]: sums [.., D] and stats [.., 2] = (maximum, sum of exponentials)
+/// in powers of two.
+extern "C" __global__ void __launch_bounds__(kThreads)
+    cache_prefill(const Input* q, int64_t q_token, int64_t q_head, int group, float scale, const bf16* pages,
+                  int64_t page_bytes, const int* table, const uint8_t* aged, int64_t aged_bytes, const int* aged_table,
+                  int pages_each, const int* sequences, const int* starts, const int* offsets, int pieces,
+                  const int* aged_lengths, int window, int flush, const bf16* sinks, const int* sink_positions,
+                  const int* spoiled, const float* means, const float* turns, const float* inner,
+                  const int* places, Output* out, int64_t o_token, int64_t o_head, float* sums, float* stats) {
+  L4J_DYNAMIC_SHARED(memory);
+  Shared& shared = *reinterpret_cast<Shared*>(memory);
+  Work work = work_of(blockIdx.x, offsets, pieces, group);
+  if (work.piece < 0) return;
+  int head = blockIdx.y, heads = gridDim.y, warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+  int sequence = sequences[work.piece], start = starts[work.piece];
+  int rows = min(kRows, work.count * group - work.first);
+  q += work.token * q_token + int64_t(head) * group * q_head;
+  constexpr int kVectors = D / VECTOR;
+  for (int unit = threadIdx.x; unit < kRows * kVectors; unit += kThreads) {
+    int row = unit / kVectors, channel = unit % kVectors * VECTOR, at = work.first + row;
+    float x[VECTOR] = {};
+    if (row < rows && sequence >= 0) load(q + at / group * q_token + at % group * q_head + channel, x);
+    store(&shared.q[row][channel], x);
+  }
+  // Of the lane's rows, of the warp's first and last and of the block's.
+  const int* aged_length = BITS == 16 || aged_lengths == nullptr ? nullptr : aged_lengths + work.piece;
+  Rows own;
+  Softmax softmax = {};
+#pragma unroll
+  for (int m = 0; m < kTiles; m++) {
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+      int at = work.first + min(rows - 1, warp * kWarpRows + 16 * m + 8 * half + lane / 4);
+      own.last[m][half] = start + at / group;
+      own.border[m][half] = border_of(own.last[m][half], aged_length, window, flush);
+      softmax.max[m][half] = minus_infinity();
+    }
+  }
+  int warp_last[2] = {start + (work.first + min(rows - 1, warp * kWarpRows)) / group,
+                      start + (work.first + min(rows, (warp + 1) * kWarpRows) - 1) / group};
+  int warp_border[2] = {border_of(warp_last[0], aged_length, window, flush),
+                        border_of(warp_last[1], aged_length, window, flush)};
+  int last = start + (work.first + rows - 1) / group;
+  int least = border_of(start + work.first / group, aged_length, window, flush);
+  int most = border_of(last, aged_length, window, flush);
+
+  Pages list = {};
+  if (sequence >= 0) {
+    list.packed = (most + kPageTokens - 1) / kPageTokens;
+    list.first = least / kPageTokens;
+    // Without a window, rows that are quantized at once see nothing else.
+    bool exact = aged_length == nullptr || most <= last || window > 0 || flush > 1;
+    list.exact = exact ? last / kPageTokens + 1 - list.first : 0;
+  }
+  if (BITS < 16 && sink_positions != nullptr && threadIdx.x < kPageTokens) {
+    shared.sinks[threadIdx.x] = sequence < 0 ? 0x7fffffff : sink_positions[sequence * kPageTokens + threadIdx.x];
+  }
+  // Of the sequence's sinks those that are kept already.
+  int kept = 0;
+  if (BITS < 16 && sink_positions != nullptr && sequence >= 0) {
+    const int* of = sink_positions + sequence * kPageTokens + lane;
+    kept = __popc(__ballot_sync(kAllLanes, of[0] < most)) + __popc(__ballot_sync(kAllLanes, of[kWarp] < most));
+    list.sinks = kept > 0;
+  }
+  int count = list.count(), splits = gridDim.z, each = max(kLeastPages, (count + splits - 1) / splits);
+  int begin = splits > 1 ? min(count, int(blockIdx.z) * each) : 0;
+  int end = splits > 1 ? min(count, begin + each) : count;
+  if (BITS < 16 && list.packed > begin && begin < end && spoiled != nullptr && spoiled[sequence] != 0) {
+#pragma unroll
+    for (int m = 0; m < kTiles; m++) softmax.sum[m][0] = softmax.sum[m][1] = not_a_number();
+  }
+  // What packed tokens are restored from.
+  uint8_t* raw = reinterpret_cast<uint8_t*>(&shared.page[1]);
+  static_assert(2 * kUnitBytes <= sizeof(Page), "a packed page has to fit the place of a page of bf16");
+#if GROUPED > 0
+  static_assert(kUnitBytes + kWarps * kGathered * kKeyRow <= sizeof(Page), "so have codes of keys");
+#endif
+  // Starts to copy what page i of the list has, and tells where that lies; -1 if it is missing.
+  auto bring = [&](int i) {
+    Kind kind = list.kind(i);
+    int number = list.number(i);
+    const int* of = (kind == kPacked ? aged_table : table) + int64_t(sequence) * pages_each;
+    int at = kind == kSinks ? sequence : number < pages_each ? of[number] : -1;
+    if (at < 0) return at;
+    if (kind == kPacked) {
+      const uint8_t* keys = aged + at * aged_bytes;
+      fetch_packed(keys + int64_t(head) * kUnitBytes, keys + keys_bytes(heads) + int64_t(head) * kUnitBytes, raw);
+    } else {
+      int position = number * kPageTokens, from = kind == kSinks ? 0 : least - position;
+      const bf16* keys = (kind == kSinks ? sinks : pages) + at * (page_bytes / 2) + int64_t(head) * 2 * kPageTokens * D;
+      fetch(keys, from, kind == kSinks ? kept : last + 1 - position, shared.page[list.place(i, begin)]);
+    }
+    return at;
+  };
+  int page = begin < end ? bring(begin) : -1;
+  commit_copies();
+  for (int i = begin; i < end; i++) {
+    Seen seen = {list.kind(i), list.number(i) * kPageTokens, 0, shared.sinks};
+    Page& place = shared.page[list.place(i, begin)];
+#if BITS < 16
+    if (HALF > 0 && seen.kind == kPacked && page >= 0) {
+      turn_mean(means + head * D, turns + int64_t(list.number(i)) * 2 * HALF, shared.mean);
+    }
+#endif
+    wait_copies<0>();
+    __syncthreads();
+#if BITS < 16
+    if (seen.kind == kPacked) {
+      if (sink_positions != nullptr) seen.gone = gone(shared.sinks, seen.position);
+      if (page >= 0) {
+        uint64_t unseen = seen.gone | (most - seen.position < kPageTokens ? ~0ull << (most - seen.position) : 0ull);
+        restore<false>(raw, unseen, shared.mean, inner, place.v);
+#if GROUPED > 0
+        restore_keys({places, turns, inner, head, heads}, aged + page * aged_bytes, seen.position, warp * 16, 16,
+                     raw + kUnitBytes + warp * kGathered * kKeyRow, place.k[warp * 16], kPitch);
+#else
+        restore<true>(raw + kUnitBytes, unseen, shared.mean, inner, place.k);
+#endif
+      }
+      __syncthreads();
+    }
+#endif
+#if TURN > 0
+    if (seen.kind != kPacked && page >= 0) {
+      turn_keys(seen, turns, inner, pages_each * kPageTokens, place);
+      __syncthreads();
+    }
+#endif
+    int next = i + 1 < end ? bring(i + 1) : -1;
+    commit_copies();
+    for (int key = 0; key < kPageTokens; key += kStep) {
+      if (!seen.some(key, kStep, warp_border, warp_last)) continue;
+      if (page >= 0) {
+        attend(shared.q, place, key, scale, seen, seen.all(key, kStep, warp_border, warp_last), own, softmax);
+        continue;
+      }
+#pragma unroll
+      for (int m = 0; m < kTiles; m++) {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+          for (int slot = key; slot < key + kStep; slot++) {
+            if (seen(slot, own.border[m][half], own.last[m][half])) softmax.sum[m][half] = not_a_number();
+          }
+        }
+      }
+    }
+    page = next;
+  }
+  if (sums != nullptr) {
+    int64_t first = (int64_t(work.token) * heads * group + int64_t(head) * group) * splits + blockIdx.z;
+    sums += first * D;
+    stats += 2 * first;
+  }
+  out += work.token * o_token + int64_t(head) * group * o_head;
+  write(softmax, work, rows, group, sequence < 0, out, o_token, o_head, sums, stats, int64_t(heads) * group * splits, splits);
 }

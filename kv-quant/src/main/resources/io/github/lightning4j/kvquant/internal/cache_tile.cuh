@@ -3,8 +3,7 @@
 // Of quantized tokens x' = s (c - z) codes go to tensor cores as they are; s and z enter with scores and weights:
 //   q . k' = s (q . c - z sum q),   sum p v' = sum (p s) c - sum (p s) z
 // which is exact but for rounding, since q and p s are summed as they were rounded.
-// Constants: D, BITS, LLOYD_MAX as in cache_codes.cuh; SCALE 0 for log-scale bytes, 1 for fp16; ZERO 0 none, 1 whole and
-// 2 eighths in a byte, 3 fp16; HALF, pairs of channels that turn where keys lack their mean, else 0.
+// Constants: those of cache_codes.cuh; HALF, pairs of channels that turn where keys lack their mean, else 0.
 #pragma once
 #include "cache_codes.cuh"
 #if HALF > 0
@@ -15,14 +14,10 @@ struct MeanTerm {};
 
 constexpr int kHeads = 8;
 // Tokens that a warp has under way: some 8 KB of bf16, a page of 2 bits.
-constexpr int kTile = BITS == 2 ? 64 : BITS == 4 ? 32 : 16;
+constexpr int kTile = TURN > 0 ? 16 : BITS == 2 ? 64 : BITS == 4 ? 32 : 16;
 constexpr int kBlocks = kTile / 16;
 
 __device__ __forceinline__ float minus_infinity() { return __uint_as_float(0xff800000u); }
-
-constexpr int kScaleBytes = BITS == 16 ? 0 : SCALE == 1 ? 2 : 1;
-constexpr int kZeroBytes = ZERO == 0 ? 0 : ZERO == 3 ? 2 : 1;
-constexpr int kUnitBytes = kPageTokens * (kTokenBytes + kScaleBytes + kZeroBytes);
 
 /// What a warp reads of a tile, as it lies in memory.
 struct Tile {
@@ -47,29 +42,18 @@ __device__ __forceinline__ uint32_t load_two(const uint8_t* from) {
   return *reinterpret_cast<const uint16_t*>(from);
 }
 
-__device__ __forceinline__ float scale_of(uint32_t two, int i) {
-  if (SCALE == 1) return widen(f16{uint16_t(two >> 16 * i)});
-  return exp2f(float(int(two >> 8 * i & 0xff) - 160) * 0.125f);
-}
-
-/// The zero point in steps, above what operands are above codes.
-__device__ __forceinline__ float zero_of(uint32_t two, int i) {
-  constexpr float kMiddle = (BITS < 16 ? float(1 << (BITS - 1) % 16) : 0.0f) + kBias;
-  if (ZERO == 0) return 0;
-  if (ZERO == 3) return kMiddle + widen(f16{uint16_t(two >> 16 * i)});
-  return kMiddle + float(static_cast<signed char>(two >> 8 * i)) * (ZERO == 2 ? 0.125f : 1.0f);
-}
-
-/// Reads the tile that starts in `slot` of a page; `seen` has two bits for each eight tokens.
-__device__ __forceinline__ void read(const uint8_t* keys, const uint8_t* values, int slot, uint32_t seen, Tile& tile) {
+/// Reads the tile that starts in `slot` of a page, whose keys are first_key ..., key_pitch bytes apart; keys are those
+/// of the page, for their scales. `seen` has two bits for each eight tokens.
+__device__ __forceinline__ void read(const uint8_t* first_key, int key_pitch, const uint8_t* keys,
+                                     const uint8_t* values, int slot, uint32_t seen, Tile& tile) {
   int g = threadIdx.x % kWarp / 4, t = threadIdx.x % 4;
 #pragma unroll
   for (int n = 0; n < 2 * kBlocks; n++) {
-    load_bytes<4, kKeyBytes>(keys + int64_t(slot + 8 * n + g) * kTokenBytes, t, tile.keys[n]);
+    load_bytes<4, kKeyBytes>(first_key + (8 * n + g) * key_pitch, t, tile.keys[n]);
 #if BITS < 16
     const uint8_t* units[2] = {keys, values};
 #pragma unroll
-    for (int side = 0; side < 2; side++) {
+    for (int side = TURN > 0; side < 2; side++) {
       const uint8_t* scales = units[side] + kPageTokens * kTokenBytes;
       int token = slot + 8 * n + 2 * t;
       tile.scales[side][n] = load_two<kScaleBytes>(scales + token * kScaleBytes);
@@ -125,7 +109,7 @@ __device__ __forceinline__ void attend(const Tile& tile, const uint32_t (&query)
 #endif
 #pragma unroll
     for (int i = 0; i < 2; i++) {
-#if BITS < 16
+#if BITS < 16 && TURN == 0
       float zero = ZERO > 0 ? zero_of(tile.zeros[0][n], i) : 0.0f;
       s[n][i] = scale_of(tile.scales[0][n], i) * (s[n][i] - zero * query_sum);
 #endif

@@ -29,7 +29,8 @@ __device__ __forceinline__ void hadamard(float (&x)[V]) {
   constexpr float kScale = V == 1   ? 0.17677669529663687f
                            : V == 2 ? 0.125f
                            : V == 4 ? 0.08838834764831843f
-                                    : 0.0625f;
+                           : V == 8 ? 0.0625f
+                                    : 0.04419417382415922f;
 #pragma unroll
   for (int i = 0; i < V; i++) x[i] *= kScale;
 }

@@ -19,8 +19,14 @@ import io.github.lightning4j.kvquant.quantizer.Clip;
 import io.github.lightning4j.kvquant.quantizer.KvQuantizer;
 import io.github.lightning4j.kvquant.quantizer.ScaleFormat;
 import io.github.lightning4j.kvquant.quantizer.ZeroFormat;
+import io.github.lightning4j.kvquant.transform.GroupedBasis;
 import io.github.lightning4j.kvquant.transform.KvTransform;
+import io.github.lightning4j.kvquant.transform.KvTransform.PermutationScope;
+import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -65,7 +71,24 @@ final class CudaAgeDeviceTest {
             64, affine(2, Clip.centered(0.6), ScaleFormat.LOG8, ZeroFormat.FRACTIONAL), hadamard),
         config(32, affine(2, Clip.NONE, ScaleFormat.FP16, ZeroFormat.FLOAT), hadamard),
         config(128, lloydMax, new KvTransform.CenteredHadamard()),
-        config(32, lloydMax, new KvTransform.CenteredHadamard()));
+        config(32, lloydMax, new KvTransform.CenteredHadamard()),
+        grouped(128, 2, 128, 2),
+        grouped(32, 1, 32, 4));
+  }
+
+  /** Keys rotated over heads, before the rotary embedding. */
+  private static KvCacheConfig grouped(int dim, int heads, int group, int bits) {
+    Integer[] order = IntStream.range(0, 2 * dim).boxed().toArray(Integer[]::new);
+    Collections.shuffle(Arrays.asList(order), new Random(7));
+    int[] permutation = Arrays.stream(order).mapToInt(i -> i).toArray();
+    KvQuantizer quantizer =
+        KvQuantizer.affine(bits, group, Clip.paper(0.8), ScaleFormat.LOG8, ZeroFormat.INTEGER);
+    return KvCacheConfig.quantized(2, dim, KvFormat.both(quantizer))
+        .withDtype(DType.BF16)
+        .withTokens(TokenPolicy.NONE)
+        .withTransform(
+            new KvTransform.PreRopeGrouped(heads, PermutationScope.LAYER),
+            KeyBasis.grouped(new GroupedBasis(2, dim, heads, permutation), new float[dim / 4]));
   }
 
   private static KvCacheConfig config(int dim, KvQuantizer quantizer, KvTransform transform) {
@@ -139,16 +162,18 @@ final class CudaAgeDeviceTest {
             reference.packedPages().get(token / PageLayout.TOKENS).elements(DType.U8);
         Elements found = pool.select(0, table[token / PageLayout.TOKENS]).accessor();
         int slot = token % PageLayout.TOKENS;
-        for (int u = 0; u < layout.units(); u++) {
-          String what = token + " of head " + u;
-          same("codes " + what, expected, found, layout.codes(u, 0, slot), layout.tokenBytes(0));
+        for (int unit = 0; unit < layout.units() * layout.groups(); unit++) {
+          int u = unit / layout.groups();
+          int g = unit % layout.groups();
+          String what = token + " of unit " + u + ", group " + g;
+          same("codes " + what, expected, found, layout.codes(u, g, slot), layout.tokenBytes(g));
           same(
               "scale " + what,
               expected,
               found,
-              layout.scale(u, 0, slot),
+              layout.scale(u, g, slot),
               quantizer.scale().bytes());
-          same("zero " + what, expected, found, layout.zero(u, 0, slot), quantizer.zeroBytes());
+          same("zero " + what, expected, found, layout.zero(u, g, slot), quantizer.zeroBytes());
         }
       }
     }

@@ -70,10 +70,11 @@ final class BatchLayout {
       int slot = piece.memory().slot();
       int[] ids = batch.ids().get(order.get(i));
       for (int t = 0; t < ids.length; t++) {
-        inputs.row(piece.firstRow() + t, ids[t], slot, piece.position() + t, piece.agedLength(t));
+        inputs.row(piece.firstRow() + t, ids[t], piece.position() + t);
       }
       int last = piece.firstRow() + ids.length - 1;
-      inputs.sequence(i, slot, piece.agesFirst(), piece.position(), last);
+      inputs.sequence(i, slot, piece.position(), last);
+      inputs.aging(i, piece.agesFirst() ? slot : -1, piece.agedLength());
       if (i >= shape.singles()) {
         inputs.stretch(i - shape.singles(), piece.firstRow() - shape.singles(), ids.length);
       }

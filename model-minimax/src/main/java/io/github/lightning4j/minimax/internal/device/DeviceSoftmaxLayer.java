@@ -4,17 +4,16 @@ import io.github.lightning4j.core.CudaGemm.Sum;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.cuda.CudaStream;
+import io.github.lightning4j.kvquant.CudaCacheAttention;
 import io.github.lightning4j.kvquant.CudaKvCache;
 import io.github.lightning4j.kvquant.CudaKvRows;
 import io.github.lightning4j.kvquant.policy.CudaGreatest;
+import io.github.lightning4j.kvquant.transform.KvTransform;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.internal.device.DeviceScratch.Slot;
 
 /** Softmax attention over a cache with its projections, as {@code SoftmaxLayer} has it. */
 final class DeviceSoftmaxLayer implements DeviceAttention {
-  /** Rows behind quantized tokens that attend together; bounds scratch memory. */
-  private static final long ROWS_AT_ONCE = 64;
-
   private final int index;
   private final MiniMaxConfig.AttentionConfig sizes;
   private final DeviceWeights.Softmax weights;
@@ -68,7 +67,9 @@ final class DeviceSoftmaxLayer implements DeviceAttention {
     Tensor heads = step.scratch().activations(Slot.HEADS, rows, sizes.width());
     Tensor positions = step.inputs().positions(0, rows);
     operators.rows().rope(query, invFreq, positions, 0);
-    operators.rows().rope(key, invFreq, positions, 0);
+    if (!storesKeysUnturned(step)) {
+      operators.rows().rope(key, invFreq, positions, 0);
+    }
     if (step.shape().singles() > 0) {
       decode(step, query, key, value, heads);
     }
@@ -83,6 +84,11 @@ final class DeviceSoftmaxLayer implements DeviceAttention {
       behind(step, query, heads);
     }
     weights.out().multiply(operators, heads, sum, out);
+  }
+
+  /** Whether keys are stored before the rotary embedding, and turned when they are read. */
+  private boolean storesKeysUnturned(DeviceStep step) {
+    return step.memory().cache(index).config().transform() instanceof KvTransform.PreRopeGrouped;
   }
 
   /** {@code [R, heads, d]}. */
@@ -176,21 +182,20 @@ final class DeviceSoftmaxLayer implements DeviceAttention {
   }
 
   private void behind(DeviceStep step, Tensor query, Tensor heads) {
-    long rows = step.shape().rows();
-    for (long from = (long) step.shape().singles() + step.shape().promptRows(); from < rows; ) {
-      long count = Math.min(ROWS_AT_ONCE, rows - from);
-      step.operators()
-          .softmax()
-          .decode(
-              query.narrow(0, from, count),
-              step.memory().cache(index),
-              step.inputs().rowSlots(from, count),
-              step.inputs().positions(from, count),
-              step.inputs().agedLengths(from, count),
-              scale,
-              splits(step, count),
-              heads(heads, from, count));
-      from += count;
-    }
+    int first = step.shape().singles();
+    int from = step.shape().prompts();
+    int count = step.shape().behind();
+    long rows = step.shape().stretchRows();
+    CudaKvCache cache = step.memory().cache(index);
+    CudaCacheAttention attention = step.operators().softmax();
+    long splits = attention.promptScratchElements(cache, rows, sizes.heads());
+    attention.prefill(
+        query.narrow(0, first, rows),
+        cache,
+        stretches(step, from, count),
+        step.inputs().agedLengths(first + from, count),
+        scale,
+        step.scratch().get(Slot.SPLITS, DType.F32, splits),
+        heads(heads, first, rows));
   }
 }

@@ -15,9 +15,7 @@ record Piece(DeviceMemory memory, long position, int firstRow, int rows) {
     SINGLE,
     /** Tokens that attend to nothing that is quantized, by the kernel of prompts. */
     PROMPT,
-    /**
-     * Tokens that attend row by row, as single ones do, since some of what they see is quantized.
-     */
+    /** Tokens of which some see others as quantized. */
     BEHIND
   }
 
@@ -31,11 +29,11 @@ record Piece(DeviceMemory memory, long position, int firstRow, int rows) {
   }
 
   /**
-   * How long the sequence was when what a row sees as quantized had left the window: of a token of
-   * a prompt that is read exactly, when it began.
+   * How long the sequence was when what its tokens see as quantized had left the window: of a
+   * prompt that is read exactly, when it began; else each sees what has left by then.
    */
-  long agedLength(int row) {
+  int agedLength() {
     DevicePrompt prompt = memory.prompt();
-    return prompt != null && prompt.exact() ? prompt.start() : position + row + 1;
+    return prompt != null && prompt.exact() ? Math.toIntExact(prompt.start()) : Integer.MAX_VALUE;
   }
 }

@@ -21,7 +21,7 @@ final class StepInputs implements AutoCloseable {
   /** Room for so many rows. */
   StepInputs(CudaStream stream, int capacity) {
     this.capacity = capacity;
-    long bytes = Integer.BYTES * (9L * capacity + 1);
+    long bytes = Integer.BYTES * (8L * capacity + 1);
     this.host = CudaMemory.pinned(stream.device(), bytes);
     try {
       this.device = CudaMemory.allocate(stream.device(), bytes);
@@ -37,19 +37,22 @@ final class StepInputs implements AutoCloseable {
   }
 
   /** What is written next: a token and where it stands. */
-  void row(int row, int id, int slot, long position, long agedLength) {
+  void row(int row, int id, long position) {
     values.put(row, id);
     values.put(capacity + row, Math.toIntExact(position));
-    values.put(6 * capacity + 1 + row, slot);
-    values.put(7 * capacity + 1 + row, Math.toIntExact(agedLength));
   }
 
   /** What is written next: a sequence. */
-  void sequence(int index, int slot, boolean agesFirst, long start, int lastRow) {
+  void sequence(int index, int slot, long start, int lastRow) {
     values.put(2 * capacity + index, slot);
     values.put(4 * capacity + 1 + index, lastRow);
     values.put(5 * capacity + 1 + index, Math.toIntExact(start));
-    values.put(8 * capacity + 1 + index, agesFirst ? slot : -1);
+  }
+
+  /** What is written next: what a sequence sees as quantized. */
+  void aging(int index, int ageingSlot, int agedLength) {
+    values.put(6 * capacity + 1 + index, agedLength);
+    values.put(7 * capacity + 1 + index, ageingSlot);
   }
 
   /** What is written next: the rows of a stretch, counted from the first row of all stretches. */
@@ -60,7 +63,7 @@ final class StepInputs implements AutoCloseable {
 
   /** Takes what was written to the GPU. */
   void send(CudaStream stream) {
-    long count = 9L * capacity + 1;
+    long count = 8L * capacity + 1;
     stream.copy(Tensor.view(host, 0, DType.I32, count), Tensor.view(device, 0, DType.I32, count));
   }
 
@@ -74,19 +77,14 @@ final class StepInputs implements AutoCloseable {
     return at(capacity + first, rows);
   }
 
-  /** The slot of each row's sequence {@code [R]}. */
-  Tensor rowSlots(long first, long rows) {
-    return at(6L * capacity + 1 + first, rows);
-  }
-
-  /** As {@link Piece#agedLength}, {@code [R]}. */
-  Tensor agedLengths(long first, long rows) {
-    return at(7L * capacity + 1 + first, rows);
+  /** As {@link Piece#agedLength}, {@code [S]}. */
+  Tensor agedLengths(long first, long count) {
+    return at(6L * capacity + 1 + first, count);
   }
 
   /** Slots of sequences whose tokens are quantized before they attend, -1 of others {@code [S]}. */
   Tensor ageingSlots(long first, long count) {
-    return at(8L * capacity + 1 + first, count);
+    return at(7L * capacity + 1 + first, count);
   }
 
   /** Slots of sequences {@code [S]}. */
