@@ -5,6 +5,7 @@
 #include <string>
 
 #include "scheduler.h"
+#include "warpgroup_state.h"
 
 namespace simt {
 
@@ -22,6 +23,7 @@ struct Worker {
   unsigned char* stacks = nullptr;
   std::vector<unsigned char> shared;
   Block block{};
+  WarpGroups groups;
   std::string failure;
 
   ~Worker() {
