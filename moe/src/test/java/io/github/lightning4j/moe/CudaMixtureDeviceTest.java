@@ -9,6 +9,7 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.cuda.CudaGraph;
 import io.github.lightning4j.core.cuda.CudaMemory;
 import io.github.lightning4j.core.cuda.CudaOutOfMemoryException;
+import io.github.lightning4j.core.cuda.kernel.WarpGroups;
 import io.github.lightning4j.core.quant.QuantFormat;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.RequiresCuda;
@@ -76,6 +77,33 @@ final class CudaMixtureDeviceTest {
     check(130, 40, 264, 2, 1, format);
     try (CudaScene scene = new CudaScene(66, 200, 8, 4, 1, format)) {
       check(scene.sendAllTo(2));
+    }
+  }
+
+  /** With the property that chooses warp groups; where the GPU has none, it changes nothing. */
+  private static void checkByWarpGroups(CudaScene scene) {
+    System.setProperty(WarpGroups.PROPERTY, "true");
+    try {
+      check(scene);
+    } finally {
+      System.clearProperty(WarpGroups.PROPERTY);
+    }
+  }
+
+  @Test
+  void mixesTilesOfTokensByWarpGroups() {
+    // More than 64 tokens an expert on average: tiles of 128.
+    try (CudaScene scene = new CudaScene(70, 72, 136, 1, 1, null)) {
+      checkByWarpGroups(scene);
+    }
+    try (CudaScene scene = new CudaScene(150, 264, 40, 2, 1, null)) {
+      checkByWarpGroups(scene);
+    }
+    try (CudaScene scene = new CudaScene(140, 136, 328, 2, 1, null)) {
+      checkByWarpGroups(scene.sendAllTo(1));
+    }
+    try (CudaScene scene = new CudaScene(100, 40, 24, 3, 2, null)) {
+      checkByWarpGroups(scene);
     }
   }
 

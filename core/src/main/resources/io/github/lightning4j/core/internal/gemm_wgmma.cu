@@ -22,12 +22,6 @@ struct Operands {
   }
 };
 
-struct Pairs {
-  const float (&d)[COLUMNS / 2];
-
-  __device__ __forceinline__ Vector<float, 2> operator()(int i) const { return {d[2 * i], d[2 * i + 1]}; }
-};
-
 /// Whether rows that start at `at` and are `ld` apart can be taken four elements at a time.
 template <class T>
 __device__ __forceinline__ bool in_fours(const T* at, int64_t ld) {
@@ -64,7 +58,7 @@ extern "C" __global__ void __launch_bounds__(kTileThreads, COLUMNS == 128 ? 2 : 
   multiply_steps<STAGES>(reinterpret_cast<Stage*>(memory), operands, (end - start + kDepth - 1) / kDepth, d);
 
   float* sums = reinterpret_cast<float*>(memory);
-  lay_out<COLUMNS>(sums, Pairs{d});
+  lay_out<COLUMNS>(sums, Pairs<COLUMNS>{d});
   bool fours = partial == nullptr && in_fours(out + first_row * ldo + first_column, ldo) &&
                in_fours(residual == nullptr ? nullptr : residual + first_row * ldr + first_column, ldr);
   for (int unit = threadIdx.x; unit < rows * (COLUMNS / 4); unit += kTileThreads) {

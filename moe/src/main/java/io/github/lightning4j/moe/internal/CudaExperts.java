@@ -7,6 +7,7 @@ import io.github.lightning4j.core.cuda.kernel.KernelArguments;
 import io.github.lightning4j.core.cuda.kernel.KernelModule;
 import io.github.lightning4j.core.cuda.kernel.KernelSource;
 import io.github.lightning4j.core.cuda.kernel.LaunchShape;
+import io.github.lightning4j.core.cuda.kernel.WarpGroups;
 import io.github.lightning4j.core.quant.QuantFormat;
 import io.github.lightning4j.moe.RouterOptions.Score;
 import java.util.ArrayList;
@@ -14,9 +15,9 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Launches of {@code experts_few.cu}, {@code experts_tiled.cu} and {@code combine.cu} over pairs
- * that {@link CudaRouting} has sorted. Grids are as large as the tokens allow; which blocks have
- * work is found out on the GPU.
+ * Launches of {@code experts_few.cu}, {@code experts_tiled.cu} or {@code experts_wgmma.cu}, and
+ * {@code combine.cu} over pairs that {@link CudaRouting} has sorted. Grids are as large as the
+ * tokens allow; which blocks have work is found out on the GPU.
  */
 public final class CudaExperts {
   private static final int THREADS = 256;
@@ -37,6 +38,7 @@ public final class CudaExperts {
   private static final class Sources {
     static final KernelSource FEW = KernelSource.of(CudaExperts.class, "experts_few.cu");
     static final KernelSource TILED = KernelSource.of(CudaExperts.class, "experts_tiled.cu");
+    static final KernelSource WGMMA = KernelSource.of(CudaExperts.class, "experts_wgmma.cu");
     static final KernelSource COMBINE = KernelSource.of(CudaExperts.class, "combine.cu");
   }
 
@@ -91,6 +93,7 @@ public final class CudaExperts {
       all.add(tiled(bits, 64, 3));
       all.add(tiled(bits, 128, MOST_STAGES));
     }
+    all.add(groups());
     for (DType type : List.of(DType.F32, DType.BF16)) {
       all.add(combine(type));
     }
@@ -105,6 +108,11 @@ public final class CudaExperts {
 
   private static KernelSource tiled(int bits, int tile, int stages) {
     return Sources.TILED.define("BITS", bits).define("TILE", tile).define("STAGES", stages);
+  }
+
+  /** By warp groups; bf16 only. */
+  private static KernelSource groups() {
+    return Sources.WGMMA.define("BITS", 16).define("STAGES", MOST_STAGES);
   }
 
   private static KernelSource combine(DType type) {
@@ -137,19 +145,28 @@ public final class CudaExperts {
   private static void tiled(CudaStream stream, Call call) {
     long mean = call.pairs() / call.experts;
     int tile = mean <= 64 ? 64 : 128;
+    if (tile == 128 && call.format == null && WarpGroups.areChosen(stream.device())) {
+      launch(stream, call, groups(), "wgmma", tile, MOST_STAGES * stageBytes(call.bits(), tile));
+      return;
+    }
     int stageBytes = stageBytes(call.bits(), tile);
     int fitting = (stream.device().sharedMemoryPerBlock() - STATIC_BYTES) / stageBytes;
     int stages = Math.max(2, Math.min(MOST_STAGES, fitting));
-    KernelModule module = KernelModule.of(stream.device(), tiled(call.bits(), tile, stages));
+    KernelSource source = tiled(call.bits(), tile, stages);
+    launch(stream, call, source, "tiled", tile, stages * stageBytes);
+  }
+
+  private static void launch(
+      CudaStream stream, Call call, KernelSource source, String kernel, int tile, int shared) {
+    KernelModule module = KernelModule.of(stream.device(), source);
     for (boolean first : new boolean[] {true, false}) {
       CudaExpertMatrix matrix = call.matrices.get(first ? 0 : 2);
       long columns = ceilDiv(matrix.rows(), first ? TILED_ROWS / 2 : TILED_ROWS);
       module
-          .kernel(first ? "tiled_hidden" : "tiled_answers")
+          .kernel(kernel + (first ? "_hidden" : "_answers"))
           .launch(
               stream,
-              LaunchShape.of(columns * mostTiles(call, tile), THREADS)
-                  .withShared(stages * stageBytes),
+              LaunchShape.of(columns * mostTiles(call, tile), THREADS).withShared(shared),
               first ? hidden(call) : answers(call));
     }
   }

@@ -70,12 +70,6 @@ struct Gated {
   }
 };
 
-struct Plain {
-  const float (&d)[kRows / 2];
-
-  __device__ __forceinline__ Vector<float, 2> operator()(int i) const { return {d[2 * i], d[2 * i + 1]}; }
-};
-
 /// Writes a block's rows of `width` results to rows of `n`, four at a time.
 template <int width, class T>
 __device__ __forceinline__ void write_rows(const float* sums, const Work& work, int n, T* out) {
@@ -117,6 +111,6 @@ extern "C" __global__ void __launch_bounds__(kTileThreads, 1)
   float d[kRows / 2];
   multiply_steps<STAGES>(reinterpret_cast<Stage*>(memory), operands, (k + kDepth - 1) / kDepth, d);
   float* sums = reinterpret_cast<float*>(memory);
-  lay_out<kRows>(sums, Plain{d});
+  lay_out<kRows>(sums, Pairs<kRows>{d});
   write_rows<kRows>(sums, work, n, answers);
 }

@@ -56,6 +56,14 @@ __device__ __forceinline__ void multiply_steps(GroupStage<columns>* ring, const 
 template <int columns>
 constexpr int kPitch = columns + 8;
 
+/// The sums as they are.
+template <int columns>
+struct Pairs {
+  const float (&d)[columns / 2];
+
+  __device__ __forceinline__ Vector<float, 2> operator()(int i) const { return {d[2 * i], d[2 * i + 1]}; }
+};
+
 /// Writes `width` sums of each row of the block's tile to shared memory, where each row is one piece, for all threads to
 /// read in any order. `pair(i)` gives the sums 2 i and 2 i + 1 of this thread.
 template <int width, class Pairs>
