@@ -124,9 +124,9 @@ final class CudaGemmDeviceTest {
     int narrow = 128 * (half - 1) + 2;
     byWarpGroups(
         () -> {
-          checkDense(DType.BF16, DType.BF16, 129, wide, 8);
-          checkDense(DType.BF16, DType.BF16, 140, wide + 251, 136);
-          checkDense(DType.BF16, DType.BF16, 255, wide, 392);
+          checkDense(DType.BF16, DType.BF16, 193, wide, 8);
+          checkDense(DType.BF16, DType.BF16, 200, wide + 251, 136);
+          checkDense(DType.BF16, DType.BF16, 322, wide, 392);
           checkDense(DType.BF16, DType.BF16, 130, narrow + 126, 72);
           checkDense(DType.BF16, DType.BF16, 193, narrow, 1096);
         });

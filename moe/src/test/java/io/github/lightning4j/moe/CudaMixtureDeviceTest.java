@@ -90,20 +90,24 @@ final class CudaMixtureDeviceTest {
     }
   }
 
-  @Test
-  void mixesTilesOfTokensByWarpGroups() {
-    // More than 64 tokens an expert on average: tiles of 128.
-    try (CudaScene scene = new CudaScene(70, 72, 136, 1, 1, null)) {
+  @ParameterizedTest
+  @MethodSource("formats")
+  void mixesTilesOfTokensByWarpGroups(@Nullable QuantFormat format) {
+    // More than 64 tokens an expert on average.
+    try (CudaScene scene = new CudaScene(70, 72, 136, 1, 1, format)) {
       checkByWarpGroups(scene);
     }
-    try (CudaScene scene = new CudaScene(150, 264, 40, 2, 1, null)) {
-      checkByWarpGroups(scene);
-    }
-    try (CudaScene scene = new CudaScene(140, 136, 328, 2, 1, null)) {
+    try (CudaScene scene = new CudaScene(200, 264, 40, 2, 1, format)) {
       checkByWarpGroups(scene.sendAllTo(1));
     }
-    try (CudaScene scene = new CudaScene(100, 40, 24, 3, 2, null)) {
-      checkByWarpGroups(scene);
+  }
+
+  @Test
+  void mixesExpertsOfDifferentLengthByWarpGroups() {
+    for (QuantFormat format : new QuantFormat[] {null, QuantFormat.int8(), QuantFormat.int4(64)}) {
+      try (CudaScene scene = new CudaScene(100, 136, 328, 3, 2, format)) {
+        checkByWarpGroups(scene);
+      }
     }
   }
 

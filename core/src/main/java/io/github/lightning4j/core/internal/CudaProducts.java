@@ -72,7 +72,7 @@ public final class CudaProducts {
     static final Tile LARGE_CODES = new Tile(WARPS, 128, 64, 256, 4);
 
     /** One block a multiprocessor. */
-    static final Tile WIDE = new Tile(GROUPS, 128, 256, 256, 4);
+    static final Tile WIDE = new Tile(GROUPS, 192, 256, 384, 4);
 
     /** Two. */
     static final Tile NARROW = new Tile(GROUPS, 128, 128, 256, 3);
@@ -96,7 +96,7 @@ public final class CudaProducts {
               .define("COLUMNS", columns)
               .define("STAGES", stages);
       return kernel.equals(GROUPS)
-          ? source
+          ? source.define("GROUPS", rows / 64)
           : source
               .define("W", weights)
               .define("BLOCK", block)

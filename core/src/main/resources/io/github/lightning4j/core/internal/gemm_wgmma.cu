@@ -1,8 +1,8 @@
 // out = x w^T for many rows of x and weights in bf16, by warp groups: what gemm_tiles does, for Hopper alone (sm_90a).
 //
-// A block of two warp groups makes 128 x COLUMNS of out. Sums go through shared memory once at the end, so that rows of
+// A block makes 64 GROUPS x COLUMNS of out. Sums go through shared memory once at the end, so that rows of
 // out are written, and of the residual read, by neighbours four at a time.
-// Constants: O the code of the type of out; COLUMNS 256 or 128; STAGES.
+// Constants: O the code of the type of out; COLUMNS 256 or 128; GROUPS; STAGES.
 #include "wgmma_tile_cuda.cuh"
 
 typedef ElementOf<O>::type Output;
@@ -55,7 +55,7 @@ extern "C" __global__ void __launch_bounds__(kTileThreads, COLUMNS == 128 ? 2 : 
   int start = blockIdx.z * span, end = min(k, start + span);
   Operands operands = {x + first_row * ldx, w + first_column * ldw, ldx, ldw, rows, columns, start, end};
   float d[COLUMNS / 2];
-  multiply_steps<STAGES>(reinterpret_cast<Stage*>(memory), operands, (end - start + kDepth - 1) / kDepth, d);
+  multiply_steps<STAGES>(reinterpret_cast<Stage*>(memory), operands, rows, (end - start + kDepth - 1) / kDepth, d);
 
   float* sums = reinterpret_cast<float*>(memory);
   lay_out<COLUMNS>(sums, Pairs<COLUMNS>{d});

@@ -4,11 +4,12 @@
 //   hidden[slot]  = silu(W1_e x[token]) * (W3_e x[token])      wgmma_hidden
 //   answers[slot] = W2_e hidden[slot]                          wgmma_answers
 //
-// A block of two warp groups makes 128 tokens by 256 weight rows: 128 of W1 and the same of W3, so that a thread holds
+// A block of GROUPS warp groups makes 64 tokens a group by 256 weight rows: 128 of W1 and the same of W3, so that a thread holds
 // the sums of both for the same tokens and rows and the gate is applied in registers. Tokens are gathered while they are
-// copied. Which block has which tile is as in experts_tiled.
+// copied, and groups without tokens do not multiply, so that those of an expert count by the started 64. Which block has
+// which tile is as in experts_tiled.
 // Numerics: bf16 products, fp32 sums; hidden rows are rounded to bf16, answers are fp32.
-// Constants: BITS, 16; STAGES.
+// Constants: BITS, 16; GROUPS; STAGES.
 #include "experts_tiles.cuh"
 #include "wgmma_tile_cuda.cuh"
 
@@ -93,7 +94,7 @@ extern "C" __global__ void __launch_bounds__(kTileThreads, 1)
   Weights w[2] = {{gate, gate_scales, gate_zeros}, {up, up_scales, up_zeros}};
   Operands<2> operands(x, ldx, sources, work, w, {n, k, shift});
   float d[kRows / 2];
-  multiply_steps<STAGES>(reinterpret_cast<Stage*>(memory), operands, (k + kDepth - 1) / kDepth, d);
+  multiply_steps<STAGES>(reinterpret_cast<Stage*>(memory), operands, work.count, (k + kDepth - 1) / kDepth, d);
   float* sums = reinterpret_cast<float*>(memory);
   lay_out<kRows / 2>(sums, Gated{d});
   write_rows<kRows / 2>(sums, work, n, hidden);
@@ -109,7 +110,7 @@ extern "C" __global__ void __launch_bounds__(kTileThreads, 1)
   Weights w[1] = {{down, scales, zeros}};
   Operands<1> operands(hidden, k, nullptr, work, w, {n, k, shift});
   float d[kRows / 2];
-  multiply_steps<STAGES>(reinterpret_cast<Stage*>(memory), operands, (k + kDepth - 1) / kDepth, d);
+  multiply_steps<STAGES>(reinterpret_cast<Stage*>(memory), operands, work.count, (k + kDepth - 1) / kDepth, d);
   float* sums = reinterpret_cast<float*>(memory);
   lay_out<kRows>(sums, Pairs<kRows>{d});
   write_rows<kRows>(sums, work, n, answers);

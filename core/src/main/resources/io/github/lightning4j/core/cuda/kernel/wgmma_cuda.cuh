@@ -74,6 +74,15 @@ __device__ __forceinline__ void settle(float (&d)[n]) {
 #endif
 }
 
+/// Keeps the compiler from making registers of A between products, which would have to wait for one another.
+template <int n>
+__device__ __forceinline__ void settle(uint32_t (&a)[n]) {
+#ifndef L4J_SIMT
+#pragma unroll
+  for (int i = 0; i < n; i++) asm volatile("" : "+r"(a[i])::"memory");
+#endif
+}
+
 #define L4J_D4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
 #define L4J_D16(i) L4J_D4(i), L4J_D4(i + 4), L4J_D4(i + 8), L4J_D4(i + 12)
 #define L4J_D64(i) L4J_D16(i), L4J_D16(i + 16), L4J_D16(i + 32), L4J_D16(i + 48)

@@ -1,4 +1,4 @@
-// Tiles of matrix products x w^T by two warp groups: 128 rows of x by `columns` rows of w, a group has 64 by all columns.
+// Tiles of matrix products x w^T by GROUPS warp groups: each has 64 rows of x by all the `columns` rows of w.
 //
 // A ring of `stages` buffers of 64 columns of K each is filled by copies in the background. While the products of a step
 // run, the copies of the step `stages` - 2 ahead start, into the buffer whose products were waited for before the
@@ -8,8 +8,8 @@
 #include "tile_cuda.cuh"
 #include "wgmma_cuda.cuh"
 
-constexpr int kTileRows = 128;
-constexpr int kTileThreads = 2 * kGroup;
+constexpr int kTileRows = GROUPS * 64;
+constexpr int kTileThreads = GROUPS * kGroup;
 
 template <int columns>
 struct GroupStage {
@@ -18,12 +18,15 @@ struct GroupStage {
 };
 
 /// d = the sums over `steps` steps of K, the first of which starts at 0. `source.bring(stage, step)` starts this
-/// thread's share of a step's copies. Nothing is under way afterwards, and nobody reads `ring` any more.
+/// thread's share of a step's copies. Groups whose rows are all beyond `rows` only copy. Nothing is under way
+/// afterwards, and nobody reads `ring` any more.
 template <int stages, int columns, class Source>
-__device__ __forceinline__ void multiply_steps(GroupStage<columns>* ring, const Source& source, int steps,
+__device__ __forceinline__ void multiply_steps(GroupStage<columns>* ring, const Source& source, int rows, int steps,
                                                float (&d)[columns / 2]) {
   constexpr int kAhead = stages - 2;
-  int row = threadIdx.x / kGroup * 64;
+  // The same in all lanes, which the compiler sees by this.
+  int row = __shfl_sync(kAllLanes, int(threadIdx.x) / kGroup, 0) * 64;
+  bool busy = row < rows;
 #pragma unroll
   for (int i = 0; i < columns / 2; i++) d[i] = 0.0f;
 #pragma unroll
@@ -36,12 +39,14 @@ __device__ __forceinline__ void multiply_steps(GroupStage<columns>* ring, const 
     fence_tiles();
     __syncthreads();
     const GroupStage<columns>& stage = ring[step % stages];
-    fence_products();
+    if (busy) {
+      fence_products();
 #pragma unroll
-    for (int depth = 0; depth < kDepth; depth += 16) {
-      multiply_tiles(d, describe(stage.x[row] + depth), describe(stage.w[0] + depth));
+      for (int depth = 0; depth < kDepth; depth += 16) {
+        multiply_tiles(d, describe(stage.x[row] + depth), describe(stage.w[0] + depth));
+      }
+      commit_products();
     }
-    commit_products();
     int next = step + kAhead;
     if (next < steps) source.bring(ring[next % stages], next);
     commit_copies();
