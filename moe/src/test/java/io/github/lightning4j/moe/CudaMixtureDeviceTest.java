@@ -97,9 +97,6 @@ final class CudaMixtureDeviceTest {
     try (CudaScene scene = new CudaScene(70, 72, 136, 1, 1, format)) {
       checkByWarpGroups(scene);
     }
-    try (CudaScene scene = new CudaScene(200, 264, 40, 2, 1, format)) {
-      checkByWarpGroups(scene.sendAllTo(1));
-    }
   }
 
   @Test
@@ -107,6 +104,11 @@ final class CudaMixtureDeviceTest {
     for (QuantFormat format : new QuantFormat[] {null, QuantFormat.int8(), QuantFormat.int4(64)}) {
       try (CudaScene scene = new CudaScene(100, 136, 328, 3, 2, format)) {
         checkByWarpGroups(scene);
+      }
+    }
+    for (QuantFormat format : new QuantFormat[] {null, QuantFormat.int4(32)}) {
+      try (CudaScene scene = new CudaScene(200, 264, 40, 2, 1, format)) {
+        checkByWarpGroups(scene.sendAllTo(1));
       }
     }
   }

@@ -113,7 +113,7 @@ final class EmulatedGpuCheck {
   /** Runs a kernel that goes wrong in a child and asks for what is told of it. */
   static void expectLoss(String source, String kernel, String threads, String index, String told) {
     ChildJvm.Result result =
-        new ChildJvm().run(EmulatedGpuCheck.class, kernel, threads, index, source);
+        new ChildJvm().brief().run(EmulatedGpuCheck.class, kernel, threads, index, source);
     assertThat(result.output()).contains("simt: ").contains(told).contains("lost, closed cleanly");
     assertThat(result.status()).isZero();
   }
