@@ -59,6 +59,7 @@ void prepare(Worker& w, Thread& t, size_t i) {
   t.state = State::kReady;
   t.groups = 0;
   t.copies.clear();
+  t.fenced = false;
   unsigned char* low = stack_of(w, i);
   memcpy(low, &kCanary, sizeof kCanary);
   // As after a call: the address to return to, 8 past a multiple of 16.
@@ -168,6 +169,7 @@ void run_block(Worker& w) {
   memset(const_cast<unsigned char*>(w.block.static_shared), kPoison, w.block.static_bytes);
   for (size_t i = 0; i < n; i++) prepare(w, w.threads[i], i);
   size_t warps = (n + kWarp - 1) / kWarp;
+  w.groups.start(warps);
   while (w.failure.empty()) {
     bool ran = false;
     for (size_t i = 0; i < warps && w.failure.empty(); i++) {
@@ -182,11 +184,13 @@ void run_block(Worker& w) {
     }
     if (done == n) break;
     if (waiting == n) {
+      w.groups.at_barrier(n);
       for (Thread& t : w.threads) t.state = State::kReady;
     } else if (!ran) {
       w.failure = deadlock(w, n);
     }
   }
+  if (w.failure.empty() && w.groups.at_end() != nullptr) w.failure = w.groups.at_end();
   check_margins(w, n);
 }
 

@@ -77,7 +77,7 @@ NVRTC_API const char* nvrtcGetErrorString(int result) {
 /// The minor version stands for what simt.h says, so that images made with another one are not reused.
 NVRTC_API int nvrtcVersion(int* major, int* minor) {
   size_t hash = std::hash<std::string>()(SIMT_FLAGS);
-  for (const char* file : {"simt.h", "warp.h", "runtime.h", "nvrtc.cpp"}) {
+  for (const char* file : {"simt.h", "warp.h", "warpgroup.h", "runtime.h", "nvrtc.cpp"}) {
     hash = hash * 31 + std::hash<std::string>()(read(fs::path(SIMT_SOURCES) / file));
   }
   *major = 13;

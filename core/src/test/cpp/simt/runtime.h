@@ -41,6 +41,8 @@ struct Thread {
   void* request;
   unsigned groups;
   std::vector<AsyncCopy> copies;
+  /// Has had a fence.proxy.async since the last barrier, and since copies of its own arrived.
+  bool fenced;
 };
 
 struct Block {

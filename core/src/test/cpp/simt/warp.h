@@ -2,6 +2,8 @@
 #pragma once
 #include <utility>
 
+#include "warpgroup.h"
+
 inline void __syncwarp(unsigned mask = 0xffffffffu) {
   simt_collective("waits at __syncwarp", [](void**, unsigned) {}, mask, nullptr);
 }
@@ -195,6 +197,7 @@ void load_matrix(uint32_t (&fragments)[matrices], const void* row) {
 inline void copy_async(void* shared, const void* global, unsigned bytes, unsigned filled) {
   check_shared(shared, bytes);
   if (reinterpret_cast<uintptr_t>(global) % bytes != 0) simt_fail("a copy from an address not a multiple of %u", bytes);
+  simt_check_unread(shared);
   simt_self->copies.push_back({shared, global, bytes, filled, simt_self->groups});
 }
 
@@ -206,6 +209,7 @@ inline void wait_async(unsigned left) {
     if (copy.group + left < self.groups) {
       memcpy(copy.to, copy.from, copy.filled);
       memset(static_cast<unsigned char*>(copy.to) + copy.filled, 0, copy.bytes - copy.filled);
+      if (simt_self->fenced) simt_unfence();
     } else {
       self.copies[kept++] = copy;
     }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "scheduler.h"
+#include "warpgroup_state.h"
 
 namespace simt {
 
@@ -24,6 +25,7 @@ struct Worker {
   size_t room = 0;
   std::vector<unsigned char> shared;
   Block block{};
+  WarpGroups groups;
   std::string failure;
 
   ~Worker() { drop_stacks(); }

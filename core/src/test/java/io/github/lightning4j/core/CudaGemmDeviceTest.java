@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.lightning4j.core.cuda.CudaGraph;
 import io.github.lightning4j.core.cuda.CudaMemory;
+import io.github.lightning4j.core.cuda.kernel.WarpGroups;
 import io.github.lightning4j.core.quant.CudaQuantizedMatrix;
 import io.github.lightning4j.core.quant.QuantFormat;
 import io.github.lightning4j.core.quant.QuantizedMatrix;
@@ -103,6 +104,53 @@ final class CudaGemmDeviceTest {
   void multipliesByLargeTilesWhereTheyFillTheGpu() {
     int blocks = gpu.device().multiprocessors();
     checkDense(DType.BF16, DType.BF16, 129, 64 * (blocks + 2) + 2, 136);
+  }
+
+  /** With the property that chooses warp groups; where the GPU has none, it changes nothing. */
+  private void byWarpGroups(Runnable products) {
+    System.setProperty(WarpGroups.PROPERTY, "true");
+    try {
+      products.run();
+    } finally {
+      System.clearProperty(WarpGroups.PROPERTY);
+    }
+  }
+
+  @Test
+  void multipliesByWarpGroups() {
+    // Half as many tiles of columns as multiprocessors, and two of rows.
+    int half = (gpu.device().multiprocessors() + 1) / 2;
+    int wide = 256 * (half - 1) + 2;
+    int narrow = 128 * (half - 1) + 2;
+    byWarpGroups(
+        () -> {
+          checkDense(DType.BF16, DType.BF16, 193, wide, 8);
+          checkDense(DType.BF16, DType.BF16, 200, wide + 251, 136);
+          checkDense(DType.BF16, DType.BF16, 322, wide, 392);
+          checkDense(DType.BF16, DType.BF16, 130, narrow + 126, 72);
+          checkDense(DType.BF16, DType.BF16, 193, narrow, 1096);
+        });
+  }
+
+  @Test
+  void endsProductsOfWarpGroupsAsOthers() {
+    int n = 256 * gpu.device().multiprocessors() - 12;
+    Tensor x = gpu.normal(1, DType.BF16, 67, 200).narrow(1, 8, 136);
+    Tensor w = gpu.normal(2, DType.BF16, n, 144).narrow(1, 8, 136);
+    double[] exact = product(gpu.doubles(x), gpu.doubles(w), 136);
+    for (DType type : new DType[] {DType.BF16, DType.F32}) {
+      for (int shift : new int[] {0, 4, 5}) {
+        Tensor out = gpu.normal(3, type, 67, n + 8).narrow(1, shift, n);
+        double[] before = gpu.doubles(out);
+        double[] expected = new double[exact.length];
+        for (int i = 0; i < expected.length; i++) {
+          expected[i] = 0.25f * exact[i] + 3.5f * before[i];
+        }
+        byWarpGroups(() -> gemm.multiply(x, w, new CudaGemm.Sum(0.25f, out, 3.5f), out));
+        double limit = type == DType.F32 ? NMSE : 3e-6;
+        Closeness.assertNmse(type + " from " + shift, gpu.doubles(out), expected, limit);
+      }
+    }
   }
 
   @Test

@@ -9,6 +9,7 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.cuda.CudaGraph;
 import io.github.lightning4j.core.cuda.CudaMemory;
 import io.github.lightning4j.core.cuda.CudaOutOfMemoryException;
+import io.github.lightning4j.core.cuda.kernel.WarpGroups;
 import io.github.lightning4j.core.quant.QuantFormat;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.RequiresCuda;
@@ -76,6 +77,39 @@ final class CudaMixtureDeviceTest {
     check(130, 40, 264, 2, 1, format);
     try (CudaScene scene = new CudaScene(66, 200, 8, 4, 1, format)) {
       check(scene.sendAllTo(2));
+    }
+  }
+
+  /** With the property that chooses warp groups; where the GPU has none, it changes nothing. */
+  private static void checkByWarpGroups(CudaScene scene) {
+    System.setProperty(WarpGroups.PROPERTY, "true");
+    try {
+      check(scene);
+    } finally {
+      System.clearProperty(WarpGroups.PROPERTY);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("formats")
+  void mixesTilesOfTokensByWarpGroups(@Nullable QuantFormat format) {
+    // More than 64 tokens an expert on average.
+    try (CudaScene scene = new CudaScene(70, 72, 136, 1, 1, format)) {
+      checkByWarpGroups(scene);
+    }
+  }
+
+  @Test
+  void mixesExpertsOfDifferentLengthByWarpGroups() {
+    for (QuantFormat format : new QuantFormat[] {null, QuantFormat.int8(), QuantFormat.int4(64)}) {
+      try (CudaScene scene = new CudaScene(100, 136, 328, 3, 2, format)) {
+        checkByWarpGroups(scene);
+      }
+    }
+    for (QuantFormat format : new QuantFormat[] {null, QuantFormat.int4(32)}) {
+      try (CudaScene scene = new CudaScene(200, 264, 40, 2, 1, format)) {
+        checkByWarpGroups(scene.sendAllTo(1));
+      }
     }
   }
 

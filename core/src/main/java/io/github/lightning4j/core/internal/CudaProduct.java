@@ -109,11 +109,15 @@ public record CudaProduct(
     return rows.size(0) == 1 ? rows.size(1) : rows.stride(0);
   }
 
-  /** Defines what both kernels know of types: {@code W, BLOCK, O}. */
+  /** What kernels call the type of weights. */
+  int weights() {
+    return quantized == null ? (bits() == 32 ? 0 : 1) : bits() == 8 ? 2 : 3;
+  }
+
+  /** Defines what kernels know of types: {@code W, BLOCK, O}. */
   KernelSource specialise(KernelSource source) {
-    int weights = quantized == null ? (bits() == 32 ? 0 : 1) : bits() == 8 ? 2 : 3;
     return source
-        .define("W", weights)
+        .define("W", weights())
         .define("BLOCK", block())
         .define("O", CudaRows.code(out.dtype()));
   }

@@ -8,11 +8,15 @@ import io.github.lightning4j.core.cuda.kernel.KernelArguments;
 import io.github.lightning4j.core.cuda.kernel.KernelModule;
 import io.github.lightning4j.core.cuda.kernel.KernelSource;
 import io.github.lightning4j.core.cuda.kernel.LaunchShape;
+import io.github.lightning4j.core.cuda.kernel.WarpGroups;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** Launches of {@code gemm_rows.cu}, {@code gemm_tiles.cu} and {@code gemm_join.cu}. */
+/**
+ * Launches of {@code gemm_rows.cu}, {@code gemm_tiles.cu} or {@code gemm_wgmma.cu}, and {@code
+ * gemm_join.cu}.
+ */
 public final class CudaProducts {
   /** Up to so many rows the weights are gone through once by {@code gemm_rows.cu}. */
   public static final int FEW = 16;
@@ -22,7 +26,7 @@ public final class CudaProducts {
   private static final int DEPTH = 64;
   private static final int JOIN_THREADS = 256;
 
-  /** Blocks a multiprocessor below which K is shared out. */
+  /** Blocks a multiprocessor below which K is shared out, but for the largest tile. */
   private static final int BLOCKS = 2;
 
   /** Steps of a tile that pay for a second pass. */
@@ -44,27 +48,34 @@ public final class CudaProducts {
   private static final class Sources {
     static final KernelSource ROWS = KernelSource.of(CudaProducts.class, "gemm_rows.cu");
     static final KernelSource TILES = KernelSource.of(CudaProducts.class, "gemm_tiles.cu");
+    static final KernelSource WGMMA = KernelSource.of(CudaProducts.class, "gemm_wgmma.cu");
     static final KernelSource JOIN = KernelSource.of(CudaProducts.class, "gemm_join.cu");
   }
 
   /**
    * How a block's tile of out is cut.
    *
+   * @param kernel that makes it, in the file of its name
    * @param rows of out
    * @param columns of out
-   * @param warpRows rows of a warp, which has 32 columns
+   * @param threads of a block
    * @param stages steps in shared memory at once
    */
-  private record Tile(int rows, int columns, int warpRows, int stages) {
-    static final Tile SMALL = new Tile(64, 64, 32, 4);
-    static final Tile LARGE = new Tile(128, 128, 64, 3);
+  private record Tile(String kernel, int rows, int columns, int threads, int stages) {
+    private static final String WARPS = "gemm_tiles";
+    private static final String GROUPS = "gemm_wgmma";
+
+    static final Tile SMALL = new Tile(WARPS, 64, 64, 128, 4);
+    static final Tile LARGE = new Tile(WARPS, 128, 128, 256, 3);
 
     /** Sums within a scale's block take registers of their own. */
-    static final Tile LARGE_CODES = new Tile(128, 64, 32, 4);
+    static final Tile LARGE_CODES = new Tile(WARPS, 128, 64, 256, 4);
 
-    int threads() {
-      return rows / warpRows * (columns / 32) * 32;
-    }
+    /** One block a multiprocessor. */
+    static final Tile WIDE = new Tile(GROUPS, 192, 256, 384, 4);
+
+    /** Two. */
+    static final Tile NARROW = new Tile(GROUPS, 128, 128, 256, 3);
 
     /** The bytes of {@code Shared} in the kernel's text. */
     int sharedBytes(int bits) {
@@ -72,12 +83,25 @@ public final class CudaProducts {
       return stages * stage + DEPTH * 2 * (bits < 16 ? columns : 1);
     }
 
-    KernelSource define(KernelSource source) {
-      return source
-          .define("ROWS", rows)
-          .define("COLUMNS", columns)
-          .define("WARP_ROWS", warpRows)
-          .define("STAGES", stages);
+    /** Blocks of it that a multiprocessor is to have. */
+    int resident() {
+      return equals(WIDE) ? 1 : BLOCKS;
+    }
+
+    /** A warp of {@code gemm_tiles} has 32 columns; warp groups have all, and 64 rows. */
+    KernelSource source(int weights, int block, int out) {
+      KernelSource source =
+          (kernel.equals(WARPS) ? Sources.TILES : Sources.WGMMA)
+              .define("O", out)
+              .define("COLUMNS", columns)
+              .define("STAGES", stages);
+      return kernel.equals(GROUPS)
+          ? source.define("GROUPS", rows / 64)
+          : source
+              .define("W", weights)
+              .define("BLOCK", block)
+              .define("ROWS", rows)
+              .define("WARP_ROWS", rows * columns / threads);
     }
   }
 
@@ -95,12 +119,15 @@ public final class CudaProducts {
         all.add(rows(rows, x, 8, true));
         all.add(rows(rows, x, 16, x == 1));
       }
-      KernelSource tiles =
-          Sources.TILES.define("W", format[0]).define("BLOCK", format[1]).define("O", 1);
       if (format[0] > 0) {
-        all.add(Tile.SMALL.define(tiles));
-        all.add((format[0] == 1 ? Tile.LARGE : Tile.LARGE_CODES).define(tiles));
+        Tile large = format[0] == 1 ? Tile.LARGE : Tile.LARGE_CODES;
+        all.add(Tile.SMALL.source(format[0], format[1], 1));
+        all.add(large.source(format[0], format[1], 1));
       }
+    }
+    for (Tile tile : new Tile[] {Tile.WIDE, Tile.NARROW}) {
+      all.add(tile.source(1, 1, 0));
+      all.add(tile.source(1, 1, 1));
     }
     return all;
   }
@@ -147,7 +174,7 @@ public final class CudaProducts {
     long turn = (long) WARPS * chunk * (chunk >= 128 ? 2 : 4);
     long tiles = CudaRows.ceilDiv(product.n(), ROWS);
     long groups = CudaRows.ceilDiv(product.m(), columns);
-    long span = span(product, tiles * groups, turn, turn);
+    long span = span(product, wanted(BLOCKS, tiles * groups), turn, turn);
     long parts = Math.max(1, CudaRows.ceilDiv(product.k(), span));
     KernelSource source =
         rows(
@@ -165,31 +192,55 @@ public final class CudaProducts {
     join(product, parts, partial);
   }
 
-  private void byTiles(CudaProduct product) {
-    Tile large = product.quantized() == null ? Tile.LARGE : Tile.LARGE_CODES;
+  /** The largest tile that gives every multiprocessor one. */
+  private Tile tile(CudaProduct product) {
+    boolean dense = product.quantized() == null;
+    if (dense && WarpGroups.areChosen(stream.device())) {
+      for (Tile tile : new Tile[] {Tile.WIDE, Tile.NARROW}) {
+        if (fills(product, tile)) {
+          return tile;
+        }
+      }
+    }
+    Tile large = dense ? Tile.LARGE : Tile.LARGE_CODES;
+    return fills(product, large) ? large : Tile.SMALL;
+  }
+
+  private boolean fills(CudaProduct product, Tile tile) {
     long count =
-        CudaRows.ceilDiv(product.m(), large.rows) * CudaRows.ceilDiv(product.n(), large.columns);
-    Tile tile = count >= stream.device().multiprocessors() ? large : Tile.SMALL;
+        CudaRows.ceilDiv(product.m(), tile.rows) * CudaRows.ceilDiv(product.n(), tile.columns);
+    return count >= stream.device().multiprocessors();
+  }
+
+  private void byTiles(CudaProduct product) {
+    Tile tile = tile(product);
     long down = CudaRows.ceilDiv(product.m(), tile.rows);
     long across = CudaRows.ceilDiv(product.n(), tile.columns);
-    long span = span(product, down * across, 2 * DEPTH, (long) FEWEST_STEPS * DEPTH);
+    long wanted = wanted(tile.resident(), down * across);
+    long span = span(product, wanted, 2 * DEPTH, (long) FEWEST_STEPS * DEPTH);
     long parts = Math.max(1, CudaRows.ceilDiv(product.k(), span));
     Tensor partial = partial(product, parts);
-    KernelModule.of(stream.device(), tile.define(product.specialise(Sources.TILES)))
-        .kernel("gemm_tiles")
+    KernelSource source =
+        tile.source(product.weights(), product.block(), CudaRows.code(product.out().dtype()));
+    KernelModule.of(stream.device(), source)
+        .kernel(tile.kernel)
         .launch(
             stream,
-            new LaunchShape(down, across, parts, tile.threads(), tile.sharedBytes(product.bits())),
+            new LaunchShape(down, across, parts, tile.threads, tile.sharedBytes(product.bits())),
             product.arguments(span, partial));
     join(product, parts, partial);
   }
 
+  /** Parts of K that give each multiprocessor so many blocks. */
+  private long wanted(int resident, long tiles) {
+    return CudaRows.ceilDiv((long) resident * stream.device().multiprocessors(), tiles);
+  }
+
   /**
    * How much of K a block takes: all, or a multiple of {@code unit}, at least {@code least}, that
-   * gives the GPU enough blocks and whose sums fit into the workspace.
+   * makes the parts wanted and whose sums fit into the workspace.
    */
-  private long span(CudaProduct product, long tiles, long unit, long least) {
-    long wanted = CudaRows.ceilDiv((long) BLOCKS * stream.device().multiprocessors(), tiles);
+  private long span(CudaProduct product, long wanted, long unit, long least) {
     long fitting = workspace.elements() / (product.m() * product.n());
     long parts = Math.min(Math.min(wanted, fitting), product.k() / least);
     return Math.max(1, CudaRows.ceilDiv(CudaRows.ceilDiv(product.k(), Math.max(1, parts)), unit))

@@ -7,6 +7,7 @@ import io.github.lightning4j.core.cuda.kernel.KernelArguments;
 import io.github.lightning4j.core.cuda.kernel.KernelModule;
 import io.github.lightning4j.core.cuda.kernel.KernelSource;
 import io.github.lightning4j.core.cuda.kernel.LaunchShape;
+import io.github.lightning4j.core.cuda.kernel.WarpGroups;
 import io.github.lightning4j.core.quant.QuantFormat;
 import io.github.lightning4j.moe.RouterOptions.Score;
 import java.util.ArrayList;
@@ -14,9 +15,9 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Launches of {@code experts_few.cu}, {@code experts_tiled.cu} and {@code combine.cu} over pairs
- * that {@link CudaRouting} has sorted. Grids are as large as the tokens allow; which blocks have
- * work is found out on the GPU.
+ * Launches of {@code experts_few.cu}, {@code experts_tiled.cu} or {@code experts_wgmma.cu} and
+ * {@code experts_wgmma_codes.cu}, and {@code combine.cu} over pairs that {@link CudaRouting} has
+ * sorted. Grids are as large as the tokens allow; which blocks have work is found out on the GPU.
  */
 public final class CudaExperts {
   static final int THREADS = 256;
@@ -37,6 +38,8 @@ public final class CudaExperts {
   private static final class Sources {
     static final KernelSource FEW = KernelSource.of(CudaExperts.class, "experts_few.cu");
     static final KernelSource TILED = KernelSource.of(CudaExperts.class, "experts_tiled.cu");
+    static final KernelSource WGMMA = KernelSource.of(CudaExperts.class, "experts_wgmma.cu");
+    static final KernelSource CODES = KernelSource.of(CudaExperts.class, "experts_wgmma_codes.cu");
     static final KernelSource COMBINE = KernelSource.of(CudaExperts.class, "combine.cu");
   }
 
@@ -91,6 +94,9 @@ public final class CudaExperts {
       all.add(tiled(bits, 64, 3));
       all.add(tiled(bits, 128, MOST_STAGES));
     }
+    for (int bits : new int[] {16, 8, 4}) {
+      all.add(groups(bits));
+    }
     for (DType type : List.of(DType.F32, DType.BF16)) {
       all.add(combine(type));
     }
@@ -105,6 +111,18 @@ public final class CudaExperts {
 
   private static KernelSource tiled(int bits, int tile, int stages) {
     return Sources.TILED.define("BITS", bits).define("TILE", tile).define("STAGES", stages);
+  }
+
+  /** By warp groups. */
+  private static KernelSource groups(int bits) {
+    KernelSource source =
+        bits == 16 ? Sources.WGMMA.define("GROUPS", groupsOfBlock(bits)) : Sources.CODES;
+    return source.define("BITS", bits).define("STAGES", MOST_STAGES);
+  }
+
+  /** Warp groups of a block: of 64 tokens each, or those of codes of 128 weight rows. */
+  private static int groupsOfBlock(int bits) {
+    return bits == 16 ? 3 : 2;
   }
 
   static KernelSource combine(DType type) {
@@ -137,19 +155,41 @@ public final class CudaExperts {
   private static void tiled(CudaStream stream, Call call) {
     long mean = call.pairs() / call.experts;
     int tile = mean <= 64 ? 64 : 128;
+    if (tile == 128 && WarpGroups.areChosen(stream.device())) {
+      byGroups(stream, call);
+      return;
+    }
     int stageBytes = stageBytes(call.bits(), tile);
     int fitting = (stream.device().sharedMemoryPerBlock() - STATIC_BYTES) / stageBytes;
     int stages = Math.max(2, Math.min(MOST_STAGES, fitting));
-    KernelModule module = KernelModule.of(stream.device(), tiled(call.bits(), tile, stages));
+    KernelSource source = tiled(call.bits(), tile, stages);
+    LaunchShape shape =
+        LaunchShape.of(mostTiles(call, tile), THREADS).withShared(stages * stageBytes);
+    launch(stream, call, source, "tiled", shape);
+  }
+
+  private static void byGroups(CudaStream stream, Call call) {
+    int bits = call.bits();
+    int groups = groupsOfBlock(bits);
+    int tokens = 64 * groups;
+    LaunchShape shape =
+        LaunchShape.of(mostTiles(call, tokens), 128 * groups).withShared(groupBytes(bits, tokens));
+    launch(stream, call, groups(bits), "wgmma", shape);
+  }
+
+  /** Both products; the shape is that of one piece of the weight rows for each tile of tokens. */
+  private static void launch(
+      CudaStream stream, Call call, KernelSource source, String kernel, LaunchShape shape) {
+    KernelModule module = KernelModule.of(stream.device(), source);
     for (boolean first : new boolean[] {true, false}) {
       CudaExpertMatrix matrix = call.matrices.get(first ? 0 : 2);
       long columns = ceilDiv(matrix.rows(), first ? TILED_ROWS / 2 : TILED_ROWS);
       module
-          .kernel(first ? "tiled_hidden" : "tiled_answers")
+          .kernel(kernel + (first ? "_hidden" : "_answers"))
           .launch(
               stream,
-              LaunchShape.of(columns * mostTiles(call, tile), THREADS)
-                  .withShared(stages * stageBytes),
+              LaunchShape.of(columns * shape.gridX(), shape.threads())
+                  .withShared(shape.sharedBytes()),
               first ? hidden(call) : answers(call));
     }
   }
@@ -158,6 +198,18 @@ public final class CudaExperts {
   private static long mostTiles(Call call, int tile) {
     long busy = Math.min(call.experts, call.pairs() / (FEW + 1));
     return Math.min(call.pairs() / tile + busy, call.experts * ceilDiv(call.x.size(0), tile));
+  }
+
+  /** The ring of a kernel by warp groups, or what takes its place at the end if that is larger. */
+  private static int groupBytes(int bits, int tokens) {
+    if (bits == 16) {
+      return MOST_STAGES * stageBytes(bits, tokens);
+    }
+    int depth = 64;
+    int scales = 2 * TILED_ROWS * Short.BYTES;
+    int stage = depth * 2 * tokens + (depth * bits / 8 + 16) * TILED_ROWS + scales + scales / 2;
+    int ring = MOST_STAGES * (int) ceilDiv(stage, 1024) * 1024;
+    return Math.max(ring, tokens * (TILED_ROWS + 4) * Float.BYTES);
   }
 
   /** kStageBytes of the kernel's text. */

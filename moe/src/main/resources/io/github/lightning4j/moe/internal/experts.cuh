@@ -39,29 +39,37 @@ struct Shape {
 /// 16 bf16 bits twice.
 __device__ __forceinline__ uint32_t twice(uint32_t x) { return x * 0x10001u; }
 
-/// The 8 weights of run `run` of a lane's codes, as pairs of bf16: the products of small integers, which are exact,
-/// with the scale, rounded. `low` and `high` are the words of its 16 bytes that word_of names.
-__device__ __forceinline__ void unpack(uint32_t low, uint32_t high, int run, uint32_t scale, uint32_t zero,
-                                       uint32_t (&w)[4]) {
+/// The four codes of a word as pairs of bf16, with 4 bits those of the low or the high halves of its bytes: the products
+/// of small integers, which are exact, with the scale, rounded.
+__device__ __forceinline__ void unpack(uint32_t word, bool high, uint32_t scale, uint32_t zero, uint32_t (&w)[2]) {
   // 0x4300 is 128, whose last bit counts 1: the codes are its last bits.
   constexpr uint32_t kOne = 0x3f803f80u, kMinusZero = 0x80008000u;
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
+    uint32_t pair = __byte_perm(word, 0, half == 0 ? 0x4140 : 0x4342);
+    uint32_t code, offset;
+    if (BITS == 8) {
+      code = (pair & 0x007f007fu) | 0x43004300u;
+      // -128, or -256 where the sign is set.
+      offset = (pair & 0x00800080u) | 0xc300c300u;
+    } else {
+      code = ((high ? pair >> 4 : pair) & 0x000f000fu) | 0x43004300u;
+      offset = zero | 0xc300c300u;
+    }
+    w[half] = fma_bf16x2(fma_bf16x2(code, kOne, offset), scale, kMinusZero);
+  }
+}
+
+/// The 8 weights of run `run` of a lane's codes, as pairs of bf16. `low` and `high` are the words of its 16 bytes that
+/// word_of names.
+__device__ __forceinline__ void unpack(uint32_t low, uint32_t high, int run, uint32_t scale, uint32_t zero,
+                                       uint32_t (&w)[4]) {
   uint32_t words[2] = {low, high};
 #pragma unroll
   for (int i = 0; i < 2; i++) {
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      uint32_t pair = __byte_perm(words[i], 0, half == 0 ? 0x4140 : 0x4342);
-      uint32_t code, offset;
-      if (BITS == 8) {
-        code = (pair & 0x007f007fu) | 0x43004300u;
-        // -128, or -256 where the sign is set.
-        offset = (pair & 0x00800080u) | 0xc300c300u;
-      } else {
-        code = ((run < 2 ? pair : pair >> 4) & 0x000f000fu) | 0x43004300u;
-        offset = zero | 0xc300c300u;
-      }
-      w[2 * i + half] = fma_bf16x2(fma_bf16x2(code, kOne, offset), scale, kMinusZero);
-    }
+    uint32_t pairs[2];
+    unpack(words[i], run >= 2, scale, zero, pairs);
+    w[2 * i] = pairs[0], w[2 * i + 1] = pairs[1];
   }
 }
 

@@ -11,10 +11,9 @@
 // beyond the last tile end at once, which is how the grid does without counts on the host.
 // Numerics: bf16 products, fp32 sums; hidden rows are rounded to bf16, answers are fp32.
 // Constants: BITS; TILE, 64 or 128 tokens; STAGES.
-#include "experts.cuh"
+#include "experts_tiles.cuh"
 
 constexpr int kThreads = 256;
-constexpr int kFew = 16, kAny = 0x7fffffff;
 constexpr int kRows = 256;
 /// K of a tile: 64 bytes of a row, twice as much in bf16.
 constexpr int kK = kStep > 64 ? kStep : 64;
@@ -29,33 +28,12 @@ constexpr int kRowsAt = TILE * kTokenChunks * 16;
 constexpr int kScalesAt = kRowsAt + kRows * kRowChunks * 16;
 constexpr int kZerosAt = kScalesAt + kBlocks * kRows * 2;
 constexpr int kStageBytes = kZerosAt + (BITS == 4 ? kBlocks * kRows : 0);
-/// Tiles of one expert's tokens that go through the weights together; their rows of x stay in the second-level cache.
-constexpr int kTogether = 16;
 
 /// Where 16 bytes of a row lie, so that all accesses of eight lanes go to different banks: lanes of two neighbouring
 /// rows with every kChunks-th chunk, and of one row with eight.
 template <int chunks>
 __device__ __forceinline__ int place(int row, int chunk) {
   return row * chunks + (chunk ^ (row & 7) ^ (row & 1) * 6 ^ chunk / 8 * 2);
-}
-
-/// A block's work: tokens [first, first + count) of an expert, weight rows from `column`.
-struct Work {
-  int expert, first, count, column;
-};
-
-__device__ __forceinline__ bool find(const int* offsets, int experts, int columns, int width, Work& work) {
-  int piece = blockIdx.x;
-  work.expert = find_work(offsets, experts, kFew, kAny, TILE, columns, piece);
-  if (work.expert < 0) return false;
-  int begin = offsets[work.expert], tokens = offsets[work.expert + 1] - begin, tiles = (tokens + TILE - 1) / TILE;
-  int set = piece / (kTogether * columns), together = min(kTogether, tiles - set * kTogether);
-  int inside = piece - set * kTogether * columns;
-  int tile = set * kTogether + inside % together;
-  work.first = begin + tile * TILE;
-  work.count = min(TILE, tokens - tile * TILE);
-  work.column = inside / together * width;
-  return true;
 }
 
 /// Starts the copies of a tile of K.
@@ -183,7 +161,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1)
   L4J_DYNAMIC_SHARED(memory);
   __shared__ int tokens[TILE];
   Work work;
-  if (!find(offsets, experts, (n + kRows / 2 - 1) / (kRows / 2), kRows / 2, work)) return;
+  if (!find<TILE>(offsets, experts, (n + kRows / 2 - 1) / (kRows / 2), kRows / 2, work)) return;
   for (int i = threadIdx.x; i < TILE; i += kThreads) tokens[i] = i < work.count ? sources[work.first + i] : -1;
   __syncthreads();
   Shape shape = {n, k, shift};
@@ -218,7 +196,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1)
   L4J_DYNAMIC_SHARED(memory);
   __shared__ int slots[TILE];
   Work work;
-  if (!find(offsets, experts, (n + kRows - 1) / kRows, kRows, work)) return;
+  if (!find<TILE>(offsets, experts, (n + kRows - 1) / kRows, kRows, work)) return;
   for (int i = threadIdx.x; i < TILE; i += kThreads) slots[i] = i < work.count ? work.first + i : -1;
   __syncthreads();
   Shape shape = {n, k, shift};

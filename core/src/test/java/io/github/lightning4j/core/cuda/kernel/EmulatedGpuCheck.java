@@ -107,7 +107,13 @@ final class EmulatedGpuCheck {
           stray_pointer          | 32 | none | argument 0 points to no memory of the device
           """)
   void tellsOfWhatAGpuLeavesUndefined(String kernel, String threads, String index, String told) {
-    ChildJvm.Result result = new ChildJvm().run(EmulatedGpuCheck.class, kernel, threads, index);
+    expectLoss("faults.cu", kernel, threads, index, told);
+  }
+
+  /** Runs a kernel that goes wrong in a child and asks for what is told of it. */
+  static void expectLoss(String source, String kernel, String threads, String index, String told) {
+    ChildJvm.Result result =
+        new ChildJvm().brief().run(EmulatedGpuCheck.class, kernel, threads, index, source);
     assertThat(result.output()).contains("simt: ").contains(told).contains("lost, closed cleanly");
     assertThat(result.status()).isZero();
   }
@@ -141,8 +147,10 @@ final class EmulatedGpuCheck {
     if (!arguments[2].equals("none")) {
       given.i32(Integer.parseInt(arguments[2]));
     }
-    LaunchShape shape = LaunchShape.of(1, Integer.parseInt(arguments[1])).withShared(128);
-    Kernel kernel = KernelModule.of(gpu.device(), FAULTS).kernel(name);
+    KernelSource source = KernelSource.of(EmulatedGpuCheck.class, arguments[3]);
+    int shared = arguments[3].equals("faults.cu") ? 128 : 24 << 10;
+    LaunchShape shape = LaunchShape.of(1, Integer.parseInt(arguments[1])).withShared(shared);
+    Kernel kernel = KernelModule.of(gpu.device(), source).kernel(name);
     kernel.launch(gpu.stream(), shape, given);
     try {
       gpu.stream().synchronize();
