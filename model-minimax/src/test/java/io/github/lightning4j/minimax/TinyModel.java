@@ -17,7 +17,7 @@ import java.util.TreeMap;
  * one key-value head, two of four experts.
  */
 final class TinyModel {
-  static final int VOCABULARY = 64;
+  static final int VOCABULARY = 16;
 
   /** Bytes of a page of keys and values in BF16. */
   static final long PAGE = 64 * 2 * 32 * 2;
@@ -36,7 +36,7 @@ final class TinyModel {
        "num_experts_per_tok": 2, "num_hidden_layers": 2, "num_key_value_heads": 1,
        "num_local_experts": 4, "postnorm": true, "rms_norm_eps": 1e-05, "rope_theta": 10000,
        "rotary_dim": 32, "shared_intermediate_size": %d, "shared_moe_mode": "sigmoid",
-       "tie_word_embeddings": false, "vocab_size": 64
+       "tie_word_embeddings": false, "vocab_size": 16
       }
       """;
 
