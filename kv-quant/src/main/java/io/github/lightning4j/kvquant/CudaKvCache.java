@@ -211,7 +211,8 @@ public final class CudaKvCache implements AutoCloseable {
   /**
    * Copies the first tokens of a sequence to another: a fork. Of tokens that have left the window
    * that is their packed pages, and the sinks; the others' pages of BF16 are copied from the first
-   * that the sequence holds. Not part of a graph.
+   * that the sequence holds. Pages that both {@linkplain CudaKvPages#share share} stay as they are.
+   * Not part of a graph.
    *
    * @param from a sequence with pages for the tokens
    * @param to another, with pages for all that the first has
@@ -251,8 +252,15 @@ public final class CudaKvCache implements AutoCloseable {
           from,
           to,
           i);
-      copy.copy(source, target);
+      if (source != target) {
+        copy.copy(source, target);
+      }
     }
+  }
+
+  /** The number of a sequence's packed page; -1 where it has none. */
+  int packedPage(int sequence, int index) {
+    return aged == null ? -1 : aged.page(sequence, index);
   }
 
   /** Sets all pages to zeros, so that tokens which were not appended read as zeros. */

@@ -38,6 +38,7 @@ public final class CudaKvPages implements AutoCloseable {
   private final Tensor table;
   private final Tensor host;
   private final int[] free;
+  private final int[] holders;
   private final int[] first;
   private final int[] end;
   private final int[] changedFrom;
@@ -53,6 +54,7 @@ public final class CudaKvPages implements AutoCloseable {
     long entries = (long) sequences * pagesEach;
     host = scope.add(Tensor.allocate(DType.I32, sequences, pagesEach));
     free = new int[pages];
+    holders = new int[pages];
     try {
       table =
           scope.add(
@@ -119,7 +121,30 @@ public final class CudaKvPages implements AutoCloseable {
       throw new PageBudgetException(wanted * bytes(), used, free.length * bytes());
     }
     for (int i = 0; i < wanted; i++) {
-      put(sequence, end[sequence]++, free[--freeCount]);
+      hold(sequence, end[sequence]++, free[--freeCount]);
+    }
+  }
+
+  /**
+   * Lets a sequence that has no pages hold those of another that are full of its first tokens, as a
+   * fork does: nothing writes to them any more. They are free again when the last holder has let
+   * go.
+   *
+   * @param tokens of the other; those in a page that is not full are left out
+   * @throws IllegalArgumentException if there is no such sequence, they are the same, or the second
+   *     has pages
+   */
+  public void share(int from, int to, long tokens) {
+    checkSequence(from);
+    checkSequence(to);
+    checkArgument(
+        from != to && end[to] == 0, "to: expected another sequence, without pages, got %s", to);
+    first[to] = first[from];
+    end[to] = first[from];
+    int full = (int) Math.min(tokens / PAGE_TOKENS, end[from]);
+    while (end[to] < full) {
+      hold(to, end[to], page(from, end[to]));
+      end[to]++;
     }
   }
 
@@ -178,8 +203,16 @@ public final class CudaKvPages implements AutoCloseable {
     return (int) host.accessor().getLong((long) sequence * pagesEach + index);
   }
 
+  private void hold(int sequence, int index, int page) {
+    holders[page]++;
+    put(sequence, index, page);
+  }
+
   private void giveBack(int sequence, int index) {
-    free[freeCount++] = (int) host.accessor().getLong((long) sequence * pagesEach + index);
+    int page = page(sequence, index);
+    if (--holders[page] == 0) {
+      free[freeCount++] = page;
+    }
     put(sequence, index, NONE);
   }
 
@@ -223,7 +256,7 @@ public final class CudaKvPages implements AutoCloseable {
     return freeCount;
   }
 
-  /** Bytes of the pages of a sequence in all caches on these pages. */
+  /** Bytes of the pages of a sequence in all caches on these pages, shared ones included. */
   public long bytes(int sequence) {
     checkSequence(sequence);
     return (end[sequence] - first[sequence]) * pageBytes;

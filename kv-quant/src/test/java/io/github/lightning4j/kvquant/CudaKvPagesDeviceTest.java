@@ -73,6 +73,30 @@ final class CudaKvPagesDeviceTest {
   }
 
   @Test
+  void sharedPagesAreFreeOnceTheirLastHolderHasLetGo() {
+    try (CudaKvPages pages = CudaKvPages.create(gpu.device(), 3, 256, 5)) {
+      pages.reserve(0, 200);
+      pages.dropBefore(0, 64);
+      assertThat(pages.freePages()).isEqualTo(2);
+      pages.share(0, 1, 200);
+      assertThat(row(pages, 1)).containsExactly(-1, 1, 2, -1);
+      pages.share(1, 2, 100); // page 1 is not full of the first 100
+      assertThat(row(pages, 2)).containsOnly(-1);
+      pages.reserve(2, 100);
+      assertThat(row(pages, 2)).doesNotContain(1L, 2L);
+      assertThatThrownBy(() -> pages.share(0, 1, 200))
+          .hasMessage("to: expected another sequence, without pages, got 1");
+      pages.release(2);
+      pages.release(0);
+      assertThat(pages.freePages()).isEqualTo(3);
+      pages.reserve(0, 192);
+      assertThat(row(pages, 0)).doesNotContain(1L, 2L);
+      pages.release(1);
+      assertThat(pages.freePages()).isEqualTo(2);
+    }
+  }
+
+  @Test
   void saysWhenThereAreNoPagesLeft() {
     try (CudaKvPages pages = CudaKvPages.create(gpu.device(), 2, 200, 3);
         CudaKvCache cache = CudaKvCache.create(pages, KvCacheConfig.exact(1, 32, DType.BF16));

@@ -97,30 +97,47 @@ public final class DeviceSlice implements AutoCloseable {
   }
 
   /**
-   * Reads a prompt.
+   * Reads prompts together, as a queue does: each step has an even share of every one.
    *
-   * @param tokens of it
-   * @param chunk tokens read at once
+   * @param sequences how many
+   * @param tokens of each
+   * @param chunk tokens read at once, of all together; one of each at least
    * @return seconds, the transfer of tokens and of the last logits included, and the quantizing of
    *     keys and values at the end
    * @throws io.github.lightning4j.kvquant.PageBudgetException if there are too few pages
    */
-  public double prefillSeconds(int tokens, int chunk) {
+  public double prefillSeconds(int sequences, int tokens, int chunk) {
+    checkArgument(sequences >= 1, "sequences: expected >= 1, got %s", sequences);
     checkArgument(tokens >= 1, "tokens: expected >= 1, got %s", tokens);
     checkArgument(chunk >= 1, "chunk: expected >= 1, got %s", chunk);
-    int[] ids = new Random(SEED).ints(tokens, 0, config.vocabSize()).toArray();
-    try (SequenceState state = new SequenceState(engine.newMemory(plan))) {
-      state.memory().reserve(tokens);
-      List<float[]> logits = List.of(new float[config.vocabSize()]);
-      long start = System.nanoTime();
-      state.beginPrompt(false);
-      for (int from = 0; from < tokens; from += chunk) {
-        int[] part = Arrays.copyOfRange(ids, from, Math.min(tokens, from + chunk));
-        engine.lastLogits(TokenBatch.of(state, part), ForwardObserver.NONE, logits);
+    int share = Math.max(1, chunk / sequences);
+    List<SequenceState> states = new ArrayList<>();
+    List<int[]> ids = new ArrayList<>();
+    List<float[]> logits = new ArrayList<>();
+    Random random = new Random(SEED);
+    try {
+      for (int i = 0; i < sequences; i++) {
+        SequenceState state = new SequenceState(engine.newMemory(plan));
+        states.add(state);
+        state.memory().reserve(tokens);
+        ids.add(random.ints(tokens, 0, config.vocabSize()).toArray());
+        logits.add(new float[config.vocabSize()]);
       }
-      state.endPrompt();
+      long start = System.nanoTime();
+      states.forEach(state -> state.beginPrompt(false));
+      for (int from = 0; from < tokens; from += share) {
+        TokenBatch batch = new TokenBatch();
+        for (int i = 0; i < sequences; i++) {
+          int[] part = Arrays.copyOfRange(ids.get(i), from, Math.min(tokens, from + share));
+          batch.add(states.get(i), part, null);
+        }
+        engine.lastLogits(batch, ForwardObserver.NONE, logits);
+      }
+      states.forEach(SequenceState::endPrompt);
       engine.finish();
       return (System.nanoTime() - start) * 1e-9;
+    } finally {
+      states.forEach(SequenceState::close);
     }
   }
 

@@ -10,6 +10,7 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.calibration.Calibration;
 import io.github.lightning4j.kvquant.calibration.CalibrationFile;
 import io.github.lightning4j.minimax.internal.CachePlan;
+import io.github.lightning4j.minimax.internal.Drafts;
 import io.github.lightning4j.minimax.internal.Engine;
 import io.github.lightning4j.minimax.internal.HostEngine;
 import io.github.lightning4j.minimax.internal.ModelWeights;
@@ -240,9 +241,14 @@ public final class MiniMaxModel implements AutoCloseable {
     engine.checkObserver(observer);
   }
 
-  /** As {@link Engine#verifiesGuesses}. */
-  boolean verifiesGuesses() {
-    return engine.verifiesGuesses();
+  /** As {@link Engine#newDrafts}. */
+  Drafts newDrafts() {
+    return engine.newDrafts();
+  }
+
+  /** The most sessions that may be open at once: 256 on a GPU, as many as one likes on the CPU. */
+  public int mostSessions() {
+    return engine.mostSequences();
   }
 
   /** Runs layers; the model stays open meanwhile. */

@@ -36,6 +36,9 @@ import org.jspecify.annotations.Nullable;
  * rounding. Quantized caches take each checkpoint for the end of a prompt: what follows reads what
  * is before it as quantized.
  *
+ * <p>On a GPU, which has 256 places for sequences, checkpoints take at most half of them, and their
+ * states and pages are memory of the GPU.
+ *
  * <p>Thread-safe. Sequences that have begun do not mind if the cache is closed. Close it before the
  * model.
  */
@@ -44,6 +47,7 @@ public final class PrefixCache implements AutoCloseable {
   private static final int PAGE = 64;
 
   private final MiniMaxModel model;
+  private final int mostCheckpoints;
   private final long maxBytes;
   private final int every;
   private final PrefixNode start = PrefixNode.start();
@@ -74,6 +78,7 @@ public final class PrefixCache implements AutoCloseable {
         PAGE,
         every);
     this.model = model;
+    this.mostCheckpoints = model.mostSessions() / 2;
     this.maxBytes = maxBytes;
     this.every = every;
   }
@@ -137,11 +142,12 @@ public final class PrefixCache implements AutoCloseable {
       return null;
     }
     long room = maxBytes - parent.bytesOf(block, session.state());
-    if (parent.bytesOfLine() > room) {
+    if (parent.bytesOfLine() > room || parent.length() / every >= mostCheckpoints) {
       return null;
     }
     use(parent);
-    for (Iterator<PrefixNode> oldest = byUse.iterator(); bytes > room; ) {
+    Iterator<PrefixNode> oldest = byUse.iterator();
+    while (bytes > room || byUse.size() >= mostCheckpoints) {
       PrefixNode last = oldest.next();
       oldest.remove();
       drop(last);

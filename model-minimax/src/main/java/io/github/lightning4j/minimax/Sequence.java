@@ -1,7 +1,5 @@
 package io.github.lightning4j.minimax;
 
-import static com.google.common.base.Preconditions.checkArgument;
-
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.minimax.SessionGroup.Reading;
 import io.github.lightning4j.minimax.SessionGroup.Turn;
@@ -75,9 +73,6 @@ final class Sequence implements AutoCloseable {
       begun = path == null ? source.apply(known) : path.again(known);
       path = begun.path();
       read = begun.read();
-      checkArgument(
-          options.promptLookup() == 0 || begun.session().model().verifiesGuesses(),
-          "promptLookup: guessed tokens are verified on the CPU only; leave it at 0 on a GPU");
     }
     return begun.session();
   }
@@ -97,7 +92,7 @@ final class Sequence implements AutoCloseable {
       turn = new Turn(session, certain, inPrompt ? part : Reading.TEXT, null);
     } else {
       if (drafts == null) {
-        drafts = new Drafts(config);
+        drafts = session.model().newDrafts();
       }
       int[] all = Arrays.copyOf(certain, 1 + guess.length);
       System.arraycopy(guess, 0, all, 1, guess.length);

@@ -171,7 +171,7 @@ public final class Session implements AutoCloseable {
   }
 
   /**
-   * An independent copy; full pages of the caches are shared on the CPU, and copied on a GPU.
+   * An independent copy, which shares full pages of the caches.
    *
    * @throws IllegalStateException within a prompt that is read in steps
    */
@@ -183,7 +183,7 @@ public final class Session implements AutoCloseable {
 
   /**
    * Writes everything to a safetensors file, whole or not at all. {@link MiniMaxModel#restore}
-   * reads it.
+   * reads it; caches that quantize only where they were, on the CPU or on a GPU.
    *
    * @throws IllegalStateException within a prompt that is read in steps, or if its caches know
    *     classes of tokens

@@ -10,7 +10,7 @@ import io.github.lightning4j.minimax.internal.CachePlan;
 
 /**
  * Bytes that a decode step reads and writes at least: weights once, the states of lightning layers
- * read and written, keys and values read.
+ * read and written, keys and values read; and the operations of prompts.
  *
  * @param config of the model
  * @param format of the layers' matrices but for the router, which is bf16 as the head is
@@ -41,6 +41,30 @@ public record SliceCost(MiniMaxConfig config, WeightFormat format, KvCacheFormat
     double head = PLAIN * hidden * config.vocabSize();
     int count = config.layers().size();
     return (layers + count * experts) * weightBytes() + count * router + head + states + keys;
+  }
+
+  /**
+   * Operations of a token of a prompt, on average: two for each weight it meets, and attention to
+   * the half of the prompt before it in softmax layers; the head counts for one token alone.
+   *
+   * @param tokens of the prompt
+   */
+  public double promptOperations(long tokens) {
+    var attention = config.attention();
+    double hidden = config.hiddenSize();
+    double width = attention.width();
+    double lightning = 5 * hidden * width + 2 * width * attention.headDim();
+    double softmax = 2 * hidden * (width + attention.kvWidth()) + width * tokens;
+    var experts = config.experts();
+    double moe =
+        experts.expertsPerToken() * 3 * hidden * experts.intermediateSize()
+            + hidden * experts.experts();
+    double head = hidden * config.vocabSize() / tokens;
+    return 2
+        * (config.count(LayerKind.LIGHTNING) * lightning
+            + config.count(LayerKind.SOFTMAX) * softmax
+            + config.layers().size() * moe
+            + head);
   }
 
   /** Bytes of the keys and values of a sequence that a step reads. */

@@ -46,9 +46,11 @@ final class DeviceSliceDeviceTest {
             WeightFormat.parse(format),
             KvCacheFormat.of(caches),
             PageBudget.ofBytes(1 << 18))) {
-      assertThat(slice.prefillSeconds(21, 16)).isPositive();
+      assertThat(slice.prefillSeconds(2, 11, 16)).isPositive();
       assertThat(slice.decodeSeconds(2, 70, 2)).isPositive();
       assertThat(slice.decodeSeconds(1, 0, 1)).isPositive();
+      assertThatThrownBy(() -> slice.prefillSeconds(9, 200, 16))
+          .isInstanceOf(PageBudgetException.class);
       assertThatThrownBy(() -> slice.decodeSeconds(9, 200, 1)) // after some of them were opened
           .isInstanceOf(PageBudgetException.class);
       assertThat(slice.decodeSeconds(1, 900, 1)).isPositive(); // so all pages are free again
@@ -62,7 +64,7 @@ final class DeviceSliceDeviceTest {
   void refusesNumbersOutOfRange() {
     try (DeviceSlice slice = DeviceSlice.open(Device.cuda(0), small(), WeightFormat.BF16)) {
       assertThatThrownBy(() -> slice.decodeSeconds(0, 1, 1)).hasMessageContaining("sequences");
-      assertThatThrownBy(() -> slice.prefillSeconds(1, 0)).hasMessageContaining("chunk");
+      assertThatThrownBy(() -> slice.prefillSeconds(1, 1, 0)).hasMessageContaining("chunk");
     }
     assertThatThrownBy(
             () ->

@@ -11,6 +11,7 @@ import static org.assertj.core.api.Assertions.catchThrowable;
 import io.github.lightning4j.minimax.GenerationResult.FinishReason;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.atomic.AtomicReference;
@@ -121,14 +122,14 @@ final class GenerationQueueTest {
    * together.
    */
   private static void occupy(GenerationQueue queue, CountDownLatch end) {
-    CountDownLatch occupied = new CountDownLatch(1);
+    CompletableFuture<Void> occupied = new CompletableFuture<>();
     Runnable hold =
         () -> {
-          occupied.countDown();
+          occupied.complete(null);
           awaitUninterruptibly(end);
         };
-    queue.submit(prompt(9, 1), one(), atToken(1, hold));
-    awaitUninterruptibly(occupied);
+    GenerationHandle first = queue.submit(prompt(9, 1), one(), atToken(1, hold));
+    CompletableFuture.anyOf(occupied, first.outcome()).join(); // throws what the answer failed of
   }
 
   private static GenerationOptions one() {

@@ -14,7 +14,6 @@ import io.github.lightning4j.core.testkit.RequiresCuda;
 import io.github.lightning4j.kvquant.PageBudget;
 import io.github.lightning4j.kvquant.PageBudgetException;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.BeforeAll;
@@ -206,9 +205,6 @@ final class GpuModelDeviceTest {
     try (MiniMaxModel there = MiniMaxModel.load(Nano.FOLDER, gpu());
         Session session = there.newSession()) {
       session.prefill(1, 2, 3);
-      assertThatThrownBy(() -> session.snapshot(Path.of("never-written")))
-          .isInstanceOf(IllegalStateException.class)
-          .hasMessageContaining("on the CPU");
       assertThatThrownBy(() -> there.newSession(KvCacheFormat.of("akvq-2")))
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessageContaining("one format");
@@ -218,13 +214,6 @@ final class GpuModelDeviceTest {
             .isInstanceOf(IllegalArgumentException.class)
             .hasMessageContaining("observer");
       }
-      GenerationOptions guessing = GenerationOptions.builder().promptLookup(4).build();
-      assertThatThrownBy(
-              () ->
-                  new Generator(there, null)
-                      .generate(new int[] {1, 2}, guessing, GenerationListener.NONE))
-          .isInstanceOf(IllegalArgumentException.class)
-          .hasMessageContaining("promptLookup");
       session.decode(4);
     }
     assertThatThrownBy(

@@ -13,6 +13,7 @@ import io.github.lightning4j.minimax.DeviceSlice;
 import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.MiniMaxModel;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -103,6 +104,14 @@ final class BenchCommand implements Runnable {
   private int layers;
 
   @Option(
+      names = "--prompt-tokens",
+      paramLabel = "N",
+      defaultValue = "262144",
+      description =
+          "Tokens that prompts of a slice have together at most (${DEFAULT-VALUE}); more are left out.")
+  private long promptTokens;
+
+  @Option(
       names = "--repeats",
       paramLabel = "N",
       defaultValue = "3",
@@ -119,21 +128,19 @@ final class BenchCommand implements Runnable {
   @Override
   public void run() {
     model.on(device.find());
-    for (int context : contexts) {
-      checkArgument(context >= 1, "--prefill: expected >= 1, got %s", context);
-    }
-    checkArgument(steps >= 1, "--decode: expected >= 1, got %s", steps);
-    for (int batch : batches) {
-      checkArgument(batch >= 1, "--batch: expected >= 1, got %s", batch);
-    }
-    checkArgument(repeats >= 1, "--repeats: expected >= 1, got %s", repeats);
+    checkPositive("--prefill", contexts);
+    checkPositive("--decode", steps);
+    checkPositive("--batch", batches);
+    checkPositive("--repeats", repeats);
     checkArgument(budget.orElse(1L) >= 1, "--budget: expected >= 1, got %s", budget.orElse(1L));
     Console to = console.unwatched(json);
     if (config.isPresent()) {
       slice(config.get());
       return;
     }
-    checkArgument(!isGiven("--layers"), "--layers: expected --config with it");
+    for (String option : List.of("--layers", "--prompt-tokens")) {
+      checkArgument(!isGiven(option), "%s: expected --config with it", option);
+    }
     checkArgument(batches.length <= 1, "--batch: expected one number without --config");
     contexts = contexts.length == 0 ? CONTEXTS : contexts;
     int sequences = batches.length == 0 ? 1 : batches[0];
@@ -157,6 +164,12 @@ final class BenchCommand implements Runnable {
       } else {
         print(runs, share, peakMemory);
       }
+    }
+  }
+
+  private static void checkPositive(String option, int... numbers) {
+    for (int number : numbers) {
+      checkArgument(number >= 1, "%s: expected >= 1, got %s", option, number);
     }
   }
 
@@ -184,6 +197,7 @@ final class BenchCommand implements Runnable {
               contexts.length == 0 ? SliceBench.CONTEXTS : contexts,
               batches.length == 0 ? SliceBench.BATCHES : batches,
               model.chunk(),
+              promptTokens,
               steps,
               repeats);
       if (json) {
@@ -196,19 +210,18 @@ final class BenchCommand implements Runnable {
 
   /** Sequences that fit a budget, in 16 bits and in a format. */
   private void compare(Console to, KvCacheFormat format, long bytes) {
-    try (MiniMaxModel open = model.load(model.folder(to), to, format, PageBudget.ofBytes(bytes))) {
-      List<BudgetComparison> all = new ArrayList<>();
-      for (int context : contexts) {
-        all.add(BudgetComparison.measure(open, format, context, steps, repeats));
-      }
-      if (json) {
-        ObjectNode node = JsonNodeFactory.instance.objectNode().put("budgetBytes", bytes);
-        ArrayNode list = node.putArray("runs");
-        all.forEach(one -> list.add(one.json()));
-        console.json(node.put("repeats", repeats).put("threads", Threads.count()));
-      } else {
-        BudgetComparison.print(all, bytes, repeats, console.out());
-      }
+    Path folder = model.folder(to);
+    List<BudgetComparison> all =
+        BudgetComparison.measure(
+            one -> model.load(folder, to, one, PageBudget.ofBytes(bytes)),
+            format,
+            contexts,
+            steps,
+            repeats);
+    if (json) {
+      console.json(BudgetComparison.json(all, bytes, repeats));
+    } else {
+      BudgetComparison.print(all, bytes, repeats, console.out());
     }
   }
 
@@ -255,7 +268,7 @@ final class BenchCommand implements Runnable {
               "%8d  %42s  %42s%n",
               run.context(), text(run.prefill(), prefill), text(run.decode(), decode));
     }
-    runs.forEach(this::printBatch);
+    runs.forEach(run -> run.batch().ifPresent(batch -> printBatch(run, batch)));
     share.ifPresent(
         of ->
             console
@@ -271,19 +284,16 @@ final class BenchCommand implements Runnable {
     console.out().println("threads " + Threads.count());
   }
 
-  private void printBatch(SpeedRun run) {
-    run.batch()
-        .ifPresent(
-            batch ->
-                console
-                    .out()
-                    .printf(
-                        Locale.ROOT,
-                        "%8d  %d sequences together %s tokens/s, %.2f times one%n",
-                        run.context(),
-                        batch.sequences(),
-                        text(batch.decode(), Double.NaN),
-                        batch.decode().median() / run.decode().median()));
+  private void printBatch(SpeedRun run, BatchRun batch) {
+    console
+        .out()
+        .printf(
+            Locale.ROOT,
+            "%8d  %d sequences together %s tokens/s, %.2f times one%n",
+            run.context(),
+            batch.sequences(),
+            text(batch.decode(), Double.NaN),
+            batch.decode().median() / run.decode().median());
   }
 
   private static String text(Spread spread, double share) {

@@ -1,13 +1,17 @@
 package io.github.lightning4j.examples.command;
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxModel;
 import java.io.PrintWriter;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Function;
+import java.util.stream.IntStream;
 
 /**
  * What a format makes of the memory that 16 bits have.
@@ -16,12 +20,35 @@ import java.util.Locale;
  * @param format the other
  */
 record BudgetComparison(BudgetRun base, BudgetRun format) {
-  /** Measures both, one after the other, as {@link BudgetRun#measure}. */
-  static BudgetComparison measure(
-      MiniMaxModel model, KvCacheFormat format, int context, int steps, int repeats) {
-    return new BudgetComparison(
-        BudgetRun.measure(model, KvCacheFormat.of("bf16"), context, steps, repeats),
-        BudgetRun.measure(model, format, context, steps, repeats));
+  /**
+   * Measures both at each context, one after the other, as {@link BudgetRun#measure}.
+   *
+   * @param load a model for each format, since a GPU has one of them at a time
+   */
+  static List<BudgetComparison> measure(
+      Function<KvCacheFormat, MiniMaxModel> load,
+      KvCacheFormat format,
+      int[] contexts,
+      int steps,
+      int repeats) {
+    List<BudgetRun> base = runs(load, KvCacheFormat.of("bf16"), contexts, steps, repeats);
+    List<BudgetRun> other = runs(load, format, contexts, steps, repeats);
+    return IntStream.range(0, contexts.length)
+        .mapToObj(i -> new BudgetComparison(base.get(i), other.get(i)))
+        .toList();
+  }
+
+  private static List<BudgetRun> runs(
+      Function<KvCacheFormat, MiniMaxModel> load,
+      KvCacheFormat format,
+      int[] contexts,
+      int steps,
+      int repeats) {
+    try (MiniMaxModel model = load.apply(format)) {
+      return Arrays.stream(contexts)
+          .mapToObj(context -> BudgetRun.measure(model, format, context, steps, repeats))
+          .toList();
+    }
   }
 
   private double timesSequences() {
@@ -42,6 +69,13 @@ record BudgetComparison(BudgetRun base, BudgetRun format) {
       entry.putArray("decodeRange").add(decode.min()).add(decode.max());
     }
     return node.put("timesSequences", timesSequences()).put("timesSpeed", timesSpeed());
+  }
+
+  static ObjectNode json(List<BudgetComparison> all, long bytes, int repeats) {
+    ObjectNode node = JsonNodeFactory.instance.objectNode().put("budgetBytes", bytes);
+    ArrayNode list = node.putArray("runs");
+    all.forEach(one -> list.add(one.json()));
+    return node.put("repeats", repeats).put("threads", Threads.count());
   }
 
   static void print(List<BudgetComparison> all, long bytes, int repeats, PrintWriter out) {

@@ -66,7 +66,7 @@ record BudgetRun(String format, int context, int sequences, Spread decode) {
       int context,
       Random random,
       List<Session> sessions) {
-    while (true) {
+    while (sessions.size() < model.mostSessions()) {
       Session session = model.newSession(format);
       sessions.add(session);
       try {

@@ -44,15 +44,45 @@ record SliceBench(
 
   private static final int GPUS = 8;
 
+  /** What an H200 reads a second and does in bf16, of which published rooflines are made. */
+  private static final double H200_BYTES = 4.8e12;
+
+  private static final double H200_OPERATIONS = 989e12;
+
   /**
    * At one context.
    *
-   * @param prefillSeconds of a prompt of as many tokens; NaN where it does not fit
+   * @param prompts for each number of sequences
    * @param steps for each number of sequences
    */
-  record Run(int context, double prefillSeconds, List<Step> steps) {
-    double prefillTokensPerSecond() {
-      return context / prefillSeconds;
+  record Run(int context, List<Prompts> prompts, List<Step> steps) {}
+
+  /**
+   * Prompts read together.
+   *
+   * @param tokens of all of them
+   * @param seconds they take
+   * @param operations of a token
+   * @param wholeOperations those of the whole model
+   */
+  record Prompts(
+      int sequences, long tokens, double seconds, double operations, double wholeOperations) {
+    double tokensPerSecond() {
+      return tokens / seconds;
+    }
+
+    double operationsPerSecond() {
+      return tokensPerSecond() * operations;
+    }
+
+    /** Tokens a second of the whole model, at as many operations a second on each GPU. */
+    double projected() {
+      return GPUS * operationsPerSecond() / wholeOperations;
+    }
+
+    /** The same if nothing but the operations counted. */
+    double roofline() {
+      return GPUS * H200_OPERATIONS / wholeOperations;
     }
   }
 
@@ -82,11 +112,18 @@ record SliceBench(
   /**
    * Measures medians.
    *
-   * @param chunk tokens of a prompt that are read at once
+   * @param chunk tokens of prompts that are read at once
+   * @param mostTokens of prompts together that are measured
    * @param steps that count
    */
   static SliceBench measure(
-      DeviceSlice slice, int[] contexts, int[] batches, int chunk, int steps, int repeats) {
+      DeviceSlice slice,
+      int[] contexts,
+      int[] batches,
+      int chunk,
+      long mostTokens,
+      int steps,
+      int repeats) {
     SliceCost cost = new SliceCost(slice.config(), slice.format(), slice.caches());
     SliceCost whole = new SliceCost(MiniMaxConfig.m1(WHOLE), slice.format(), slice.caches());
     double rate = slice.copyBytesPerSecond();
@@ -94,17 +131,31 @@ record SliceBench(
     List<String> leftOut = new ArrayList<>();
     for (int context : contexts) {
       String where = "context " + context;
-      double prefill =
-          median(
-              where + ", prefill",
-              leftOut,
-              repeats,
-              i -> {
-                if (i == 0) {
-                  slice.prefillSeconds(Math.min(context, chunk), chunk);
-                }
-                return slice.prefillSeconds(context, chunk);
-              });
+      List<Prompts> prompts = new ArrayList<>();
+      for (int batch : batches) {
+        long tokens = (long) batch * context;
+        String what = where + ", batch " + batch + ", prompts";
+        if (tokens > mostTokens) {
+          leftOut.add(what + ": " + tokens + " tokens together, --prompt-tokens " + mostTokens);
+          continue;
+        }
+        double seconds =
+            median(
+                what,
+                leftOut,
+                repeats,
+                i -> {
+                  if (i == 0) {
+                    slice.prefillSeconds(batch, Math.min(context, chunk), chunk);
+                  }
+                  return slice.prefillSeconds(batch, context, chunk);
+                });
+        if (!Double.isNaN(seconds)) {
+          double operations = cost.promptOperations(context);
+          prompts.add(
+              new Prompts(batch, tokens, seconds, operations, whole.promptOperations(context)));
+        }
+      }
       List<Step> all = new ArrayList<>();
       for (int batch : batches) {
         double seconds =
@@ -118,7 +169,7 @@ record SliceBench(
           all.add(new Step(batch, seconds, bytes, whole.stepBytes(batch, context)));
         }
       }
-      runs.add(new Run(context, prefill, all));
+      runs.add(new Run(context, prompts, all));
     }
     return new SliceBench(
         slice.config().layers().size(),
@@ -154,27 +205,38 @@ record SliceBench(
         caches,
         bytesPerSecond / 1e9,
         repeats);
+    String whole = WHOLE + " layers, " + GPUS + " GPUs t/s";
     out.printf(
-        "%8s %6s %12s %10s %8s %22s %18s%n",
-        "context",
-        "batch",
-        "prefill t/s",
-        "step ms",
-        "of bytes",
-        WHOLE + " layers, " + GPUS + " GPUs t/s",
-        "their roofline t/s");
+        "%8s %6s %10s %8s %22s %10s %12s%n",
+        "context", "batch", "step ms", "of bytes", whole, "roofline", "of 8 H200");
     for (Run run : runs) {
       for (Step step : run.steps()) {
         out.printf(
             Locale.ROOT,
-            "%8d %6d %12.0f %10.3f %7.0f%% %22.0f %18.0f%n",
+            "%8d %6d %10.3f %7.0f%% %22.0f %10.0f %12.0f%n",
             run.context(),
             step.sequences(),
-            run.prefillTokensPerSecond(),
             1e3 * step.seconds(),
             100 * step.shareOf(bytesPerSecond),
             step.projected(),
-            step.roofline(bytesPerSecond));
+            step.roofline(bytesPerSecond),
+            step.roofline(H200_BYTES));
+      }
+    }
+    out.printf(
+        "%8s %6s %12s %10s %22s %12s%n",
+        "context", "batch", "prompts t/s", "TFLOP/s", whole, "of 8 H200");
+    for (Run run : runs) {
+      for (Prompts prompts : run.prompts()) {
+        out.printf(
+            Locale.ROOT,
+            "%8d %6d %12.0f %10.1f %22.0f %12.0f%n",
+            run.context(),
+            prompts.sequences(),
+            prompts.tokensPerSecond(),
+            prompts.operationsPerSecond() / 1e12,
+            prompts.projected(),
+            prompts.roofline());
       }
     }
     leftOut.forEach(one -> out.println("left out: " + one));
@@ -185,18 +247,26 @@ record SliceBench(
     node.put("weights", weights).put("caches", caches).put("copyBytesPerSecond", bytesPerSecond);
     node.put("repeats", repeats);
     ArrayNode list = node.putArray("runs");
+    ArrayNode read = node.putArray("prompts");
     for (Run run : runs) {
       for (Step step : run.steps()) {
-        ObjectNode entry =
-            list.addObject().put("context", run.context()).put("sequences", step.sequences());
-        if (!Double.isNaN(run.prefillSeconds())) {
-          entry.put("prefillTokensPerSecond", run.prefillTokensPerSecond());
-        }
-        entry
+        list.addObject()
+            .put("context", run.context())
+            .put("sequences", step.sequences())
             .put("stepSeconds", step.seconds())
             .put("shareOfBytes", step.shareOf(bytesPerSecond))
             .put("projectedTokensPerSecond", step.projected())
-            .put("rooflineTokensPerSecond", step.roofline(bytesPerSecond));
+            .put("rooflineTokensPerSecond", step.roofline(bytesPerSecond))
+            .put("h200RooflineTokensPerSecond", step.roofline(H200_BYTES));
+      }
+      for (Prompts prompts : run.prompts()) {
+        read.addObject()
+            .put("context", run.context())
+            .put("sequences", prompts.sequences())
+            .put("tokensPerSecond", prompts.tokensPerSecond())
+            .put("operationsPerSecond", prompts.operationsPerSecond())
+            .put("projectedTokensPerSecond", prompts.projected())
+            .put("h200RooflineTokensPerSecond", prompts.roofline());
       }
     }
     leftOut.forEach(node.putArray("leftOut")::add);

@@ -15,7 +15,7 @@ final class HelpTest {
     "perplexity, --model --device --weights --kv --kv-calibration --text --window --json",
     "inspect, --model --json",
     "quantize, --model --weights --out",
-    "bench, --model --device --kv --kv-calibration --prefill --decode --batch --budget --config --layers --threads --json",
+    "bench, --model --device --kv --kv-calibration --prefill --decode --batch --budget --config --layers --prompt-tokens --threads --json",
     "moe-bench, --hidden --experts --top-k --intermediate --tokens --format --load --ep --etp --edp --token-groups --capacity --threads --json",
     "calibrate, --model --text --train-share --window --image --captions --pictures --prompt --prompt-ids --recent --out",
     "kv-report, --model --text --train-share --window --image --captions --pictures --prompt --prompt-ids --recent --kv-calibration --tokens --context --decode --repeats --out --json",

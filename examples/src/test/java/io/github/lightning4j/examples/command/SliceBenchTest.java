@@ -2,6 +2,7 @@ package io.github.lightning4j.examples.command;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
 import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.MiniMaxConfig;
@@ -12,6 +13,7 @@ import java.io.StringWriter;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** {@code bench --config m1-slice}: what is told without a GPU. */
@@ -62,6 +64,7 @@ final class SliceBenchTest {
   void printsALineForEachStep() {
     StringWriter text = new StringWriter();
     SliceBench.Step step = new SliceBench.Step(8, 0.002, 4e9, 40e9);
+    SliceBench.Prompts prompts = new SliceBench.Prompts(8, 8192, 0.1, 1e10, 1e11);
     SliceBench bench =
         new SliceBench(
             8,
@@ -70,22 +73,37 @@ final class SliceBenchTest {
             4e12,
             5,
             List.of(
-                new SliceBench.Run(1024, 0.1, List.of(step, step)),
-                new SliceBench.Run(2048, Double.NaN, List.of(step))),
-            List.of("context 2048, prefill: 5 bytes needed"));
+                new SliceBench.Run(1024, List.of(prompts), List.of(step, step)),
+                new SliceBench.Run(2048, List.of(), List.of(step))),
+            List.of("context 2048, prompts: 5 bytes needed"));
     bench.print(new PrintWriter(text, true));
     assertThat(text.toString().lines())
-        .hasSize(6)
+        .hasSize(8)
         .anySatisfy(line -> assertThat(line).endsWith("; medians of 5"))
-        .contains("left out: context 2048, prefill: 5 bytes needed")
+        .contains("left out: context 2048, prompts: 5 bytes needed")
         .anySatisfy(
             line ->
                 assertThat(line.trim().split("\\s+"))
-                    .containsExactly("1024", "8", "10240", "2.000", "50%", "3200", "6400"));
+                    .containsExactly("1024", "8", "2.000", "50%", "3200", "6400", "7680"))
+        .anySatisfy(
+            line ->
+                assertThat(line.trim().split("\\s+"))
+                    .containsExactly("1024", "8", "81920", "819.2", "65536", "79120"));
     assertThat(bench.json().get("repeats").asInt()).isEqualTo(5);
     assertThat(bench.json().get("runs")).hasSize(3);
-    assertThat(bench.json().get("runs").get(2).has("prefillTokensPerSecond")).isFalse();
+    assertThat(bench.json().get("prompts")).hasSize(1);
     assertThat(bench.json().get("leftOut")).hasSize(1);
+  }
+
+  /** Tokens a second of eight H200 by bytes and operations alone, as they were published. */
+  @ParameterizedTest
+  @CsvSource({"int8, 1, 781", "int8, 8, 1504", "int8, 32, 2885", "bf16, 1, 407", "bf16, 8, 777"})
+  void rooflinesAreThoseThatWerePublished(String weights, int sequences, double expected) {
+    SliceCost whole = new SliceCost(MiniMaxConfig.m1(80), WeightFormat.parse(weights), BF16);
+    double bytes = whole.stepBytes(sequences, 0);
+    SliceBench.Step step = new SliceBench.Step(sequences, 1, bytes, bytes);
+    assertThat(step.roofline(4.8e12)).isCloseTo(expected, withinPercentage(2));
+    assertThat(whole.promptOperations(1)).isCloseTo(91.9e9 + 2.46e9, withinPercentage(1));
   }
 
   @Test
@@ -121,6 +139,8 @@ final class SliceBenchTest {
     CommandRun layers = CommandRun.of("bench", "--layers", 8);
     assertThat(layers.code()).isEqualTo(2);
     assertThat(layers.err()).isEqualTo("minimax: --layers: expected --config with it\n");
+    assertThat(CommandRun.of("bench", "--prompt-tokens", 8).err())
+        .isEqualTo("minimax: --prompt-tokens: expected --config with it\n");
     assertThat(CommandRun.of("bench", "--batch", "1,8").err())
         .isEqualTo("minimax: --batch: expected one number without --config\n");
   }

@@ -38,7 +38,7 @@ public final class CacheSnapshot {
   private CacheSnapshot() {}
 
   /** What a snapshot must have been made with; arrays by their contents. */
-  private static String describe(KvCacheConfig config) {
+  static String describe(KvCacheConfig config) {
     KeyBasis basis = config.keyBasis();
     return String.join(
         ";",

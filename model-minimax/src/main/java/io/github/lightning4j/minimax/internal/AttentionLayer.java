@@ -16,5 +16,5 @@ interface AttentionLayer {
       TokenBatch batch, Workspace workspace, ForwardObserver observer, Tensor normed, Tensor out);
 
   /** Moves the state on by the first {@code accepted} of the drafted tokens it last saw. */
-  void commit(SequenceState state, Drafts drafts, int accepted);
+  void commit(SequenceState state, HostDrafts drafts, int accepted);
 }

@@ -70,7 +70,7 @@ final class DecoderLayer {
   }
 
   /** Moves the attention's state on by the first of its drafted tokens. */
-  void commit(SequenceState state, Drafts drafts, int accepted) {
+  void commit(SequenceState state, HostDrafts drafts, int accepted) {
     attention.commit(state, drafts, accepted);
   }
 

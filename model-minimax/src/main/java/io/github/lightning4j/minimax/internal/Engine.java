@@ -9,6 +9,9 @@ public interface Engine extends AutoCloseable {
   /** What the layers remember of a new sequence. */
   SequenceMemory newMemory(CachePlan plan);
 
+  /** The most sequences that there can be at once. */
+  int mostSequences();
+
   /**
    * Runs the batch and gives the logits of the last row of each sequence, or of all its rows where
    * it is drafted.
@@ -25,8 +28,8 @@ public interface Engine extends AutoCloseable {
    */
   void checkObserver(ForwardObserver observer);
 
-  /** Whether guessed tokens are verified together; where not, none are to be guessed. */
-  boolean verifiesGuesses();
+  /** Room for drafted tokens of a sequence. */
+  Drafts newDrafts();
 
   /**
    * Runs the batch and gives the logits of every row.

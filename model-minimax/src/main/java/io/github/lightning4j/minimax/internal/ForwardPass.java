@@ -97,7 +97,7 @@ public final class ForwardPass implements AutoCloseable {
    *
    * @param accepted how many of the drafted tokens count
    */
-  public void commit(SequenceState state, Drafts drafts, int accepted) {
+  void commit(SequenceState state, HostDrafts drafts, int accepted) {
     layers.forEach(layer -> layer.commit(state, drafts, accepted));
     state.advance(accepted);
   }

@@ -27,11 +27,16 @@ public final class HostEngine implements Engine {
   }
 
   @Override
+  public int mostSequences() {
+    return Integer.MAX_VALUE;
+  }
+
+  @Override
   public void checkObserver(ForwardObserver observer) {}
 
   @Override
-  public boolean verifiesGuesses() {
-    return true;
+  public Drafts newDrafts() {
+    return new HostDrafts(config);
   }
 
   @Override
@@ -46,7 +51,7 @@ public final class HostEngine implements Engine {
 
   @Override
   public void commit(SequenceState state, Drafts drafts, int accepted) {
-    pass.commit(state, drafts, accepted);
+    pass.commit(state, (HostDrafts) drafts, accepted);
   }
 
   /** Whether the last batch ran as a recorded step, where one thread runs batches. */

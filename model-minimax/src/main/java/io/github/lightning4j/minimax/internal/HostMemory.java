@@ -1,6 +1,7 @@
 package io.github.lightning4j.minimax.internal;
 
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.KvCache;
 import io.github.lightning4j.kvquant.PageBudget;
@@ -9,6 +10,7 @@ import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.vlmquant.VlmAccount;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -59,6 +61,31 @@ public final class HostMemory implements SequenceMemory {
         });
   }
 
+  @Override
+  public String snapshotKind() {
+    return new HostSnapshot(this).kind();
+  }
+
+  @Override
+  public Map<String, Tensor> save(MemoryScope scope) {
+    return new HostSnapshot(this).save(scope);
+  }
+
+  @Override
+  public void load(SnapshotTensors from, long tokens) {
+    new HostSnapshot(this).load(from, tokens);
+  }
+
+  /** How many layers there are. */
+  int size() {
+    return layers.size();
+  }
+
+  /** Whether a layer has a state, and no cache. */
+  boolean isLightning(int layer) {
+    return layers.get(layer) instanceof Tensor;
+  }
+
   /** Makes one memory a layer; where one fails, those before it are closed. */
   private static <T> HostMemory collect(
       CachePlan plan, List<T> from, Function<T, AutoCloseable> make) {
@@ -86,7 +113,7 @@ public final class HostMemory implements SequenceMemory {
    * Puts another cache, of the same configuration, in the place of a softmax layer's, which is
    * closed.
    */
-  public void replace(int layer, KvCache cache) {
+  void replace(int layer, KvCache cache) {
     KvLayerCache before = (KvLayerCache) layerCache(layer);
     layers.set(layer, before.around(cache));
     before.close();

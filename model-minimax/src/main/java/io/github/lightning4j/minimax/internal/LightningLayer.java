@@ -62,7 +62,7 @@ final class LightningLayer implements AttentionLayer {
   /** The normed and gated outputs of a segment: one token by decode, more by prefill. */
   private void attend(Tensor qkv, Tensor gate, TokenBatch.Segment segment, Tensor heads) {
     Tensor state = HostMemory.of(segment.state()).lightning(index);
-    Drafts drafts = segment.drafts();
+    HostDrafts drafts = (HostDrafts) segment.drafts();
     if (drafts != null) {
       Tensor rows = qkv.narrow(0, segment.firstRow(), segment.rows());
       drafts.rows(index, 0, segment.rows()).copyFrom(rows);
@@ -113,7 +113,7 @@ final class LightningLayer implements AttentionLayer {
   }
 
   @Override
-  public void commit(SequenceState state, Drafts drafts, int accepted) {
+  public void commit(SequenceState state, HostDrafts drafts, int accepted) {
     Tensor qkv = drafts.rows(index, 0, accepted);
     for (long row = 0; row < accepted; row++) {
       operators

@@ -1,14 +1,40 @@
 package io.github.lightning4j.minimax.internal;
 
+import io.github.lightning4j.core.MemoryScope;
+import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.PageBudget;
 import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.vlmquant.VlmAccount;
 import java.util.List;
+import java.util.Map;
 
 /** What the layers remember of one sequence, wherever they run. */
 public interface SequenceMemory extends AutoCloseable {
   /** A copy that goes its own way; not within a prompt. Caches may share full pages. */
   SequenceMemory fork();
+
+  /**
+   * What a snapshot calls the caches: memory of the same kind can {@link #load} it.
+   *
+   * @throws IllegalStateException if there is no snapshot of them
+   */
+  String snapshotKind();
+
+  /**
+   * Everything as tensors on the CPU, by the names of a snapshot; not within a prompt.
+   *
+   * @param scope owns what is copied
+   */
+  Map<String, Tensor> save(MemoryScope scope);
+
+  /**
+   * Goes on from a snapshot, before the first token.
+   *
+   * @param tokens of the sequence
+   * @throws io.github.lightning4j.core.CheckpointException if the snapshot is broken
+   * @throws io.github.lightning4j.kvquant.PageBudgetException if there are too few pages
+   */
+  void load(SnapshotTensors from, long tokens);
 
   /** What the pages of the caches count against. */
   PageBudget budget();

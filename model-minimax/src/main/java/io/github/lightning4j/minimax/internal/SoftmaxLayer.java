@@ -75,7 +75,7 @@ final class SoftmaxLayer implements AttentionLayer {
   private void attend(TokenBatch.Segment segment, Tensor q, Tensor k, Tensor v, Tensor out) {
     LayerCache cache = HostMemory.of(segment.state()).layerCache(index);
     var step = new LayerCache.Step(q, k, v, segment.state().classes(segment.rows()), scale, out);
-    Drafts drafts = segment.drafts();
+    HostDrafts drafts = (HostDrafts) segment.drafts();
     if (drafts == null) {
       cache.attend(operators, step);
       if (segment.state().promptEnds()) {
@@ -89,7 +89,7 @@ final class SoftmaxLayer implements AttentionLayer {
   }
 
   @Override
-  public void commit(SequenceState state, Drafts drafts, int accepted) {
+  public void commit(SequenceState state, HostDrafts drafts, int accepted) {
     HostMemory.of(state)
         .layerCache(index)
         .append(heads(drafts.rows(index, 0, accepted)), heads(drafts.rows(index, 1, accepted)));

@@ -22,19 +22,37 @@ final class BatchLayout {
   BatchLayout(TokenBatch batch) {
     this.batch = batch;
     this.order = new ArrayList<>(IntStream.range(0, batch.segments().size()).boxed().toList());
-    order.sort(Comparator.comparing(i -> kind(segment(i))));
+    order.sort(
+        Comparator.<Integer, Kind>comparing(i -> kind(segment(i)))
+            .thenComparing(i -> segment(i).drafts() != null));
     int rows = 0;
     int promptRows = 0;
+    int drafted = 0;
+    int draftedRows = 0;
+    int logitRows = 0;
     for (int asked : order) {
       TokenBatch.Segment segment = segment(asked);
       int count = Math.toIntExact(segment.rows());
+      DeviceDrafts drafts = (DeviceDrafts) segment.drafts();
       pieces.add(
-          new Piece(DeviceMemory.of(segment.state()), segment.state().position(), rows, count));
+          new Piece(
+              DeviceMemory.of(segment.state()), segment.state().position(), rows, count, drafts));
       rows += count;
+      drafted += drafts == null ? 0 : 1;
+      draftedRows += drafts == null ? 0 : count;
+      logitRows += (int) segment.logitRows();
       promptRows += kind(segment) == Kind.PROMPT ? count : 0;
     }
     this.shape =
-        new StepShape(count(Kind.SINGLE), count(Kind.PROMPT), promptRows, order.size(), rows);
+        new StepShape(
+            count(Kind.SINGLE),
+            count(Kind.PROMPT),
+            promptRows,
+            drafted,
+            draftedRows,
+            order.size(),
+            rows,
+            logitRows);
   }
 
   private TokenBatch.Segment segment(int asked) {
@@ -42,7 +60,8 @@ final class BatchLayout {
   }
 
   private static Kind kind(TokenBatch.Segment segment) {
-    return DeviceMemory.of(segment.state()).kind(segment.rows());
+    boolean drafted = segment.drafts() != null;
+    return Piece.kind(DeviceMemory.of(segment.state()), segment.rows(), drafted);
   }
 
   private int count(Kind kind) {
@@ -53,11 +72,6 @@ final class BatchLayout {
     return shape;
   }
 
-  /** The sequences in the order of the pass, as places in the batch. */
-  List<Integer> order() {
-    return order;
-  }
-
   /** Their rows, in the same order. */
   List<Piece> pieces() {
     return pieces;
@@ -65,6 +79,7 @@ final class BatchLayout {
 
   /** Writes what the pass reads. */
   void fill(StepInputs inputs) {
+    int logitRow = 0;
     for (int i = 0; i < order.size(); i++) {
       Piece piece = pieces.get(i);
       int slot = piece.memory().slot();
@@ -72,11 +87,29 @@ final class BatchLayout {
       for (int t = 0; t < ids.length; t++) {
         inputs.row(piece.firstRow() + t, ids[t], piece.position() + t);
       }
-      int last = piece.firstRow() + ids.length - 1;
-      inputs.sequence(i, slot, piece.position(), last);
+      inputs.sequence(i, slot, piece.position());
       inputs.aging(i, piece.agesFirst() ? slot : -1, piece.agedLength());
+      int wanted = Math.toIntExact(segment(order.get(i)).logitRows());
+      for (int row = ids.length - wanted; row < ids.length; row++) {
+        inputs.logitRow(logitRow++, piece.firstRow() + row);
+      }
       if (i >= shape.singles()) {
         inputs.stretch(i - shape.singles(), piece.firstRow() - shape.singles(), ids.length);
+      }
+    }
+  }
+
+  /** Gives logits {@code [S, V]} of the pass, on the host, to who asked for them. */
+  void give(Tensor logits, List<float[]> outLogits) {
+    int[] first = new int[order.size()];
+    for (int i = 1; i < first.length; i++) {
+      first[i] = first[i - 1] + (int) segment(i - 1).logitRows();
+    }
+    int row = 0;
+    for (int asked : order) {
+      for (int i = 0; i < segment(asked).logitRows(); i++) {
+        float[] to = outLogits.get(first[asked] + i);
+        logits.select(0, row++).pointer().asByteBuffer().asFloatBuffer().get(to);
       }
     }
   }
@@ -108,10 +141,12 @@ final class BatchLayout {
     }
   }
 
-  /** Counts the tokens, which all layers have seen. */
+  /** Counts the tokens that are certain, which all layers have seen. */
   void advance() {
     for (TokenBatch.Segment segment : batch.segments()) {
-      advance(segment.state(), segment.rows());
+      if (segment.drafts() == null) {
+        advance(segment.state(), segment.rows());
+      }
     }
   }
 

@@ -115,6 +115,19 @@ final class CachePages implements AutoCloseable {
     recent.reserve(slot, length);
   }
 
+  /** Lets a new sequence share the pages that are full of so many tokens of another. */
+  void share(int from, int to, long length) {
+    recent.share(from, to, length);
+    if (aged != null) {
+      aged.share(from, to, left(length));
+    }
+  }
+
+  /** Bytes of the pages full of tokens of so long a sequence that later ones leave as they are. */
+  long lastingBytes(long length) {
+    return (aged == null ? length : left(length)) / PAGE * PAGE * tokenBytes;
+  }
+
   /** Lets go of pages of BF16 of tokens that have left the window. */
   void settle(int slot, long length) {
     if (aged != null) {

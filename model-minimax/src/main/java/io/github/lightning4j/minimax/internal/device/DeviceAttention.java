@@ -16,4 +16,7 @@ interface DeviceAttention {
    * @param out {@code [R, H]}, may be the residual
    */
   void forward(DeviceStep step, Tensor normed, Sum sum, Tensor out);
+
+  /** Moves states on by the first of the tokens drafted last, from where they were before. */
+  void commit(DeviceOperators operators, SequencePool memory, DeviceDrafts drafts, int accepted);
 }

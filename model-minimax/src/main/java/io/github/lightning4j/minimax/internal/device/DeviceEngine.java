@@ -30,6 +30,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class DeviceEngine implements Engine {
   private final MemoryScope scope = new MemoryScope();
+  private final MiniMaxConfig config;
   private final CudaStream stream;
   private final DeviceOperators operators;
   private final DevicePass pass;
@@ -46,6 +47,7 @@ public final class DeviceEngine implements Engine {
       CachePlan plan,
       CudaStream stream,
       Function<MemoryScope, DeviceWeights> weights) {
+    this.config = config;
     this.stream = scope.add(stream);
     try {
       this.operators = scope.add(DeviceOperators.on(stream));
@@ -152,9 +154,13 @@ public final class DeviceEngine implements Engine {
   }
 
   @Override
+  public int mostSequences() {
+    return SequencePool.MOST_SEQUENCES;
+  }
+
+  @Override
   public synchronized void lastLogits(
       TokenBatch batch, ForwardObserver observer, List<float[]> outLogits) {
-    refuseDrafts(batch);
     BatchLayout layout = new BatchLayout(batch);
     DeviceStep step = begin(layout);
     boolean decode = layout.shape().stretches() == 0 && !layout.hasPictures();
@@ -162,11 +168,7 @@ public final class DeviceEngine implements Engine {
         decode
             ? graphs.run(layout.shape().sequences(), this::epoch, () -> run(layout, step))
             : run(layout, step);
-    Tensor here = fetch(logits);
-    for (int i = 0; i < layout.order().size(); i++) {
-      float[] to = outLogits.get(layout.order().get(i));
-      here.select(0, i).pointer().asByteBuffer().asFloatBuffer().get(to);
-    }
+    layout.give(fetch(logits), outLogits);
     layout.advance();
   }
 
@@ -176,7 +178,6 @@ public final class DeviceEngine implements Engine {
 
   @Override
   public synchronized void allLogits(TokenBatch batch, ForwardObserver observer, Tensor outLogits) {
-    refuseDrafts(batch);
     BatchLayout layout = new BatchLayout(batch);
     DeviceStep step = begin(layout);
     outLogits.copyFrom(fetch(pass.allLogits(step, rows -> layout.insert(this::upload, rows))));
@@ -191,24 +192,18 @@ public final class DeviceEngine implements Engine {
   }
 
   @Override
-  public boolean verifiesGuesses() {
-    return false;
+  public Drafts newDrafts() {
+    return new DeviceDrafts(stream.device(), config);
   }
 
   @Override
-  public void commit(SequenceState state, Drafts drafts, int accepted) {
-    throw noDrafts();
-  }
-
-  private static void refuseDrafts(TokenBatch batch) {
-    if (batch.segments().stream().anyMatch(segment -> segment.drafts() != null)) {
-      throw noDrafts();
+  public synchronized void commit(SequenceState state, Drafts drafts, int accepted) {
+    DeviceDrafts ours = (DeviceDrafts) drafts;
+    if (accepted < ours.tokens()) {
+      ours.restore(stream, pool.states(), DeviceMemory.of(state).slot());
+      pass.commit(operators, pool, ours, accepted);
     }
-  }
-
-  private static IllegalStateException noDrafts() {
-    return new IllegalStateException(
-        "guessed tokens are verified on the CPU only; leave prompt lookup out");
+    BatchLayout.advance(state, accepted);
   }
 
   private DeviceStep begin(BatchLayout layout) {
@@ -228,6 +223,11 @@ public final class DeviceEngine implements Engine {
     layout.fill(inputs);
     pool.pages().publish(stream);
     inputs.send(stream);
+    for (Piece piece : layout.pieces()) {
+      if (piece.drafts() != null) {
+        piece.drafts().keep(stream, pool.states(), piece.memory().slot(), piece.rows());
+      }
+    }
     return new DeviceStep(layout.shape(), layout.pieces(), inputs, scratch, pool, operators);
   }
 

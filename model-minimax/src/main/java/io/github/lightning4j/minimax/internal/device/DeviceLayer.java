@@ -53,6 +53,11 @@ final class DeviceLayer {
     moe.forward(step, normed, sum(hidden, normed, mlpMix), hidden);
   }
 
+  /** As {@link DeviceAttention#commit}. */
+  void commit(DeviceOperators operators, SequencePool memory, DeviceDrafts drafts, int accepted) {
+    attention.commit(operators, memory, drafts, accepted);
+  }
+
   private Sum sum(Tensor hidden, Tensor normed, Mix mix) {
     return new Sum((float) mix.beta(), postNorm ? normed : hidden, (float) mix.alpha());
   }

@@ -10,6 +10,9 @@ import io.github.lightning4j.minimax.internal.device.DeviceScratch.Slot;
 final class DeviceLightningLayer implements DeviceAttention {
   private static final Options SILU = Options.DEFAULT.withSilu(true);
 
+  /** So few tokens at once do not go by chunks. */
+  private static final long FEW = 8;
+
   private static final float EPS = (float) MiniMaxConfig.INNER_NORM_EPS;
 
   private final int index;
@@ -43,8 +46,11 @@ final class DeviceLightningLayer implements DeviceAttention {
     if (shape.singles() > 0) {
       decode(step, qkv, heads);
     }
-    if (shape.stretches() > 0) {
+    if (shape.stretches() > shape.drafted()) {
       prefill(step, qkv, heads);
+    }
+    for (int i = shape.sequences() - shape.drafted(); i < shape.sequences(); i++) {
+      draft(step, step.pieces().get(i), step.inputs().slots(i, 1), qkv, heads);
     }
     operators.steps().gatedNorm(heads, gate, weights.norm(), EPS, heads);
     weights.out().multiply(operators, heads, sum, out);
@@ -68,7 +74,8 @@ final class DeviceLightningLayer implements DeviceAttention {
   private void prefill(DeviceStep step, Tensor qkv, Tensor heads) {
     StepShape shape = step.shape();
     int first = shape.singles();
-    int rows = shape.stretchRows();
+    int rows = shape.stretchRows() - shape.draftedRows();
+    int count = shape.stretches() - shape.drafted();
     step.operators()
         .lightning()
         .prefill(
@@ -78,9 +85,49 @@ final class DeviceLightningLayer implements DeviceAttention {
             weights.logDecay(),
             SILU,
             step.states(index),
-            step.inputs().slots(first, shape.stretches()),
-            step.inputs().offsets(0, shape.stretches()),
+            step.inputs().slots(first, count),
+            step.inputs().offsets(0, count),
             heads.narrow(0, first, rows).reshape(1, rows, sizes.heads(), sizes.headDim()));
+  }
+
+  private void draft(DeviceStep step, Piece piece, Tensor slot, Tensor qkv, Tensor heads) {
+    Tensor rows = qkv.narrow(0, piece.firstRow(), piece.rows());
+    step.operators().stream().copy(rows, piece.drafts().rows(index, piece.rows()));
+    Tensor out = heads.narrow(0, piece.firstRow(), piece.rows());
+    oneByOne(step.operators(), rows, step.states(index), slot, out);
+  }
+
+  @Override
+  public void commit(
+      DeviceOperators operators, SequencePool memory, DeviceDrafts drafts, int accepted) {
+    oneByOne(
+        operators,
+        drafts.rows(index, accepted),
+        memory.states().states(index),
+        drafts.slot(),
+        drafts.output(accepted));
+  }
+
+  /**
+   * Tokens of one sequence by the kernel of single ones, which rounds as it does for each alone.
+   */
+  private void oneByOne(
+      DeviceOperators operators, Tensor qkv, Tensor states, Tensor slot, Tensor out) {
+    for (long from = 0; from < qkv.size(0); from += FEW) {
+      long count = Math.min(FEW, qkv.size(0) - from);
+      operators
+          .lightning()
+          .prefill(
+              part(qkv, from, count, 0),
+              part(qkv, from, count, 1),
+              part(qkv, from, count, 2),
+              weights.logDecay(),
+              SILU,
+              states,
+              slot,
+              null,
+              out.narrow(0, from, count).reshape(1, count, sizes.heads(), sizes.headDim()));
+    }
   }
 
   /** q, k or v of some rows, {@code [1, T, heads, d]}, in place in the fused projection. */

@@ -1,12 +1,16 @@
 package io.github.lightning4j.minimax.internal.device;
 
+import io.github.lightning4j.core.MemoryScope;
+import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.kvquant.PageBudget;
 import io.github.lightning4j.kvquant.policy.TokenPolicy;
 import io.github.lightning4j.minimax.KvCacheFormat;
 import io.github.lightning4j.minimax.internal.SequenceMemory;
 import io.github.lightning4j.minimax.internal.SequenceState;
+import io.github.lightning4j.minimax.internal.SnapshotTensors;
 import io.github.lightning4j.vlmquant.VlmAccount;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /** Of a sequence on a GPU: a slot of the pool. */
@@ -63,12 +67,28 @@ final class DeviceMemory implements SequenceMemory {
     }
   }
 
-  /** Copies all pages: none are shared. */
+  /** Shares full pages, and copies what else there is. */
   @Override
   public SequenceMemory fork() {
     DeviceMemory copy = new DeviceMemory(engine, engine.pool(pool -> pool.fork(slot, length)));
     copy.length = length;
     return copy;
+  }
+
+  @Override
+  public String snapshotKind() {
+    return engine.pool(DeviceSnapshot::kind);
+  }
+
+  @Override
+  public Map<String, Tensor> save(MemoryScope scope) {
+    return engine.pool(pool -> new DeviceSnapshot(pool, slot).save(length, scope));
+  }
+
+  @Override
+  public void load(SnapshotTensors from, long tokens) {
+    engine.update(pool -> new DeviceSnapshot(pool, slot).load(from, tokens));
+    length = tokens;
   }
 
   @Override
@@ -125,7 +145,7 @@ final class DeviceMemory implements SequenceMemory {
 
   @Override
   public long lastingBytes() {
-    return 0;
+    return engine.pool(pool -> pool.pages().lastingBytes(length));
   }
 
   /** None but those of {@link #reserve}. */

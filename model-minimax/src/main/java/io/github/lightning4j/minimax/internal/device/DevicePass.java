@@ -32,25 +32,30 @@ final class DevicePass {
 
   /**
    * Puts a pass on the stream, from the tokens of the step's inputs to the logits of the last row
-   * of each sequence.
+   * of each sequence, or of all its rows where they are drafted.
    *
    * @param insert writes rows over what was looked up
-   * @return logits {@code [S, V]} F32, until the next pass
+   * @return logits {@code [S, V]} F32, a row for each that has some, until the next pass
    */
   Tensor lastLogits(DeviceStep step, Consumer<Tensor> insert) {
     Tensor hidden = hidden(step, insert);
-    int sequences = step.shape().sequences();
-    if (step.shape().rows() == sequences) {
+    int wanted = step.shape().logitRows();
+    if (step.shape().rows() == wanted) {
       return logits(step, hidden);
     }
-    Tensor last = step.scratch().activations(Slot.LAST_ROWS, sequences, config.hiddenSize());
-    step.operators().rows().gatherRows(hidden, step.inputs().lastRows(sequences), last);
+    Tensor last = step.scratch().activations(Slot.LAST_ROWS, wanted, config.hiddenSize());
+    step.operators().rows().gatherRows(hidden, step.inputs().logitRows(wanted), last);
     return logits(step, last);
   }
 
   /** The same, with the logits of all rows {@code [R, V]}. */
   Tensor allLogits(DeviceStep step, Consumer<Tensor> insert) {
     return logits(step, hidden(step, insert));
+  }
+
+  /** Moves states on by the first of the tokens drafted last, from where they were before. */
+  void commit(DeviceOperators operators, SequencePool memory, DeviceDrafts drafts, int accepted) {
+    layers.forEach(layer -> layer.commit(operators, memory, drafts, accepted));
   }
 
   private Tensor hidden(DeviceStep step, Consumer<Tensor> insert) {

@@ -91,6 +91,11 @@ final class DeviceSoftmaxLayer implements DeviceAttention {
     return step.memory().cache(index).config().transform() instanceof KvTransform.PreRopeGrouped;
   }
 
+  /** Nothing to do: what was wrong lies behind the sequence. */
+  @Override
+  public void commit(
+      DeviceOperators operators, SequencePool memory, DeviceDrafts drafts, int accepted) {}
+
   /** {@code [R, heads, d]}. */
   private Tensor project(
       DeviceStep step, Slot slot, DeviceMatrix matrix, Tensor normed, long heads) {

@@ -1,5 +1,7 @@
 package io.github.lightning4j.minimax.internal.device;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * The rows of one sequence in a pass.
  *
@@ -7,8 +9,10 @@ package io.github.lightning4j.minimax.internal.device;
  * @param position of its first token
  * @param firstRow its first row in the pass
  * @param rows how many
+ * @param drafts where all but the first may be wrong; null: they are certain
  */
-record Piece(DeviceMemory memory, long position, int firstRow, int rows) {
+record Piece(
+    DeviceMemory memory, long position, int firstRow, int rows, @Nullable DeviceDrafts drafts) {
   /** How keys and values are read; pieces stand in this order in a pass. */
   enum Kind {
     /** One token, which attends to everything. */
@@ -20,7 +24,12 @@ record Piece(DeviceMemory memory, long position, int firstRow, int rows) {
   }
 
   Kind kind() {
-    return memory.kind(rows);
+    return kind(memory, rows, drafts != null);
+  }
+
+  /** How tokens of a sequence are read; drafted ones as single ones would be. */
+  static Kind kind(DeviceMemory memory, long rows, boolean drafted) {
+    return drafted ? Kind.BEHIND : memory.kind(rows);
   }
 
   /** Whether its tokens are quantized before they attend, and not when a prompt ends. */

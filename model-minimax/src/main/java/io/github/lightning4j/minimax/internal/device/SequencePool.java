@@ -26,6 +26,7 @@ final class SequencePool implements AutoCloseable {
 
   private final MemoryScope scope = new MemoryScope();
   private final CudaStream stream;
+  private final MiniMaxConfig config;
   private final CachePlan plan;
   private final StatePool states;
   private final CachePages pages;
@@ -38,6 +39,7 @@ final class SequencePool implements AutoCloseable {
    */
   SequencePool(CudaStream stream, MiniMaxConfig config, CachePlan plan) {
     this.stream = stream;
+    this.config = config;
     this.plan = plan;
     List<KvCacheConfig> layers = DeviceFormats.configs(config, plan);
     try {
@@ -73,6 +75,16 @@ final class SequencePool implements AutoCloseable {
     return caches.get(softmaxLayer);
   }
 
+  /** The model's hyperparameters. */
+  MiniMaxConfig config() {
+    return config;
+  }
+
+  /** Where its work goes. */
+  CudaStream stream() {
+    return stream;
+  }
+
   /** How many caches there are. */
   int caches() {
     return caches.size();
@@ -104,14 +116,24 @@ final class SequencePool implements AutoCloseable {
   int fork(int slot, long length) {
     int copy = states.copy(slot);
     try {
-      pages.settle(copy, length);
-      pages.reserve(copy, length);
+      pages.share(slot, copy, length);
+      room(copy, length);
       caches.forEach(cache -> cache.copy(stream, slot, copy, length));
       return copy;
     } catch (RuntimeException | Error e) {
       close(copy);
       throw e;
     }
+  }
+
+  /**
+   * Takes pages for what is put in the place of a sequence without tokens.
+   *
+   * @throws PageBudgetException if there are too few; none is given out then
+   */
+  void room(int slot, long length) {
+    pages.settle(slot, length);
+    pages.reserve(slot, length);
   }
 
   /** The prompt that began a sequence or went on with it is over; it has so many tokens now. */

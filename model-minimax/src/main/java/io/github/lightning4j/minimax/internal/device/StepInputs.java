@@ -8,9 +8,10 @@ import io.github.lightning4j.core.cuda.CudaStream;
 import java.nio.IntBuffer;
 
 /**
- * The numbers a pass reads: a row's token and position, a sequence's slot, first position and last
- * row, and where stretches begin. The host writes them to pinned memory, from where one copy takes
- * them to the GPU; both stay where they are, so that a recorded pass finds those of the next step.
+ * The numbers a pass reads: a row's token and position, a sequence's slot, first position, the rows
+ * that have logits, and where stretches begin. The host writes them to pinned memory, from where
+ * one copy takes them to the GPU; both stay where they are, so that a recorded pass finds those of
+ * the next step.
  */
 final class StepInputs implements AutoCloseable {
   private final int capacity;
@@ -43,9 +44,8 @@ final class StepInputs implements AutoCloseable {
   }
 
   /** What is written next: a sequence. */
-  void sequence(int index, int slot, long start, int lastRow) {
+  void sequence(int index, int slot, long start) {
     values.put(2 * capacity + index, slot);
-    values.put(4 * capacity + 1 + index, lastRow);
     values.put(5 * capacity + 1 + index, Math.toIntExact(start));
   }
 
@@ -53,6 +53,11 @@ final class StepInputs implements AutoCloseable {
   void aging(int index, int ageingSlot, int agedLength) {
     values.put(6 * capacity + 1 + index, agedLength);
     values.put(7 * capacity + 1 + index, ageingSlot);
+  }
+
+  /** What is written next: a row that has logits. */
+  void logitRow(int index, int row) {
+    values.put(4 * capacity + 1 + index, row);
   }
 
   /** What is written next: the rows of a stretch, counted from the first row of all stretches. */
@@ -102,8 +107,8 @@ final class StepInputs implements AutoCloseable {
     return at(5L * capacity + 1 + first, count);
   }
 
-  /** The last row of each sequence {@code [S]}. */
-  Tensor lastRows(long count) {
+  /** The rows that have logits. */
+  Tensor logitRows(long count) {
     return at(4L * capacity + 1, count);
   }
 
