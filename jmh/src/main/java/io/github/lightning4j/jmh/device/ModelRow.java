@@ -54,7 +54,7 @@ enum ModelRow implements DeviceRow {
 
   private double seconds(DeviceSlice model, int tokens, int steps) {
     return this == PROMPT
-        ? model.prefillSeconds(tokens, tokens)
+        ? model.prefillSeconds(1, tokens, tokens)
         : model.decodeSeconds(1, CONTEXT, steps);
   }
 
