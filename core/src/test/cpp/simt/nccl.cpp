@@ -75,7 +75,7 @@ void await(const Comm& comm, Done done) {
     if (round < 100) {
       sched_yield();
     } else {
-      usleep(50);
+      usleep(300);
     }
   }
 }

@@ -20,14 +20,17 @@ final class PlannedTensors {
 
   private final Safetensors source;
   private final WeightPlan plan;
+  private final ExpertRange experts;
 
   /**
    * Looks through the names.
    *
+   * @param experts those that are wanted
    * @throws CheckpointException if there is a tensor that the config does not ask for
    */
-  PlannedTensors(MiniMaxConfig config, Safetensors source) {
+  PlannedTensors(MiniMaxConfig config, Safetensors source, ExpertRange experts) {
     this.source = source;
+    this.experts = experts;
     this.plan = WeightPlan.of(config, source.names(), sharedSize(config, source));
     refuseStrangers();
   }
@@ -122,9 +125,13 @@ final class PlannedTensors {
   }
 
   private long bytes(String name, WeightFormat format) {
+    if (experts.leavesOut(name)) {
+      return 0;
+    }
     long columns = entry(name).shape()[entry(name).shape().length - 1];
-    long matrices = plan.matrices(name);
-    long rows = entry(name).parameters() / columns / matrices;
+    long stacked = plan.matrices(name);
+    long rows = entry(name).parameters() / columns / stacked;
+    long matrices = stacked == 1 ? 1 : stacked / experts.all() * experts.count();
     if (format.coding().isPresent()) {
       return matrices * QuantizedMatrix.imageBytes(format.coding().get(), rows, columns);
     }
