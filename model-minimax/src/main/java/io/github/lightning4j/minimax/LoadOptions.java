@@ -222,8 +222,8 @@ public record LoadOptions(
    *
    * <pre>{@code
    * MpiCommunicator.run(ranks -> {
-   *   int gpu = Integer.parseInt(System.getenv("OMPI_COMM_WORLD_LOCAL_RANK"));
-   *   LoadOptions options = LoadOptions.DEFAULT.withDevice(Device.cuda(gpu)).withRanks(ranks);
+   *   Device gpu = Device.cuda(MpiCommunicator.localRank());
+   *   LoadOptions options = LoadOptions.DEFAULT.withDevice(gpu).withRanks(ranks);
    *   try (MiniMaxModel model = MiniMaxModel.load(folder, options)) {
    *     ...
    *   }

@@ -107,7 +107,7 @@ final class PlannedTensors {
   long bytes(WeightFormats formats) {
     long bytes = 0;
     for (String name : plan.entries().keySet()) {
-      bytes += bytes(name, formats.of(entry(name).role()));
+      bytes += experts.leavesOut(name) ? 0 : bytes(name, formats.of(entry(name).role()));
     }
     return bytes;
   }
@@ -116,6 +116,9 @@ final class PlannedTensors {
   long newBytes(WeightFormats formats) {
     long bytes = 0;
     for (String name : plan.entries().keySet()) {
+      if (experts.leavesOut(name)) {
+        continue;
+      }
       WeightFormat format = formats.of(entry(name).role());
       boolean made =
           format.coding().isPresent() || FormattedWeights.rounds(format, info(name).dtype());
@@ -125,9 +128,6 @@ final class PlannedTensors {
   }
 
   private long bytes(String name, WeightFormat format) {
-    if (experts.leavesOut(name)) {
-      return 0;
-    }
     long columns = entry(name).shape()[entry(name).shape().length - 1];
     long stacked = plan.matrices(name);
     long rows = entry(name).parameters() / columns / stacked;

@@ -11,6 +11,7 @@ import io.github.lightning4j.core.cuda.CudaGraph;
 import io.github.lightning4j.core.cuda.CudaMemory;
 import io.github.lightning4j.core.cuda.CudaStream;
 import io.github.lightning4j.core.testkit.RequiresCuda;
+import java.util.Arrays;
 import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -185,5 +186,41 @@ final class CudaRankSumDeviceTest {
             assertThat(get(stream, part)).containsExactly(4, 5);
           }
         });
+  }
+
+  /** Two processes: they add, and then one dies while the other waits for its part. */
+  static final class Processes {
+    public static void main(String[] arguments) throws Exception {
+      MpiCommunicator.run(
+          ranks -> {
+            CudaStream stream = CudaStream.open(CudaDevice.of(MpiCommunicator.localRank()));
+            CudaRankSum sums = CudaRankSum.open(ranks, stream);
+            Tensor part = allocate(stream, 2);
+            set(stream, part, 1 + ranks.rank());
+            sums.add(part);
+            MpiJob.say("sum " + Arrays.toString(get(stream, part)));
+            ranks.barrier();
+            if (ranks.rank() == 1) {
+              Runtime.getRuntime().halt(3);
+            }
+            sums.add(part);
+            stream.synchronize();
+            try {
+              sums.ensureHealthy();
+            } catch (RankFailedException e) {
+              MpiJob.say(e.getMessage());
+            }
+            sums.close();
+          });
+    }
+  }
+
+  @Test
+  void addsOverProcessesAndEndsWhereOneDies() {
+    MpiJob.assume();
+    String output = new MpiJob().with("--enable-recovery").run(2, Processes.class).output();
+    assertThat(output.lines().filter("sum [3.0, 5.0]"::equals)).as(output).hasSize(2);
+    assertThat(output).contains("rank 1 of 2 failed: its process ended");
+    assertThat(output).contains("rank 1 exit 3");
   }
 }
