@@ -45,7 +45,7 @@ final class NcclComm {
           nccl.ncclCommInitRankConfig(joined.comm, size, agreed, rank, config),
           "ncclCommInitRankConfig");
       return joined;
-    } catch (IllegalStateException e) {
+    } catch (RankFailedException | IllegalStateException e) {
       joined.abort();
       throw e;
     }
@@ -97,7 +97,11 @@ final class NcclComm {
     return aborted.get();
   }
 
-  /** Waits until NCCL has taken what it was told. */
+  /**
+   * Waits until NCCL has taken what it was told.
+   *
+   * @throws RankFailedException if a rank fails meanwhile; to abort is left to the caller
+   */
   void await(int status, String what) {
     await(status, what, Long.MAX_VALUE);
   }
@@ -106,12 +110,7 @@ final class NcclComm {
     long start = System.nanoTime();
     int[] state = {status};
     for (int round = 0; state[0] == nccl.ncclInProgress; round++) {
-      try {
-        health.run();
-      } catch (RankFailedException e) {
-        abort();
-        throw e;
-      }
+      health.run();
       checkState(
           System.nanoTime() - start <= limitNanos,
           "%s did not end within %s s on rank %s of %s",

@@ -2,6 +2,7 @@ package io.github.lightning4j.moe.comm.internal;
 
 import static com.google.common.base.Preconditions.checkState;
 
+import io.github.lightning4j.moe.comm.RankFailedException;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.bytedeco.cuda.cudart.CUstream_st;
@@ -76,7 +77,12 @@ final class NcclGroup {
 
   /** Waits until NCCL has taken what it was told. */
   void await(int status, String what) {
-    comm.await(status, what);
+    try {
+      comm.await(status, what);
+    } catch (RankFailedException e) {
+      abort();
+      throw e;
+    }
   }
 
   /** Why NCCL cannot go on, or null. */
