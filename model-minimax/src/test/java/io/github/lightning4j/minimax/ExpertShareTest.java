@@ -48,7 +48,7 @@ final class ExpertShareTest {
   void refusesMoreRanksThanExperts() {
     assertThatThrownBy(() -> ExpertRange.of(MiniMaxConfig.m1(8), 0, 33))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessage("ranks: expected at most one for each of the 32 experts of a layer, got 33");
+        .hasMessage("ranks: expected 1 to 32, one for each expert of a layer at most, got 33");
   }
 
   @ParameterizedTest

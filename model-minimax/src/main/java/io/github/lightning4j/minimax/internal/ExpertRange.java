@@ -29,8 +29,8 @@ public record ExpertRange(int first, int count, int all) {
   public static ExpertRange of(MiniMaxConfig config, int rank, int ranks) {
     int all = config.experts().experts();
     checkArgument(
-        ranks <= all,
-        "ranks: expected at most one for each of the %s experts of a layer, got %s",
+        ranks >= 1 && ranks <= all,
+        "ranks: expected 1 to %s, one for each expert of a layer at most, got %s",
         all,
         ranks);
     int each = all / ranks;
