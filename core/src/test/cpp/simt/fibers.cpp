@@ -87,22 +87,29 @@ const char* doing(const Thread& t) {
                                         : t.operation;
 }
 
+/// Whether two lanes have come to the same collective.
+bool together(const Thread& own, const Thread& other) {
+  return other.state == State::kInWarp && other.complete == own.complete && other.mask == own.mask;
+}
+
 /// Completes the collective that the running lane has come to, if it is the last one to come.
 void complete_if_last(Worker& w) {
-  size_t index = simt_self - w.threads.data();
-  size_t first = index - simt_self->lane;
+  Thread& own = *simt_self;
+  size_t index = &own - w.threads.data();
+  size_t first = index - own.lane;
   size_t count = std::min<size_t>(kWarp, w.threads.size() - first);
+  // Most often the lane that runs last is the one that is missing.
+  unsigned last = w.launch->descending ? __builtin_ctz(own.mask) : kWarp - 1 - __builtin_clz(own.mask);
+  if (last >= count || !together(own, w.threads[first + last])) return;
   void* requests[kWarp] = {};
   for (unsigned lane = 0; lane < kWarp; lane++) {
-    if (!(simt_self->mask >> lane & 1)) continue;
-    if (lane >= count) return;
-    const Thread& other = w.threads[first + lane];
-    if (other.state != State::kInWarp || other.complete != simt_self->complete || other.mask != simt_self->mask) return;
-    requests[lane] = other.request;
+    if (!(own.mask >> lane & 1)) continue;
+    if (lane >= count || !together(own, w.threads[first + lane])) return;
+    requests[lane] = w.threads[first + lane].request;
   }
-  simt_self->complete(requests, simt_self->mask);
+  own.complete(requests, own.mask);
   for (unsigned lane = 0; lane < count; lane++) {
-    if (simt_self->mask >> lane & 1) w.threads[first + lane].state = State::kReady;
+    if (own.mask >> lane & 1) w.threads[first + lane].state = State::kReady;
   }
 }
 

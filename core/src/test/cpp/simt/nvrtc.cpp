@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <regex>
 #include <sstream>
@@ -75,7 +76,7 @@ NVRTC_API const char* nvrtcGetErrorString(int result) {
 
 /// The minor version stands for what simt.h says, so that images made with another one are not reused.
 NVRTC_API int nvrtcVersion(int* major, int* minor) {
-  size_t hash = 0;
+  size_t hash = std::hash<std::string>()(SIMT_FLAGS);
   for (const char* file : {"simt.h", "warp.h", "runtime.h", "nvrtc.cpp"}) {
     hash = hash * 31 + std::hash<std::string>()(read(fs::path(SIMT_SOURCES) / file));
   }
@@ -97,9 +98,9 @@ NVRTC_API int nvrtcCompileProgram(Program* program, int count, const char* const
   fs::path at = folder;
   write(at / program->name, program->text + registrations(program->text));
   for (auto& [name, text] : program->headers) write(at / name, text);
-  std::vector<std::string> command = {
-      "g++", "-x", "c++", "-std=c++17", "-O1", "-g1", "-fPIC", "-shared", "-fno-strict-aliasing", "-w",
-      "-fsanitize=bounds,alignment,null,shift,integer-divide-by-zero,signed-integer-overflow"};
+  std::vector<std::string> command = {"g++", "-x", "c++"};
+  std::istringstream flags(SIMT_FLAGS);
+  command.insert(command.end(), std::istream_iterator<std::string>(flags), {});
   for (int i = 0; i < count; i++) {
     std::string option = options[i];
     if (option.rfind("-D", 0) == 0) command.push_back(option);
@@ -109,8 +110,8 @@ NVRTC_API int nvrtcCompileProgram(Program* program, int count, const char* const
     }
   }
   fs::path library = at / "image.so", log = at / "log";
-  for (std::string word : {std::string("-include"), std::string(SIMT_SOURCES "/simt.h"), (at / program->name).string(),
-                           std::string("-o"), library.string(), std::string("-L" SIMT_LIBRARIES),
+  for (std::string word : {std::string("-include"), std::string(SIMT_BUILT "/toolkit/include/simt.h"), (at / program->name).string(),
+                           std::string("-o"), library.string(), std::string("-L" SIMT_BUILT "/driver"),
                            std::string("-l:libcuda.so.1")}) {
     command.push_back(word);
   }

@@ -66,8 +66,9 @@ struct Entry {
 
 // Of the scheduler; each host thread runs one block at a time, and one fiber of it.
 extern "C" {
-extern __thread simt::Thread* simt_self;
-extern __thread simt::Block* simt_block;
+// At fixed places of a host thread's storage, as kernels read them at every turn.
+extern __thread simt::Thread* simt_self __attribute__((tls_model("initial-exec")));
+extern __thread simt::Block* simt_block __attribute__((tls_model("initial-exec")));
 /// Waits for all threads of the block.
 void simt_barrier();
 /// Waits for all lanes in `mask`, which must call with the same `complete` and mask.

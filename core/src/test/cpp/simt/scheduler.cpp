@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -37,16 +38,44 @@ int find_segment(dl_phdr_info* info, size_t, void* wanted) {
   return 1;
 }
 
+/// Workers between launches: their stacks and shared memory cost more to make than most launches take.
+class Workers {
+ public:
+  std::unique_ptr<Worker> take() {
+    std::lock_guard<std::mutex> hold(lock_);
+    if (idle_.empty()) return std::make_unique<Worker>();
+    std::unique_ptr<Worker> last = std::move(idle_.back());
+    idle_.pop_back();
+    return last;
+  }
+
+  void give_back(std::unique_ptr<Worker> worker) {
+    std::lock_guard<std::mutex> hold(lock_);
+    idle_.push_back(std::move(worker));
+  }
+
+ private:
+  std::mutex lock_;
+  std::vector<std::unique_ptr<Worker>> idle_;
+};
+
+/// Never destroyed: threads of a process that ends may still run kernels.
+Workers& workers = *new Workers;
+
 void set_up(Worker& w, const Launch& launch) {
   w.launch = &launch;
+  w.failure.clear();
   size_t n = size_t{launch.block.x} * launch.block.y * launch.block.z;
   w.threads.resize(n);
-  w.stacks = static_cast<unsigned char*>(
-      mmap(nullptr, n * kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-  if (w.stacks == MAP_FAILED) {
-    w.stacks = nullptr;
-    w.failure = "no memory for the stacks of a block";
-    return;
+  if (n > w.room) {
+    w.drop_stacks();
+    void* room = mmap(nullptr, n * kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED) {
+      w.failure = "no memory for the stacks of a block";
+      return;
+    }
+    w.stacks = static_cast<unsigned char*>(room);
+    w.room = n;
   }
   launch.touch_shared();
   Segment segment{reinterpret_cast<const void*>(launch.entry->call), nullptr, 0};
@@ -66,7 +95,8 @@ void set_up(Worker& w, const Launch& launch) {
 }
 
 void work(const Launch& launch, std::atomic<size_t>& next, std::mutex& lock, std::string& failure) {
-  Worker own;
+  std::unique_ptr<Worker> taken = workers.take();
+  Worker& own = *taken;
   worker = &own;
   simt_block = &own.block;
   set_up(own, launch);
@@ -84,6 +114,7 @@ void work(const Launch& launch, std::atomic<size_t>& next, std::mutex& lock, std
   }
   worker = nullptr;
   simt_block = nullptr;
+  workers.give_back(std::move(taken));
 }
 
 }  // namespace

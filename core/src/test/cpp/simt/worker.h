@@ -20,16 +20,22 @@ struct Worker {
   void* scheduler = nullptr;
   std::vector<Thread> threads;
   unsigned char* stacks = nullptr;
+  /// How many threads there are stacks for.
+  size_t room = 0;
   std::vector<unsigned char> shared;
   Block block{};
   std::string failure;
 
-  ~Worker() {
-    if (stacks) munmap(stacks, threads.size() * kStack);
+  ~Worker() { drop_stacks(); }
+
+  void drop_stacks() {
+    if (stacks) munmap(stacks, room * kStack);
+    stacks = nullptr;
+    room = 0;
   }
 };
 
-extern __thread Worker* worker;
+extern __thread Worker* worker __attribute__((tls_model("initial-exec")));
 
 /// Runs the block that the worker is set to.
 void run_block(Worker& w);
