@@ -36,7 +36,8 @@ final class InspectCommand implements Runnable {
   @Option(
       names = "--gpus",
       paramLabel = "N",
-      description = "Tell what each of N GPUs holds that share the experts out (--expert-parallel).")
+      description =
+          "Tell what each of N GPUs holds that share the experts out (--expert-parallel).")
   private Optional<Integer> gpus = Optional.empty();
 
   @Option(names = "--json", description = "Print one JSON object.")
