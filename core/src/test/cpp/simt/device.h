@@ -1,5 +1,6 @@
-// A CUDA driver without a GPU: its one device is the host's memory and simt::run. Streams are lazy on purpose: nothing
-// on a stream happens before somebody waits for it, so what reads too early reads what a GPU might show it.
+// A CUDA driver without a GPU: its devices are the host's memory and simt::run. Streams are lazy on purpose: nothing
+// on a stream happens before somebody waits for it, so what reads too early reads what a GPU might show it. Devices know
+// nothing of one another: the memory of one is a stray pointer on the other.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -58,7 +59,7 @@ struct Allocation {
   bool on_device;
 };
 
-/// Everything; each function of the driver holds `lock`.
+/// Everything of a device; each function of the driver holds the `lock` of that of the calling thread.
 struct Device {
   static constexpr size_t kTotal = size_t{1} << 30;
   static constexpr size_t kMargin = 4096;
@@ -84,13 +85,16 @@ struct Device {
   void lose(Status status, const std::string& why);
 };
 
-extern Device device;
-extern thread_local bool has_context;
+constexpr int kDevices = 2;
+extern Device devices[kDevices];
+/// The device of the calling thread, which is also its context; null for none.
+extern thread_local Device* current;
 
 }  // namespace simt
 
 #define SIMT_API extern "C" __attribute__((visibility("default")))
-#define SIMT_ENTER()                                               \
-  std::lock_guard<std::recursive_mutex> hold_(simt::device.lock);  \
-  if (simt::device.lost) return simt::device.lost;                 \
-  if (!simt::has_context) return simt::kInvalidContext
+#define SIMT_ENTER()                                              \
+  if (!simt::current) return simt::kInvalidContext;               \
+  simt::Device& device = *simt::current;                          \
+  std::lock_guard<std::recursive_mutex> hold_(device.lock);       \
+  if (device.lost) return device.lost

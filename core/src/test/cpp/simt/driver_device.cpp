@@ -5,16 +5,14 @@
 #include "device.h"
 
 namespace simt {
-Device device;
-thread_local bool has_context;
+Device devices[kDevices];
+thread_local Device* current;
 
 void Device::lose(Status status, const std::string& why) {
   fprintf(stderr, "simt: %s\n", why.c_str());
   lost = status;
 }
 }  // namespace simt
-
-using simt::device;
 
 SIMT_API int cuInit(unsigned) { return simt::kSuccess; }
 
@@ -24,13 +22,13 @@ SIMT_API int cuDriverGetVersion(int* version) {
 }
 
 SIMT_API int cuDeviceGetCount(int* count) {
-  *count = 1;
+  *count = simt::kDevices;
   return simt::kSuccess;
 }
 
 SIMT_API int cuDeviceGet(int* out, int ordinal) {
   *out = ordinal;
-  return ordinal == 0 ? simt::kSuccess : simt::kInvalidDevice;
+  return ordinal >= 0 && ordinal < simt::kDevices ? simt::kSuccess : simt::kInvalidDevice;
 }
 
 SIMT_API int cuDeviceGetName(char* name, int room, int) {
@@ -63,14 +61,20 @@ SIMT_API int cuDeviceGetAttribute(int* value, int attribute, int) {
   }
 }
 
-SIMT_API int cuDevicePrimaryCtxRetain(void** context, int) {
-  *context = &device;
-  return device.lost;
+SIMT_API int cuDevicePrimaryCtxRetain(void** context, int ordinal) {
+  *context = &simt::devices[ordinal];
+  return simt::devices[ordinal].lost;
 }
 
 SIMT_API int cuCtxSetCurrent(void* context) {
-  simt::has_context = context != nullptr;
-  return device.lost;
+  simt::current = static_cast<simt::Device*>(context);
+  return simt::current ? simt::current->lost : simt::kSuccess;
+}
+
+SIMT_API int cuCtxGetDevice(int* ordinal) {
+  SIMT_ENTER();
+  *ordinal = static_cast<int>(&device - simt::devices);
+  return simt::kSuccess;
 }
 
 SIMT_API int cuGetErrorName(int status, const char** name) {

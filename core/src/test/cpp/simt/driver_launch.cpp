@@ -35,7 +35,7 @@ struct Module {
 using Contents = std::map<uintptr_t, std::vector<unsigned char>>;
 
 /// The memory of the device that a kernel may write, which is what its arguments point to.
-Contents contents(const Entry& entry, void** arguments) {
+Contents contents(Device& device, const Entry& entry, void** arguments) {
   Contents all;
   for (unsigned i = 0; i < entry.parameters; i++) {
     auto* found = entry.writable[i] ? device.find(*static_cast<void**>(arguments[i])) : nullptr;
@@ -66,7 +66,7 @@ std::string difference(const Contents& all) {
   return "";
 }
 
-std::string stray_pointer(const Entry& entry, void** arguments) {
+std::string stray_pointer(Device& device, const Entry& entry, void** arguments) {
   for (unsigned i = 0; i < entry.parameters; i++) {
     void* address = *static_cast<void**>(arguments[i]);
     if (entry.pointers[i] && address != nullptr && device.find(address) == nullptr) {
@@ -77,17 +77,18 @@ std::string stray_pointer(const Entry& entry, void** arguments) {
 }
 
 /// Runs a launch in both orders of threads, which must agree.
-void run_checked(const Function& function, Launch launch, std::vector<std::vector<unsigned char>> values) {
+void run_checked(Device& device, const Function& function, Launch launch,
+                 std::vector<std::vector<unsigned char>> values) {
   std::vector<void*> arguments;
   for (auto& value : values) arguments.push_back(value.data());
   launch.arguments = arguments.data();
-  std::string failure = stray_pointer(*launch.entry, launch.arguments);
+  std::string failure = stray_pointer(device, *launch.entry, launch.arguments);
   if (!failure.empty()) return device.lose(kIllegalAddress, function.name + ": " + failure);
-  Contents before = contents(*launch.entry, launch.arguments);
+  Contents before = contents(device, *launch.entry, launch.arguments);
   launch.descending = false;
   failure = run(launch);
   if (failure.empty()) {
-    Contents after = contents(*launch.entry, launch.arguments);
+    Contents after = contents(device, *launch.entry, launch.arguments);
     restore(before);
     launch.descending = true;
     failure = run(launch);
@@ -99,8 +100,6 @@ void run_checked(const Function& function, Launch launch, std::vector<std::vecto
 
 }  // namespace
 }  // namespace simt
-
-using simt::device;
 
 SIMT_API int cuModuleLoadData(simt::Module** out, const void* image) {
   SIMT_ENTER();
@@ -172,6 +171,6 @@ SIMT_API int cuLaunchKernel(simt::Function* function, unsigned gx, unsigned gy, 
     values.emplace_back(value, value + entry.sizes[i]);
   }
   simt::Launch launch{&entry, nullptr, {gx, gy, gz}, {bx, by, bz}, shared, function->touch_shared, false};
-  device.add(stream, [function, launch, values] { run_checked(*function, launch, values); });
+  device.add(stream, [&device, function, launch, values] { run_checked(device, *function, launch, values); });
   return simt::kSuccess;
 }

@@ -8,7 +8,7 @@ namespace {
 constexpr size_t kAlignment = 256;
 constexpr unsigned char kPoison = 0xFF;
 
-bool is_pageable(const void* address) { return device.find(address) == nullptr; }
+bool is_pageable(Device& device, const void* address) { return device.find(address) == nullptr; }
 }  // namespace
 
 std::pair<const uintptr_t, Allocation>* Device::find(const void* address) {
@@ -60,8 +60,6 @@ std::string Device::damage() {
 }
 }  // namespace simt
 
-using simt::device;
-
 SIMT_API int cuMemAlloc_v2(void** out, size_t bytes) {
   SIMT_ENTER();
   return device.capturing() ? simt::kCaptureUnsupported : device.allocate(bytes, true, out);
@@ -82,7 +80,7 @@ SIMT_API int cuMemFreeAsync(void* address, simt::Stream* stream) {
   SIMT_ENTER();
   if (stream->capture) return simt::kNotSupported;
   if (!device.find(address)) return simt::kInvalidValue;
-  device.add(stream, [address] { device.release(address); });
+  device.add(stream, [&device, address] { device.release(address); });
   return simt::kSuccess;
 }
 
@@ -106,14 +104,14 @@ SIMT_API int cuMemGetInfo_v2(size_t* free, size_t* total) {
 
 SIMT_API int cuMemcpyAsync(void* to, const void* from, size_t bytes, simt::Stream* stream) {
   SIMT_ENTER();
-  if (simt::is_pageable(to)) {
+  if (simt::is_pageable(device, to)) {
     // As a driver does: it returns when the bytes are there.
     if (stream->capture) return simt::kCaptureUnsupported;
     device.drain(stream, stream->added);
     if (!device.lost) memcpy(to, from, bytes);
     return device.lost;
   }
-  if (simt::is_pageable(from)) {
+  if (simt::is_pageable(device, from)) {
     if (stream->capture) return simt::kCaptureUnsupported;
     auto staged = std::make_shared<std::vector<unsigned char>>(
         static_cast<const unsigned char*>(from), static_cast<const unsigned char*>(from) + bytes);

@@ -43,8 +43,6 @@ bool refuses_waiting(Stream* stream) {
 }  // namespace
 }  // namespace simt
 
-using simt::device;
-
 SIMT_API int cuStreamCreate(simt::Stream** out, unsigned) {
   SIMT_ENTER();
   *out = new simt::Stream();
@@ -78,7 +76,7 @@ SIMT_API int cuStreamWaitEvent(simt::Stream* stream, simt::Event* event, unsigne
   if (event->capture) {
     stream->capture = event->capture;
   } else if (event->stream != nullptr) {
-    device.add(stream, [source = event->stream, position = event->position] { device.drain(source, position); });
+    device.add(stream, [&device, source = event->stream, position = event->position] { device.drain(source, position); });
   }
   return simt::kSuccess;
 }
@@ -113,7 +111,7 @@ SIMT_API int cuGraphInstantiateWithFlags(simt::Graph** out, simt::Graph* graph, 
 
 SIMT_API int cuGraphLaunch(simt::Graph* graph, simt::Stream* stream) {
   SIMT_ENTER();
-  device.add(stream, [operations = graph->operations] {
+  device.add(stream, [&device, operations = graph->operations] {
     for (const simt::Operation& operation : operations) {
       if (!device.lost) operation();
     }
@@ -176,4 +174,20 @@ SIMT_API int cuEventElapsedTime_v2(float* milliseconds, simt::Event* start, simt
   if (start->seconds == 0 || end->seconds == 0) return simt::kInvalidHandle;
   *milliseconds = static_cast<float>((end->seconds - start->seconds) * 1e3);
   return simt::kSuccess;
+}
+
+// For libraries that put work of their own on streams (nccl.cpp).
+
+SIMT_API int simt_enqueue(simt::Stream* stream, std::shared_ptr<std::function<void()>> operation) {
+  SIMT_ENTER();
+  device.add(stream, [operation] { (*operation)(); });
+  return simt::kSuccess;
+}
+
+SIMT_API int simt_holds(const void* address, size_t bytes) {
+  SIMT_ENTER();
+  auto* found = device.find(address);
+  size_t offset = found == nullptr ? 0 : reinterpret_cast<uintptr_t>(address) - found->first;
+  bool holds = found != nullptr && found->second.on_device && offset + bytes <= found->second.bytes;
+  return holds ? simt::kSuccess : simt::kInvalidValue;
 }

@@ -10,6 +10,7 @@ import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.quant.QuantizedMatrix;
 import io.github.lightning4j.core.safetensors.Safetensors;
+import io.github.lightning4j.minimax.internal.ExpertRange;
 import io.github.lightning4j.minimax.internal.ModelWeights;
 import io.github.lightning4j.minimax.internal.RenamedTensors;
 import io.github.lightning4j.minimax.internal.WeightBinder;
@@ -22,6 +23,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,6 +37,7 @@ public final class Checkpoint implements AutoCloseable {
   private final Path folder;
   private final MiniMaxConfig config;
   private final WeightFormats formats;
+  private final ExpertRange experts;
   private final Safetensors source;
   private final MemoryScope made;
   private final WeightBinder.Bound bound;
@@ -47,6 +50,7 @@ public final class Checkpoint implements AutoCloseable {
       Path folder,
       MiniMaxConfig config,
       WeightFormats formats,
+      ExpertRange experts,
       Safetensors source,
       MemoryScope made,
       WeightBinder.Bound bound,
@@ -54,6 +58,7 @@ public final class Checkpoint implements AutoCloseable {
     this.folder = folder;
     this.config = config;
     this.formats = formats;
+    this.experts = experts;
     this.source = source;
     this.made = made;
     this.bound = bound;
@@ -93,6 +98,21 @@ public final class Checkpoint implements AutoCloseable {
       WeightPlacement placement,
       long available,
       ProgressListener progress) {
+    return open(folder, formats, ExpertRange::all, placement, available, progress);
+  }
+
+  /**
+   * The same.
+   *
+   * @param share the experts that are wanted; others are not read
+   */
+  static Checkpoint open(
+      Path folder,
+      WeightFormats formats,
+      Function<MiniMaxConfig, ExpertRange> share,
+      WeightPlacement placement,
+      long available,
+      ProgressListener progress) {
     if (!Files.isDirectory(folder)) {
       throw new CheckpointException(folder, "expected a checkpoint folder");
     }
@@ -103,14 +123,16 @@ public final class Checkpoint implements AutoCloseable {
     try {
       Optional<WeightFormats> coded = QuantizedCheckpoint.formats(source);
       WeightFormats held = resolved(config, folder, formats, coded);
-      WeightBinder.Wish wish = new WeightBinder.Wish(held, coded.isPresent(), placement, available);
+      ExpertRange experts = share.apply(config);
+      WeightBinder.Wish wish =
+          new WeightBinder.Wish(held, experts, coded.isPresent(), placement, available);
       Safetensors named = pictures.isPresent() ? ReleasedNames.of(source) : source;
       WeightBinder.Bound bound =
           pictures.isPresent()
               ? bindWithin(config, named, wish, made, progress)
               : WeightBinder.bind(config, named, wish, made, progress);
       Vision vision = pictures.map(told -> vision(told, config, named, made)).orElse(null);
-      return new Checkpoint(folder, config, held, source, made, bound, vision);
+      return new Checkpoint(folder, config, held, experts, source, made, bound, vision);
     } catch (RuntimeException | Error e) {
       made.close();
       source.close();
@@ -210,6 +232,11 @@ public final class Checkpoint implements AutoCloseable {
     return Optional.ofNullable(vision).map(side -> side.bound().weights());
   }
 
+  /** The experts that are held. */
+  ExpertRange experts() {
+    return experts;
+  }
+
   ModelWeights weights() {
     return bound.weights();
   }
@@ -224,6 +251,9 @@ public final class Checkpoint implements AutoCloseable {
     long done = 0;
     for (String name : source.names()) {
       progress.progress(done++, source.names().size());
+      if (experts.leavesOut(name)) {
+        continue;
+      }
       Tensor tensor = source.tensor(name);
       if (tensor.dtype().isFloating()) {
         Elements elements = tensor.accessor();

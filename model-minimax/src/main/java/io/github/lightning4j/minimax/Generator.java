@@ -230,8 +230,15 @@ public final class Generator {
   /**
    * A queue that generates many answers at once, which join and leave between steps; the caller
    * closes it.
+   *
+   * @throws IllegalStateException if ranks share the model out, as what shares a step depends on
+   *     time
    */
   public GenerationQueue queue(BatchLimits limits) {
+    checkState(
+        model.options().ranks().isEmpty(),
+        "which answers share a step of a queue depends on time, and ranks would not agree on it: call"
+            + " generate, or step sessions together");
     return new GenerationQueue(this, limits);
   }
 

@@ -6,6 +6,7 @@ import io.github.lightning4j.core.Backend;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Device;
 import io.github.lightning4j.kvquant.PageBudget;
+import io.github.lightning4j.moe.comm.Communicator;
 import java.util.Optional;
 
 /**
@@ -26,6 +27,8 @@ import java.util.Optional;
  *     results beyond rounding, except of {@code rotatekv}, whose sinks are found in the first chunk
  * @param weights how the weights are held; quantized ones are made while loading, tensor by tensor
  * @param placement where weights lie that are held as they are stored
+ * @param ranks who shares the experts of each layer out, each with a GPU; empty: all experts are
+ *     here
  * @param progress told how far loading has come
  */
 public record LoadOptions(
@@ -37,6 +40,7 @@ public record LoadOptions(
     int prefillChunk,
     WeightFormats weights,
     WeightPlacement placement,
+    Optional<Communicator> ranks,
     ProgressListener progress) {
   /**
    * The CPU's best operators, no format chosen, unchecked weights as stored, chunks of 512, silent.
@@ -51,6 +55,7 @@ public record LoadOptions(
           512,
           WeightFormats.STORED,
           WeightPlacement.AUTO,
+          Optional.empty(),
           ProgressListener.NONE);
 
   /** Checks ranges. */
@@ -59,6 +64,10 @@ public record LoadOptions(
     checkArgument(
         device.kind() == Device.Kind.CPU || backend.isEmpty(),
         "backend: only the CPU has several, expected none for %s",
+        device);
+    checkArgument(
+        device.kind() == Device.Kind.CUDA || ranks.isEmpty(),
+        "ranks: experts are shared out over GPUs only, expected none for %s",
         device);
   }
 
@@ -83,6 +92,7 @@ public record LoadOptions(
         prefillChunk,
         weights,
         placement,
+        ranks,
         progress);
   }
 
@@ -97,6 +107,7 @@ public record LoadOptions(
         prefillChunk,
         weights,
         placement,
+        ranks,
         progress);
   }
 
@@ -116,6 +127,7 @@ public record LoadOptions(
         prefillChunk,
         weights,
         placement,
+        ranks,
         progress);
   }
 
@@ -130,6 +142,7 @@ public record LoadOptions(
         prefillChunk,
         weights,
         placement,
+        ranks,
         progress);
   }
 
@@ -144,6 +157,7 @@ public record LoadOptions(
         prefillChunk,
         weights,
         placement,
+        ranks,
         progress);
   }
 
@@ -158,6 +172,7 @@ public record LoadOptions(
         tokens,
         weights,
         placement,
+        ranks,
         progress);
   }
 
@@ -172,6 +187,7 @@ public record LoadOptions(
         prefillChunk,
         formats,
         placement,
+        ranks,
         progress);
   }
 
@@ -186,6 +202,49 @@ public record LoadOptions(
         prefillChunk,
         weights,
         place,
+        ranks,
+        progress);
+  }
+
+  /**
+   * Expert parallelism: each rank holds an even share of the experts of every layer on a GPU of its
+   * own, and all else as well. Every rank loads the same checkpoint with the same options, but for
+   * the device, and then makes the same calls: sessions, tokens and order of its program are those
+   * of all others. What comes out is the same on all ranks, bit for bit.
+   *
+   * <p>Each step, and loading, checks that ranks agree, and ends with a {@link
+   * io.github.lightning4j.moe.comm.RankMismatchException} on all of them where they do not
+   * (pictures are not compared); the model is of no use then. A step during which a rank fails ends
+   * with a {@link io.github.lightning4j.moe.comm.RankFailedException}; to that end a program that
+   * cannot go on calls {@link Communicator#fail}, as {@link
+   * io.github.lightning4j.moe.comm.MpiCommunicator#run} does. {@link GenerationQueue} depends on
+   * time and is refused.
+   *
+   * <pre>{@code
+   * MpiCommunicator.run(ranks -> {
+   *   Device gpu = Device.cuda(MpiCommunicator.localRank());
+   *   LoadOptions options = LoadOptions.DEFAULT.withDevice(gpu).withRanks(ranks);
+   *   try (MiniMaxModel model = MiniMaxModel.load(folder, options)) {
+   *     ...
+   *   }
+   * });
+   * }</pre>
+   *
+   * @param communicator of all who share; stays open longer than the model, which uses it in its
+   *     calls
+   * @throws IllegalArgumentException if the device is not a GPU: choose it first
+   */
+  public LoadOptions withRanks(Communicator communicator) {
+    return new LoadOptions(
+        device,
+        backend,
+        chosenFormat,
+        cacheBudget,
+        checkWeights,
+        prefillChunk,
+        weights,
+        placement,
+        Optional.of(communicator),
         progress);
   }
 
@@ -200,6 +259,7 @@ public record LoadOptions(
         prefillChunk,
         weights,
         placement,
+        ranks,
         listener);
   }
 }

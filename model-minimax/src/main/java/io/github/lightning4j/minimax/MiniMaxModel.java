@@ -12,6 +12,7 @@ import io.github.lightning4j.kvquant.calibration.CalibrationFile;
 import io.github.lightning4j.minimax.internal.CachePlan;
 import io.github.lightning4j.minimax.internal.Drafts;
 import io.github.lightning4j.minimax.internal.Engine;
+import io.github.lightning4j.minimax.internal.ExpertRange;
 import io.github.lightning4j.minimax.internal.HostEngine;
 import io.github.lightning4j.minimax.internal.ModelWeights;
 import io.github.lightning4j.minimax.internal.Operators;
@@ -21,6 +22,8 @@ import io.github.lightning4j.minimax.vision.RgbImage;
 import io.github.lightning4j.minimax.vision.VisionConfig;
 import io.github.lightning4j.minimax.vision.internal.ImageEncoder;
 import io.github.lightning4j.minimax.vision.internal.TileObserver;
+import io.github.lightning4j.moe.comm.Communicator;
+import io.github.lightning4j.moe.comm.RankMismatchException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -69,7 +72,13 @@ public final class MiniMaxModel implements AutoCloseable {
     this.engine =
         options.device().kind() == Device.Kind.CPU
             ? new HostEngine(config(), checkpoint.weights(), operators)
-            : DeviceEngine.load(options.device(), config(), plan, checkpoint.weights());
+            : DeviceEngine.load(
+                options.device(),
+                config(),
+                plan,
+                checkpoint.weights(),
+                checkpoint.experts(),
+                options.ranks());
   }
 
   /** Loads a checkpoint folder with {@link LoadOptions#DEFAULT}. */
@@ -87,19 +96,38 @@ public final class MiniMaxModel implements AutoCloseable {
    *     quantized do not fit the memory
    * @throws io.github.lightning4j.kvquant.calibration.CalibrationException if the calibration file
    *     is broken or of another model
-   * @throws IllegalStateException if a forced backend, or CUDA for a GPU, is not available
+   * @throws IllegalStateException if a forced backend, CUDA for a GPU, or NCCL for ranks is not
+   *     available
+   * @throws io.github.lightning4j.moe.comm.RankMismatchException if ranks load another checkpoint,
+   *     or in another way
+   * @throws io.github.lightning4j.moe.comm.RankFailedException if another rank fails to load
    * @throws io.github.lightning4j.core.cuda.CudaOutOfMemoryException if the weights do not fit the
    *     GPU
    */
   public static MiniMaxModel load(Path folder, LoadOptions options) {
+    try {
+      return loadShare(folder, options);
+    } catch (RankMismatchException e) {
+      throw e; // all ranks know
+    } catch (RuntimeException | Error e) {
+      options.ranks().ifPresent(ranks -> ranks.fail(e));
+      throw e;
+    }
+  }
+
+  private static MiniMaxModel loadShare(Path folder, LoadOptions options) {
+    int ranks = options.ranks().map(Communicator::size).orElse(1);
+    int rank = options.ranks().map(Communicator::rank).orElse(0);
     Checkpoint checkpoint =
         Checkpoint.open(
             folder,
             options.weights(),
+            config -> ExpertRange.of(config, rank, ranks),
             options.placement(),
-            SystemMemory.available(),
+            SystemMemory.available() / ranks,
             options.progress());
     try {
+      options.ranks().ifPresent(others -> checkSame(others, checkpoint, options));
       if (options.checkWeights()) {
         checkpoint.checkWeights(options.progress());
       }
@@ -108,6 +136,18 @@ public final class MiniMaxModel implements AutoCloseable {
       checkpoint.close();
       throw e;
     }
+  }
+
+  private static void checkSame(Communicator ranks, Checkpoint checkpoint, LoadOptions options) {
+    ranks.checkSame("the checkpoint", ModelFingerprint.of(checkpoint));
+    ranks.checkSame(
+        "how the model is loaded",
+        "weights %s, caches %s in %d bytes, chunks of %d"
+            .formatted(
+                checkpoint.formats(),
+                options.cacheFormat().name(),
+                options.cacheBudget().limit(),
+                options.prefillChunk()));
   }
 
   /** The hyperparameters. */

@@ -1,6 +1,7 @@
 package io.github.lightning4j.minimax;
 
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.minimax.internal.ExpertRange;
 import io.github.lightning4j.minimax.internal.WeightPlan;
 import java.nio.file.Path;
 import java.util.EnumMap;
@@ -105,9 +106,25 @@ public record ModelReport(
 
   /** Bytes of all weights in a format. */
   public long weightBytes(StorageFormat format) {
+    return weightBytes(format, 1);
+  }
+
+  /**
+   * Bytes of the weights that each rank holds where ranks share the experts out: of the first one,
+   * where they do not divide evenly.
+   *
+   * @throws IllegalArgumentException if there are more ranks than experts of a layer
+   */
+  public long weightBytes(StorageFormat format, int ranks) {
+    ExpertRange held = ExpertRange.of(config, 0, ranks);
+    double share = held.count() / (double) held.all();
     return Math.round(
         parameters.entrySet().stream()
-            .mapToDouble(entry -> entry.getValue() * format.bytes(entry.getKey()))
+            .mapToDouble(
+                entry ->
+                    entry.getValue()
+                        * format.bytes(entry.getKey())
+                        * (entry.getKey() == WeightRole.EXPERT ? share : 1))
             .sum());
   }
 

@@ -30,6 +30,7 @@ final class ModelReportTest {
     assertThat(report.layerSummary()).isEqualTo("70 lightning, 10 softmax");
     assertThat(report.weightBytes(StorageFormat.INT8_G128) / 1e9).isCloseTo(466, within(1.0));
     assertThat(report.weightBytes(StorageFormat.INT4_G128) / 1e9).isCloseTo(239, within(1.0));
+    assertThat(report.weightBytes(StorageFormat.INT8_G128, 8) / 1e9).isCloseTo(79.2, within(0.2));
     assertThat(report.decodeBytes(StorageFormat.BF16) / 1e9).isCloseTo(94.4, within(0.1));
     assertThat(report.decodeFloor(StorageFormat.BF16, 460e9)).isCloseTo(4.9, within(0.05));
   }

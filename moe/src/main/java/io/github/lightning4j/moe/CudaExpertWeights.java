@@ -24,7 +24,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class CudaExpertWeights implements AutoCloseable {
   /** Elements in 16 bytes of activations. */
-  private static final int VECTOR = 8;
+  static final int VECTOR = 8;
 
   private final MemoryScope scope = new MemoryScope();
   private final CudaDevice device;

@@ -101,7 +101,7 @@ public final class CudaMixtureBackward {
     CudaMixtureOfExperts.rows(stream, "x", x, BF16, tokens, hidden);
     CudaMixtureOfExperts.rows(stream, "dOut", dOut, BF16, tokens, hidden);
     CudaMixtureOfExperts.rows(stream, "outDx", gradients.outDx(), OUTPUTS, tokens, hidden);
-    workspace.check(weights, tokens, workspace.k());
+    workspace.check(weights, weights.experts(), tokens, workspace.k());
     CudaMixtureOfExperts.device(stream, weights);
     long experts = weights.experts();
     dense("outDWeight", gradients.outDWeight(), tokens, workspace.k());

@@ -79,7 +79,53 @@ public final class CudaMixtureOfExperts {
       CudaExpertWeights weights,
       CudaMoeWorkspace workspace,
       Tensor out) {
-    run(x, logits, options, bias, weights, workspace, null, 0, 1, out);
+    checkWhole(logits, weights);
+    run(x, logits, options, bias, weights, 0, workspace, null, 0, 1, out);
+  }
+
+  /**
+   * Routes tokens over all experts and computes the part of the mixture that some of these give:
+   * what one of several ranks adds that share the experts of a layer out.
+   *
+   * <pre>
+   *   out[t] = sum of weight[t, j] W2_e (silu(W1_e x[t]) * (W3_e x[t]))
+   *            over the j with first &lt;= index[t, j] &lt; first + n,   e = index[t, j] - first
+   * </pre>
+   *
+   * <p>Pairs of other experts cost nothing but their routing; a token without experts here gets
+   * zeros. The parts of all ranks, in F32, add up to the mixture of {@link #forward}, but for the
+   * order of sums. The NaN of a token that cannot be routed is in the parts of those that hold the
+   * experts 0 to k - 1.
+   *
+   * @param x as of {@code forward}
+   * @param logits {@code [T, E]} F32, of all E experts
+   * @param options as of {@code forward}, for E experts
+   * @param bias {@code [E]}, as of {@code forward}
+   * @param weights of n experts
+   * @param first the number of the first of them among all; {@code 0 <= first <= E - n}
+   * @param workspace for E experts, as {@link CudaMoeWorkspace#allocate(CudaExpertWeights, int,
+   *     long, int)} makes it
+   * @param out {@code [T, H]} BF16 or F32, overwritten
+   * @throws IllegalArgumentException as of {@code forward}, and if E does not hold these experts
+   * @throws IllegalStateException as of {@code forward}
+   */
+  public void part(
+      Tensor x,
+      Tensor logits,
+      RouterOptions options,
+      @Nullable Tensor bias,
+      CudaExpertWeights weights,
+      int first,
+      CudaMoeWorkspace workspace,
+      Tensor out) {
+    Checks.rank("logits", logits, 2);
+    checkArgument(
+        first >= 0 && first <= logits.size(1) - weights.experts(),
+        "first: expected %s experts within the %s of the logits, got them from %s on",
+        weights.experts(),
+        logits.size(1),
+        first);
+    run(x, logits, options, bias, weights, first, workspace, null, 0, 1, out);
   }
 
   /**
@@ -109,12 +155,50 @@ public final class CudaMixtureOfExperts {
       float alpha,
       float beta,
       Tensor out) {
-    rows(stream, "residual", residual, EnumSet.of(out.dtype()), x.size(0), weights.hidden());
+    checkWhole(logits, weights);
+    residual(residual, x.size(0), weights.hidden(), out);
+    run(x, logits, options, bias, weights, 0, workspace, residual, alpha, beta, out);
+  }
+
+  /**
+   * Ends a layer whose parts were added up over ranks: {@code out = alpha residual + beta mixture}.
+   *
+   * @param mixture {@code [T, H]} F32, contiguous, H a multiple of 8
+   * @param residual {@code [T, H]} of the type of out; may be {@code out} itself
+   * @param alpha factor of the residual
+   * @param beta factor of the mixture
+   * @param out {@code [T, H]} BF16 or F32, overwritten
+   * @throws IllegalArgumentException as of {@code forward}
+   * @throws IllegalStateException if a tensor is closed
+   */
+  public void addResidual(Tensor mixture, Tensor residual, float alpha, float beta, Tensor out) {
+    Checks.rank("mixture", mixture, 2);
+    checkArgument(
+        mixture.size(1) % CudaExpertWeights.VECTOR == 0,
+        "mixture: expected rows of a multiple of %s elements, got %s",
+        CudaExpertWeights.VECTOR,
+        mixture);
+    rows(stream, "mixture", mixture, EnumSet.of(DType.F32), mixture.size(0), mixture.size(1));
+    Checks.contiguous("mixture", mixture);
+    rows(stream, "out", out, OUTPUTS, mixture.size(0), mixture.size(1));
+    residual(residual, mixture.size(0), mixture.size(1), out);
+    Disjoint.check("out", out, "mixture", mixture);
+    if (mixture.size(0) > 0) {
+      CudaExperts.addResidual(stream, mixture, residual, alpha, beta, out);
+    }
+  }
+
+  private void residual(Tensor residual, long tokens, long hidden, Tensor out) {
+    rows(stream, "residual", residual, EnumSet.of(out.dtype()), tokens, hidden);
     boolean same = Checks.distance(residual, out) == 0 && residual.stride(0) == out.stride(0);
     checkArgument(
         same || !Checks.overlap(residual, out),
         "out: expected residual itself or memory apart from it, got an overlap");
-    run(x, logits, options, bias, weights, workspace, residual, alpha, beta, out);
+  }
+
+  private static void checkWhole(Tensor logits, CudaExpertWeights weights) {
+    Checks.matrix("logits", logits, DType.F32);
+    Checks.shape("logits", logits, logits.size(0), weights.experts());
   }
 
   private void run(
@@ -123,6 +207,7 @@ public final class CudaMixtureOfExperts {
       RouterOptions options,
       @Nullable Tensor bias,
       CudaExpertWeights weights,
+      int first,
       CudaMoeWorkspace workspace,
       @Nullable Tensor residual,
       float alpha,
@@ -133,21 +218,22 @@ public final class CudaMixtureOfExperts {
     rows(stream, "out", out, OUTPUTS, x.size(0), weights.hidden());
     stream.check("logits", logits);
     Checks.matrix("logits", logits, DType.F32);
-    Checks.shape("logits", logits, x.size(0), weights.experts());
+    Checks.shape("logits", logits, x.size(0), logits.size(1));
+    int experts = Math.toIntExact(logits.size(1));
     checkArgument(
-        weights.experts() <= CudaRouting.MOST_EXPERTS,
+        experts <= CudaRouting.MOST_EXPERTS,
         "weights: expected at most %s experts, got %s",
         CudaRouting.MOST_EXPERTS,
-        weights.experts());
-    options.check(weights.experts());
+        experts);
+    options.check(experts);
     if (bias != null) {
       stream.check("bias", bias);
       Checks.dtype("bias", bias, DType.F32);
-      Checks.shape("bias", bias, weights.experts());
+      Checks.shape("bias", bias, experts);
       Checks.contiguous("bias", bias);
       Disjoint.check("out", out, "bias", bias);
     }
-    workspace.check(weights, x.size(0), options.k());
+    workspace.check(weights, experts, x.size(0), options.k());
     device(stream, weights);
     Disjoint.check("out", out, "x", x);
     Disjoint.check("out", out, "logits", logits);
@@ -155,6 +241,7 @@ public final class CudaMixtureOfExperts {
         new CudaExperts.Call(
             x,
             options.k(),
+            first,
             weights.experts(),
             weights.format(),
             weights.matrices(),

@@ -27,11 +27,11 @@ public final class CudaMoeWorkspace implements AutoCloseable {
   private final CudaMoeBuffers buffers;
   private boolean closed;
 
-  private CudaMoeWorkspace(CudaExpertWeights weights, long tokens, int k) {
+  private CudaMoeWorkspace(CudaExpertWeights weights, int experts, long tokens, int k) {
     this.device = weights.device();
     this.tokens = tokens;
     this.k = k;
-    this.experts = weights.experts();
+    this.experts = experts;
     this.hidden = weights.hidden();
     this.intermediate = weights.intermediate();
     try {
@@ -53,15 +53,35 @@ public final class CudaMoeWorkspace implements AutoCloseable {
    *     what is free; nothing is left allocated
    */
   public static CudaMoeWorkspace allocate(CudaExpertWeights weights, long tokens, int k) {
+    return allocate(weights, weights.experts(), tokens, k);
+  }
+
+  /**
+   * The same for {@link CudaMixtureOfExperts#part}, whose weights are of some experts alone. As all
+   * tokens may choose these, it takes no less memory.
+   *
+   * @param weights of the sizes H and I that will be worked on
+   * @param experts E, at least those of the weights
+   * @param tokens as above
+   * @param k as above
+   * @throws IllegalArgumentException as above
+   * @throws io.github.lightning4j.core.cuda.CudaOutOfMemoryException as above
+   */
+  public static CudaMoeWorkspace allocate(
+      CudaExpertWeights weights, int experts, long tokens, int k) {
     checkArgument(
-        k >= 1 && k <= weights.experts(), "k: expected 1 <= k <= %s, got %s", weights.experts(), k);
+        experts >= weights.experts(),
+        "experts: expected >= %s as of the weights, got %s",
+        weights.experts(),
+        experts);
+    checkArgument(k >= 1 && k <= experts, "k: expected 1 <= k <= %s, got %s", experts, k);
     checkArgument(
         tokens >= 1 && tokens <= Integer.MAX_VALUE / k,
         "tokens: expected 1 to %s with k = %s, got %s",
         Integer.MAX_VALUE / k,
         k,
         tokens);
-    return new CudaMoeWorkspace(weights, tokens, k);
+    return new CudaMoeWorkspace(weights, experts, tokens, k);
   }
 
   /** The most tokens of a call. */
@@ -107,14 +127,14 @@ public final class CudaMoeWorkspace implements AutoCloseable {
   }
 
   /** Checks that a batch of a layer fits. */
-  void check(CudaExpertWeights weights, long count, int choices) {
+  void check(CudaExpertWeights weights, int all, long count, int choices) {
     checkArgument(
         weights.device().equals(device)
-            && weights.experts() == experts
+            && all == experts
             && weights.hidden() == hidden
             && weights.intermediate() == intermediate,
         "workspace: expected one for %s experts of %s x %s on %s, got one for %s of %s x %s on %s",
-        weights.experts(),
+        all,
         weights.hidden(),
         weights.intermediate(),
         weights.device(),

@@ -66,6 +66,25 @@ final class CudaScene implements AutoCloseable {
     return this;
   }
 
+  /** The weights of the experts {@code [first, end)} alone. */
+  CudaExpertWeights someWeights(int first, int end) {
+    if (experts instanceof ExpertWeights plain) {
+      return CudaExpertWeights.of(
+          gpu.stream(),
+          new ExpertWeights(
+              plain.gate().subList(first, end),
+              plain.up().subList(first, end),
+              plain.down().subList(first, end)));
+    }
+    QuantizedExpertWeights quantized = (QuantizedExpertWeights) experts;
+    return CudaExpertWeights.of(
+        gpu.stream(),
+        QuantizedExpertWeights.of(
+            IntStream.range(first, end).mapToObj(quantized::gate).toList(),
+            IntStream.range(first, end).mapToObj(quantized::up).toList(),
+            IntStream.range(first, end).mapToObj(quantized::down).toList()));
+  }
+
   /** A copy on the GPU. */
   Tensor up(Tensor host) {
     Tensor there = gpu.allocate(host.dtype(), host.shape());

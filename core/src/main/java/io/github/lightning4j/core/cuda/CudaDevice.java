@@ -57,6 +57,13 @@ public record CudaDevice(
   }
 
   /**
+   * Makes it the device of the calling thread, for other libraries that ask CUDA which one that is.
+   */
+  public void use() {
+    Driver.enter(index);
+  }
+
+  /**
    * What kernels are compiled for: {@code sm_80}, {@code sm_90a}, ... Hopper's features are only in
    * the form for this very generation.
    */

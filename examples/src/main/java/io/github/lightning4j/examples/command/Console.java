@@ -2,6 +2,7 @@ package io.github.lightning4j.examples.command;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.PrintWriter;
+import java.io.Writer;
 
 /**
  * Where a command writes.
@@ -14,6 +15,12 @@ record Console(PrintWriter out, PrintWriter err, boolean terminal) {
   /** One object, the whole of what a command with {@code --json} prints. */
   void json(ObjectNode result) {
     out.println(result.toPrettyString());
+  }
+
+  /** Writes nothing. */
+  Console silent() {
+    PrintWriter nothing = new PrintWriter(Writer.nullWriter());
+    return new Console(nothing, nothing, false);
   }
 
   /** The same console with nobody watching, for commands with {@code --json}. */

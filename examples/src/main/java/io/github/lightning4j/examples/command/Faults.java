@@ -6,6 +6,8 @@ import io.github.lightning4j.core.cuda.CudaDeviceLostException;
 import io.github.lightning4j.core.cuda.CudaOutOfMemoryException;
 import io.github.lightning4j.kvquant.PageBudgetException;
 import io.github.lightning4j.kvquant.calibration.CalibrationException;
+import io.github.lightning4j.moe.comm.RankFailedException;
+import io.github.lightning4j.moe.comm.RankMismatchException;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.UncheckedIOException;
@@ -51,6 +53,9 @@ final class Faults implements IExecutionExceptionHandler, IParameterExceptionHan
 
   /** Reports a fault and tells the exit code. */
   int report(Throwable fault) {
+    if (fault instanceof RankOptions.ReportedElsewhere) {
+      return CALLERS;
+    }
     boolean callers = isCallers(fault);
     err.println("minimax: " + (callers ? "" : "internal fault: ") + oneLine(fault));
     if (stacktrace.getAsBoolean()) {
@@ -65,6 +70,8 @@ final class Faults implements IExecutionExceptionHandler, IParameterExceptionHan
         || fault instanceof CheckpointException
         || fault instanceof CalibrationException
         || fault instanceof PageBudgetException
+        || fault instanceof RankFailedException
+        || fault instanceof RankMismatchException
         || fault instanceof OutOfNativeMemoryException
         || fault instanceof CudaOutOfMemoryException
         || fault instanceof CudaDeviceLostException

@@ -32,6 +32,8 @@ final class GenerateCommand implements Runnable {
 
   @Mixin private DeviceOptions device = new DeviceOptions();
 
+  @Mixin private RankOptions ranks = new RankOptions();
+
   @Mixin private CacheOptions caches = new CacheOptions();
 
   @ArgGroup(exclusive = true)
@@ -56,16 +58,18 @@ final class GenerateCommand implements Runnable {
 
   @Override
   public void run() {
-    model.on(device.find());
+    ranks.run(device, model, console.unwatched(json), this::run);
+  }
+
+  private void run(Console to) {
     GenerationOptions options = sampling.build();
-    Console to = console.unwatched(json);
     model.expect(options.maxNewTokens());
     try (TextModel open = TextModel.open(model, caches.format(to, model.device()), to);
         GenerationOutput output = new GenerationOutput(to, json, open.tokenizer() != null)) {
       GenerationResult result = generate(open, options, output);
       List<ToolCall> calls = prompt.isChat() ? ToolCalls.parse(result.text()).calls() : List.of();
       if (json) {
-        console.json(describe(result, calls));
+        to.json(describe(result, calls));
       } else {
         output.finish(result, calls);
       }

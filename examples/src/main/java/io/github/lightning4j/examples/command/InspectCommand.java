@@ -4,6 +4,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 
 import io.github.lightning4j.minimax.ModelReport;
 import java.nio.file.Path;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -32,6 +33,13 @@ final class InspectCommand implements Runnable {
       description = "Memory bandwidth to tell the decode floor for (${DEFAULT-VALUE}).")
   private double bandwidth;
 
+  @Option(
+      names = "--gpus",
+      paramLabel = "N",
+      description =
+          "Tell what each of N GPUs holds that share the experts out (--expert-parallel).")
+  private Optional<Integer> gpus = Optional.empty();
+
   @Option(names = "--json", description = "Print one JSON object.")
   private boolean json;
 
@@ -43,7 +51,7 @@ final class InspectCommand implements Runnable {
   public void run() {
     checkArgument(bandwidth > 0, "--bandwidth: expected > 0 GB/s, got %s", bandwidth);
     Path from = folder == null ? EmbeddedModel.ofThisProgram(console.err()).folder() : folder;
-    ReportOutput output = new ReportOutput(ModelReport.inspect(from), bandwidth);
+    ReportOutput output = new ReportOutput(ModelReport.inspect(from), bandwidth, gpus);
     if (json) {
       console.json(output.json());
     } else {

@@ -9,6 +9,7 @@ import io.github.lightning4j.minimax.MiniMaxModel;
 import io.github.lightning4j.minimax.WeightFormat;
 import io.github.lightning4j.minimax.WeightFormats;
 import io.github.lightning4j.minimax.WeightPlacement;
+import io.github.lightning4j.moe.comm.Communicator;
 import java.io.IOException;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
@@ -68,9 +69,17 @@ final class ModelOptions {
 
   private Device device = Device.CPU;
 
+  private Optional<Communicator> ranks = Optional.empty();
+
   /** Runs the model on a device, instead of the CPU. */
   ModelOptions on(Device where) {
     device = where;
+    return this;
+  }
+
+  /** Shares the model out over ranks. */
+  ModelOptions among(Communicator others) {
+    ranks = Optional.of(others);
     return this;
   }
 
@@ -136,8 +145,7 @@ final class ModelOptions {
     threads.ifPresent(Threads::use);
     boolean shown = console.terminal() && storedBytes(from) > LONG_LOAD;
     try (ProgressLine bar = new ProgressLine("Loading the model", shown)) {
-      return MiniMaxModel.load(
-          from,
+      LoadOptions options =
           LoadOptions.DEFAULT
               .withCheckWeights(checkWeights)
               .withWeights(weights.map(WeightFormats::parse).orElse(WeightFormats.STORED))
@@ -146,7 +154,8 @@ final class ModelOptions {
               .withCacheFormat(caches)
               .withDevice(device)
               .withCacheBudget(budget)
-              .withProgress(bar));
+              .withProgress(bar);
+      return MiniMaxModel.load(from, ranks.map(options::withRanks).orElse(options));
     }
   }
 

@@ -10,14 +10,16 @@ import java.io.PrintWriter;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * A report in words or as JSON.
  *
  * @param report what was found
  * @param bandwidth of the memory that the decode floor is told for, in GB/s (10^9 bytes)
+ * @param gpus that share the experts out, if that is asked for
  */
-record ReportOutput(ModelReport report, double bandwidth) {
+record ReportOutput(ModelReport report, double bandwidth, Optional<Integer> gpus) {
   private static final int NAMED_SHARDS = 3;
 
   ObjectNode json() {
@@ -33,6 +35,13 @@ record ReportOutput(ModelReport report, double bandwidth) {
     node.put("storedAs", report.storedAs());
     ObjectNode weights = node.putObject("weightBytes");
     ObjectNode floor = JsonNodeFactory.instance.objectNode();
+    gpus.ifPresent(
+        count -> {
+          ObjectNode each = node.putObject("weightBytesOfEachGpu");
+          for (StorageFormat format : StorageFormat.values()) {
+            each.put(name(format), report.weightBytes(format, count));
+          }
+        });
     for (StorageFormat format : StorageFormat.values()) {
       weights.put(name(format), report.weightBytes(format));
       floor.put(name(format), tokensPerSecond(format));
@@ -67,6 +76,14 @@ record ReportOutput(ModelReport report, double bandwidth) {
           report.weightBytes(format),
           tokensPerSecond(format),
           bandwidth);
+      gpus.ifPresent(
+          count ->
+              line(
+                  out,
+                  "",
+                  "%,d of them on each of %d GPUs that share the experts out",
+                  report.weightBytes(format, count),
+                  count));
     }
     line(out, "KV cache", "%,d bytes a token (bf16)", report.kvBytesPerToken(DType.BF16));
     line(

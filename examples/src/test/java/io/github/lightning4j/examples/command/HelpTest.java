@@ -10,10 +10,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 final class HelpTest {
   @ParameterizedTest
   @CsvSource({
-    "generate, --model --prompt --prompt-ids --chat --image --max-new-tokens --temperature --top-p --top-k --seed --kv --kv-calibration --device --threads --json",
+    "generate, --model --prompt --prompt-ids --chat --image --max-new-tokens --temperature --top-p --top-k --seed --kv --kv-calibration --device --expert-parallel --threads --json",
     "logits, --model --input --out --hidden --chunk",
     "perplexity, --model --device --weights --kv --kv-calibration --text --window --json",
-    "inspect, --model --json",
+    "inspect, --model --gpus --json",
     "quantize, --model --weights --out",
     "bench, --model --device --kv --kv-calibration --prefill --decode --batch --budget --config --layers --prompt-tokens --threads --json",
     "moe-bench, --hidden --experts --top-k --intermediate --tokens --format --load --ep --etp --edp --token-groups --capacity --threads --json",

@@ -53,6 +53,17 @@ final class InspectCommandTest {
             "4 missing: part-0.safetensors, part-1.safetensors, part-2.safetensors and 1 more");
   }
 
+  @Test
+  void tellsWhatEachGpuHolds() {
+    JsonNode report = CommandRun.done("inspect", "--json", "--gpus", 2).json();
+    assertThat(report.get("weightBytesOfEachGpu").get("bf16").asLong())
+        .isEqualTo(13_082_368 - 2L * 8 * 4 * 3 * 128 * 192);
+    assertThat(CommandRun.done("inspect", "--gpus", 3).out())
+        .contains(" of them on each of 3 GPUs that share the experts out");
+    assertThat(CommandRun.of("inspect", "--gpus", "9").err())
+        .contains("ranks: expected 1 to 8, one for each expert of a layer at most, got 9");
+  }
+
   /** An index of the embedded model's tensors, as if they lay in four shards. */
   private static ObjectNode index() {
     ObjectNode index = new JsonMapper().createObjectNode();

@@ -98,11 +98,11 @@ final class FormattedWeights {
   }
 
   /** Experts that have a tensor for each matrix, {@code prefix + e + ".w1.weight"} and so on. */
-  Experts experts(String prefix, int count) {
+  Experts experts(String prefix, ExpertRange range) {
     WeightFormat format = formats.experts();
     if (format.coding().isPresent()) {
       List<List<QuantizedMatrix>> matrices = lists();
-      for (int e = 0; e < count; e++) {
+      for (int e = range.first(); e < range.end(); e++) {
         for (int part = 0; part < PARTS.length; part++) {
           String name = prefix + e + PARTS[part];
           matrices.get(part).add(quantized(name, format.coding().get()));
@@ -111,7 +111,7 @@ final class FormattedWeights {
       return QuantizedExpertWeights.of(matrices.get(0), matrices.get(1), matrices.get(2));
     }
     List<List<Tensor>> tensors = lists();
-    for (int e = 0; e < count; e++) {
+    for (int e = range.first(); e < range.end(); e++) {
       for (int part = 0; part < PARTS.length; part++) {
         String name = prefix + e + PARTS[part];
         tensors.get(part).add(rounded(name, name, source.plain(name)));
@@ -129,13 +129,13 @@ final class FormattedWeights {
    *
    * @param prefix of the names that the released layout would give them
    */
-  Experts fusedExperts(String gateUp, String down, String prefix) {
+  Experts fusedExperts(String gateUp, String down, String prefix, ExpertRange range) {
     ExpertWeights views = ExpertWeights.ofFused(source.plain(gateUp), source.plain(down));
     List<List<Tensor>> parts = List.of(views.gate(), views.up(), views.down());
     List<List<Tensor>> tensors = lists();
     List<List<QuantizedMatrix>> matrices = lists();
     QuantFormat coding = formats.experts().coding().orElse(null);
-    for (int e = 0; e < views.experts(); e++) {
+    for (int e = range.first(); e < range.end(); e++) {
       for (int part = 0; part < PARTS.length; part++) {
         String name = prefix + e + PARTS[part];
         String from = part == 2 ? down : gateUp;

@@ -20,14 +20,17 @@ final class PlannedTensors {
 
   private final Safetensors source;
   private final WeightPlan plan;
+  private final ExpertRange experts;
 
   /**
    * Looks through the names.
    *
+   * @param experts those that are wanted
    * @throws CheckpointException if there is a tensor that the config does not ask for
    */
-  PlannedTensors(MiniMaxConfig config, Safetensors source) {
+  PlannedTensors(MiniMaxConfig config, Safetensors source, ExpertRange experts) {
     this.source = source;
+    this.experts = experts;
     this.plan = WeightPlan.of(config, source.names(), sharedSize(config, source));
     refuseStrangers();
   }
@@ -104,7 +107,7 @@ final class PlannedTensors {
   long bytes(WeightFormats formats) {
     long bytes = 0;
     for (String name : plan.entries().keySet()) {
-      bytes += bytes(name, formats.of(entry(name).role()));
+      bytes += experts.leavesOut(name) ? 0 : bytes(name, formats.of(entry(name).role()));
     }
     return bytes;
   }
@@ -113,6 +116,9 @@ final class PlannedTensors {
   long newBytes(WeightFormats formats) {
     long bytes = 0;
     for (String name : plan.entries().keySet()) {
+      if (experts.leavesOut(name)) {
+        continue;
+      }
       WeightFormat format = formats.of(entry(name).role());
       boolean made =
           format.coding().isPresent() || FormattedWeights.rounds(format, info(name).dtype());
@@ -123,8 +129,9 @@ final class PlannedTensors {
 
   private long bytes(String name, WeightFormat format) {
     long columns = entry(name).shape()[entry(name).shape().length - 1];
-    long matrices = plan.matrices(name);
-    long rows = entry(name).parameters() / columns / matrices;
+    long stacked = plan.matrices(name);
+    long rows = entry(name).parameters() / columns / stacked;
+    long matrices = stacked == 1 ? 1 : stacked / experts.all() * experts.count();
     if (format.coding().isPresent()) {
       return matrices * QuantizedMatrix.imageBytes(format.coding().get(), rows, columns);
     }

@@ -21,11 +21,14 @@ import org.jspecify.annotations.Nullable;
 public final class WeightBinder {
   private final MiniMaxConfig config;
   private final boolean fused;
+  private final ExpertRange range;
   private final FormattedWeights weights;
 
-  private WeightBinder(MiniMaxConfig config, boolean fused, FormattedWeights weights) {
+  private WeightBinder(
+      MiniMaxConfig config, boolean fused, ExpertRange range, FormattedWeights weights) {
     this.config = config;
     this.fused = fused;
+    this.range = range;
     this.weights = weights;
   }
 
@@ -43,12 +46,17 @@ public final class WeightBinder {
    * How weights are to be held.
    *
    * @param formats the format of each role
+   * @param experts those that are wanted
    * @param coded whether the checkpoint holds them in these formats already
    * @param placement where those lie that stay as they are stored
    * @param available bytes of memory that may be filled
    */
   public record Wish(
-      WeightFormats formats, boolean coded, WeightPlacement placement, long available) {}
+      WeightFormats formats,
+      ExpertRange experts,
+      boolean coded,
+      WeightPlacement placement,
+      long available) {}
 
   /**
    * Binds all weights.
@@ -66,14 +74,15 @@ public final class WeightBinder {
       Wish wish,
       MemoryScope made,
       ProgressListener progress) {
-    PlannedTensors planned = new PlannedTensors(config, source);
+    PlannedTensors planned = new PlannedTensors(config, source, wish.experts());
     long anew = wish.coded() ? 0 : planned.newBytes(wish.formats());
     Room room = room(wish, planned.bytes(wish.formats()), anew);
     made.add(room.arena());
     FormattedWeights weights =
         new FormattedWeights(
             planned, wish.formats(), wish.coded(), room.copied(), made, room.arena());
-    WeightBinder binder = new WeightBinder(config, planned.plan().isFused(), weights);
+    WeightBinder binder =
+        new WeightBinder(config, planned.plan().isFused(), wish.experts(), weights);
     return new Bound(binder.model(progress), weights.held(), weights.read());
   }
 
@@ -160,9 +169,9 @@ public final class WeightBinder {
     String released = layer + "block_sparse_moe.experts.";
     if (fused) {
       String experts = layer + "mlp.experts.";
-      return weights.fusedExperts(experts + "gate_up_proj", experts + "down_proj", released);
+      return weights.fusedExperts(experts + "gate_up_proj", experts + "down_proj", released, range);
     }
-    return weights.experts(released, config.experts().experts());
+    return weights.experts(released, range);
   }
 
   private @Nullable SharedWeights shared(String layer) {

@@ -16,7 +16,10 @@ final class WeightRoomTest {
 
   private static WeightBinder.Room room(WeightPlacement placement, long all) {
     return WeightBinder.room(
-        new WeightBinder.Wish(WeightFormats.STORED, true, placement, Long.MAX_VALUE), all, 128);
+        new WeightBinder.Wish(
+            WeightFormats.STORED, new ExpertRange(0, 2, 2), true, placement, Long.MAX_VALUE),
+        all,
+        128);
   }
 
   @Test

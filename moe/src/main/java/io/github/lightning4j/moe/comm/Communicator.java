@@ -94,6 +94,14 @@ public interface Communicator extends AutoCloseable {
   void checkSame(String name, String fingerprint);
 
   /**
+   * Returns at once unless a rank is known to have failed; for who waits for something else than an
+   * operation. Any thread may call it, at any time.
+   *
+   * @throws RankFailedException naming that rank
+   */
+  void ensureHealthy();
+
+  /**
    * Tells all ranks that this one cannot go on: they get a {@link RankFailedException} with the
    * cause in its message. Does nothing after another failure. Closing is still due.
    */

@@ -17,6 +17,7 @@ import java.lang.System.Logger.Level;
  */
 public final class MpiCommunicator {
   private static final String[] LAUNCHED = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK"};
+  private static final String LOCAL_RANK = "OMPI_COMM_WORLD_LOCAL_RANK";
   private static final String[] FOREIGN = {"PMI_SIZE", "MPI_LOCALNRANKS"};
 
   private MpiCommunicator() {}
@@ -29,6 +30,15 @@ public final class MpiCommunicator {
   /** Whether this process was started as a rank of an Open MPI job. */
   public static boolean isLaunched() {
     return isSet(LAUNCHED);
+  }
+
+  /**
+   * The number of this process among those of the job on its host, as {@code mpirun} tells it: the
+   * GPU that it takes where each has one. 0 for a process that was started by itself.
+   */
+  public static int localRank() {
+    String told = System.getenv(LOCAL_RANK);
+    return told == null ? 0 : Integer.parseInt(told);
   }
 
   /**

@@ -12,9 +12,9 @@ import io.github.lightning4j.moe.comm.internal.NcclTransport;
  * sizes and signs of life go over MPI and beside it, as in {@link MpiCommunicator}, so ranks that
  * disagree or die are found and named in the same way, and sums are added in the same order.
  *
- * <p>Data in the memory of a GPU is sent from there. Data in host memory, where all tensors of this
- * version live, is copied to the GPU and back; between hosts without a network that NCCL knows,
- * {@link MpiCommunicator} alone is then the faster choice.
+ * <p>Data in host memory, where the tensors of these operations live, is copied to the GPU and
+ * back; between hosts without a network that NCCL knows, {@link MpiCommunicator} alone is then the
+ * faster choice. Sums in the memory of GPUs are {@link CudaRankSum}'s.
  *
  * <p>Nothing of CUDA is needed to build or to load this class. {@code org.bytedeco:cuda} is an
  * optional dependency, and {@code libnccl.so.2} is looked for on first use.
@@ -36,7 +36,7 @@ public final class NcclCommunicator {
    * world of one rank and needs neither MPI nor NCCL.
    *
    * @param device the CUDA device of this rank; NCCL refuses one that another rank has. With one
-   *     rank a GPU it is the environment variable {@code OMPI_COMM_WORLD_LOCAL_RANK}
+   *     rank a GPU it is {@link MpiCommunicator#localRank}
    * @throws IllegalStateException if NCCL is not available, with what is missing, or as {@link
    *     MpiCommunicator#world}
    * @throws RankFailedException as {@link MpiCommunicator#world}

@@ -48,7 +48,8 @@ public final class CudaExperts {
    *
    * @param x BF16 {@code [T, H]}
    * @param k choices of a token
-   * @param experts E
+   * @param first the expert of the mixture that is the first of the matrices
+   * @param experts how many the matrices have, from that one on
    * @param format of the weights, null for bf16
    * @param matrices W1, W3 and W2
    * @param buffers with the tokens sorted
@@ -60,6 +61,7 @@ public final class CudaExperts {
   public record Call(
       Tensor x,
       int k,
+      int first,
       int experts,
       @Nullable QuantFormat format,
       List<CudaExpertMatrix> matrices,
@@ -70,6 +72,16 @@ public final class CudaExperts {
       Tensor out) {
     private long pairs() {
       return x.size(0) * k;
+    }
+
+    /** Where the slots of these experts begin, and the last one ends. */
+    private Tensor offsets() {
+      return buffers.offsets().narrow(0, first, experts + 1L);
+    }
+
+    /** Tokens that an expert of the whole mixture has on average. */
+    private long mean() {
+      return pairs() / (buffers.offsets().size(0) - 1);
     }
 
     private int bits() {
@@ -153,8 +165,7 @@ public final class CudaExperts {
   }
 
   private static void tiled(CudaStream stream, Call call) {
-    long mean = call.pairs() / call.experts;
-    int tile = mean <= 64 ? 64 : 128;
+    int tile = call.mean() <= 64 ? 64 : 128;
     if (tile == 128 && WarpGroups.areChosen(stream.device())) {
       byGroups(stream, call);
       return;
@@ -225,7 +236,7 @@ public final class CudaExperts {
             .tensor(call.x)
             .i64(call.x.stride(0))
             .tensor(call.buffers.sources())
-            .tensor(call.buffers.offsets())
+            .tensor(call.offsets())
             .i32(call.experts);
     call.matrices.get(1).to(call.matrices.get(0).to(arguments));
     return sizes(call, call.matrices.get(0), arguments).tensor(call.buffers.hidden());
@@ -235,7 +246,7 @@ public final class CudaExperts {
     KernelArguments arguments =
         new KernelArguments()
             .tensor(call.buffers.hidden())
-            .tensor(call.buffers.offsets())
+            .tensor(call.offsets())
             .i32(call.experts);
     CudaExpertMatrix down = call.matrices.get(2);
     return sizes(call, down, down.to(arguments)).tensor(call.buffers.answers());
@@ -258,6 +269,8 @@ public final class CudaExperts {
                 .tensor(call.buffers.answers())
                 .tensor(call.buffers.positions())
                 .tensor(call.buffers.weight())
+                .tensor(call.offsets())
+                .i32(call.experts)
                 .i32(call.k)
                 .i32(h)
                 .tensorOrNull(residual)
@@ -266,6 +279,26 @@ public final class CudaExperts {
                 .f32(call.beta)
                 .tensor(call.out)
                 .i64(call.out.stride(0)));
+  }
+
+  /** {@code out = alpha residual + beta mixture}, over {@code [T, H]}. */
+  public static void addResidual(
+      CudaStream stream, Tensor mixture, Tensor residual, float alpha, float beta, Tensor out) {
+    long h = out.size(1);
+    KernelModule.of(stream.device(), combine(out.dtype()))
+        .kernel("add_residual")
+        .launch(
+            stream,
+            LaunchShape.of(out.size(0), ceilDiv(h, COMBINE_WIDTH), THREADS),
+            new KernelArguments()
+                .tensor(mixture)
+                .i32(h)
+                .tensor(residual)
+                .i64(residual.stride(0))
+                .f32(alpha)
+                .f32(beta)
+                .tensor(out)
+                .i64(out.stride(0)));
   }
 
   private static long ceilDiv(long n, long by) {

@@ -253,6 +253,8 @@ public final class CudaExpertsBackward {
                 .tensor(call.buffers.answers())
                 .tensor(call.buffers.positions())
                 .tensorOrNull(null)
+                .tensor(call.buffers.offsets())
+                .i32(call.experts)
                 .i32(call.k)
                 .i32(h)
                 .tensorOrNull(null)

@@ -1,11 +1,14 @@
 package io.github.lightning4j.minimax.internal.device;
 
+import com.google.common.hash.Hasher;
+import com.google.common.hash.Hashing;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.minimax.internal.InsertedRows;
 import io.github.lightning4j.minimax.internal.SequenceState;
 import io.github.lightning4j.minimax.internal.TokenBatch;
 import io.github.lightning4j.minimax.internal.device.Piece.Kind;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -112,6 +115,20 @@ final class BatchLayout {
         logits.select(0, row++).pointer().asByteBuffer().asFloatBuffer().get(to);
       }
     }
+  }
+
+  /** Tells the numbers that a pass reads from others, in short. */
+  String digest() {
+    Hasher hasher = Hashing.murmur3_128().newHasher();
+    for (int i = 0; i < order.size(); i++) {
+      Piece piece = pieces.get(i);
+      int[] ids = batch.ids().get(order.get(i));
+      hasher.putInt(order.get(i)).putInt(piece.memory().slot()).putLong(piece.position());
+      hasher.putInt(piece.kind().ordinal()).putInt(ids.length);
+      Arrays.stream(ids).forEach(hasher::putInt);
+    }
+    return "%d tokens of %d sequences, %s"
+        .formatted(shape.rows(), shape.sequences(), hasher.hash().toString().substring(0, 16));
   }
 
   /** Whether rows stand in the place of tokens somewhere. */

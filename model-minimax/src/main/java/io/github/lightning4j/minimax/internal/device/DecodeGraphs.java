@@ -26,6 +26,12 @@ final class DecodeGraphs implements AutoCloseable {
     this.stream = stream;
   }
 
+  /** Whether a step of so many sequences is there to be run again. */
+  boolean isRecorded(int sequences, long now) {
+    Recorded seen = bySequences.get(sequences);
+    return now == epoch && seen != null && seen.graph() != null;
+  }
+
   /**
    * Puts a step on the stream.
    *

@@ -2,7 +2,6 @@ package io.github.lightning4j.minimax.internal.device;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
-import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Device;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
@@ -15,11 +14,14 @@ import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.internal.CachePlan;
 import io.github.lightning4j.minimax.internal.Drafts;
 import io.github.lightning4j.minimax.internal.Engine;
+import io.github.lightning4j.minimax.internal.ExpertRange;
 import io.github.lightning4j.minimax.internal.ModelWeights;
 import io.github.lightning4j.minimax.internal.SequenceMemory;
 import io.github.lightning4j.minimax.internal.SequenceState;
 import io.github.lightning4j.minimax.internal.TokenBatch;
+import io.github.lightning4j.moe.comm.Communicator;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
@@ -32,30 +34,24 @@ public final class DeviceEngine implements Engine {
   private final MemoryScope scope = new MemoryScope();
   private final MiniMaxConfig config;
   private final CudaStream stream;
-  private final DeviceOperators operators;
-  private final DevicePass pass;
-  private final DeviceScratch scratch;
   private final SequencePool pool;
-  private final DecodeGraphs graphs;
-  private final FetchedLogits fetched;
-  private @Nullable StepInputs inputs;
-  private int moves;
-  private boolean idle = true;
+  private final StepRunner steps;
 
   private DeviceEngine(
       MiniMaxConfig config,
       CachePlan plan,
       CudaStream stream,
+      Function<CudaStream, @Nullable ExpertRanks> join,
       Function<MemoryScope, DeviceWeights> weights) {
     this.config = config;
     this.stream = scope.add(stream);
     try {
-      this.operators = scope.add(DeviceOperators.on(stream));
-      this.pass = new DevicePass(config, weights.apply(scope));
-      this.scratch = scope.add(new DeviceScratch(stream));
-      this.pool = scope.add(new SequencePool(stream, config, plan));
-      this.graphs = scope.add(new DecodeGraphs(stream));
-      this.fetched = scope.add(new FetchedLogits(stream));
+      ExpertRanks joined = join.apply(stream);
+      ExpertRanks ranks = joined == null ? null : scope.add(joined);
+      DeviceOperators operators = scope.add(DeviceOperators.on(stream, ranks));
+      DevicePass pass = new DevicePass(config, weights.apply(scope));
+      this.pool = scope.add(new SequencePool(stream, config, plan, ranks));
+      this.steps = scope.add(new StepRunner(pass, operators, pool));
     } catch (RuntimeException | Error e) {
       scope.close();
       throw e;
@@ -66,19 +62,31 @@ public final class DeviceEngine implements Engine {
    * Copies weights to a GPU, and takes memory for caches there.
    *
    * @param plan the only one that sequences can have
-   * @throws IllegalStateException if there is no CUDA, with what is missing and how to get it
+   * @param experts those that the weights hold
+   * @param others the ranks that hold the others, this one among them; empty where all are here
+   * @throws IllegalStateException if there is no CUDA, or no NCCL for ranks, with what is missing
+   *     and how to get it
    * @throws IllegalArgumentException if there is no such device, or the model or its caches have a
    *     part that does not run there
    * @throws io.github.lightning4j.core.cuda.CudaOutOfMemoryException if the weights do not fit;
    *     nothing stays allocated then
    */
   public static DeviceEngine load(
-      Device device, MiniMaxConfig config, CachePlan plan, ModelWeights weights) {
+      Device device,
+      MiniMaxConfig config,
+      CachePlan plan,
+      ModelWeights weights,
+      ExpertRange experts,
+      Optional<Communicator> others) {
     checkRunnable(device, config);
     DeviceFormats.configs(config, plan);
     CudaStream stream = CudaStream.open(CudaDevice.of(device.index()));
     return new DeviceEngine(
-        config, plan, stream, scope -> ModelUpload.copy(config, weights, stream, scope));
+        config,
+        plan,
+        stream,
+        on -> others.map(ranks -> ExpertRanks.join(ranks, experts, on)).orElse(null),
+        scope -> ModelUpload.copy(config, weights, stream, scope));
   }
 
   private static void checkRunnable(Device device, MiniMaxConfig config) {
@@ -102,7 +110,7 @@ public final class DeviceEngine implements Engine {
     DeviceFormats.configs(config, plan);
     CudaStream stream = CudaStream.open(CudaDevice.of(device.index()));
     return new DeviceEngine(
-        config, plan, stream, scope -> RandomWeights.of(config, format, stream, scope));
+        config, plan, stream, on -> null, scope -> RandomWeights.of(config, format, stream, scope));
   }
 
   /** What copies of so many bytes on the GPU read and write a second. */
@@ -132,13 +140,11 @@ public final class DeviceEngine implements Engine {
    * @param batch one token for each sequence, with room for {@link #freeRunTokens}
    * @return milliseconds of all steps that count
    */
-  public synchronized float freeRun(TokenBatch batch, int steps) {
+  public synchronized float freeRun(TokenBatch batch, int count) {
     pool.clear();
-    BatchLayout layout = new BatchLayout(batch);
-    float milliseconds = new FreeRun(pass, begin(layout)).milliseconds(steps);
-    idle = true;
+    float milliseconds = steps.freeRun(new BatchLayout(batch), count);
     for (TokenBatch.Segment segment : batch.segments()) {
-      BatchLayout.advance(segment.state(), freeRunTokens(steps));
+      BatchLayout.advance(segment.state(), freeRunTokens(count));
     }
     return milliseconds;
   }
@@ -162,25 +168,14 @@ public final class DeviceEngine implements Engine {
   public synchronized void lastLogits(
       TokenBatch batch, ForwardObserver observer, List<float[]> outLogits) {
     BatchLayout layout = new BatchLayout(batch);
-    DeviceStep step = begin(layout);
-    boolean decode = layout.shape().stretches() == 0 && !layout.hasPictures();
-    Tensor logits =
-        decode
-            ? graphs.run(layout.shape().sequences(), this::epoch, () -> run(layout, step))
-            : run(layout, step);
-    layout.give(fetch(logits), outLogits);
+    layout.give(steps.lastLogits(layout), outLogits);
     layout.advance();
-  }
-
-  private Tensor run(BatchLayout layout, DeviceStep step) {
-    return pass.lastLogits(step, hidden -> layout.insert(this::upload, hidden));
   }
 
   @Override
   public synchronized void allLogits(TokenBatch batch, ForwardObserver observer, Tensor outLogits) {
     BatchLayout layout = new BatchLayout(batch);
-    DeviceStep step = begin(layout);
-    outLogits.copyFrom(fetch(pass.allLogits(step, rows -> layout.insert(this::upload, rows))));
+    outLogits.copyFrom(steps.allLogits(layout));
     layout.advance();
   }
 
@@ -201,55 +196,9 @@ public final class DeviceEngine implements Engine {
     DeviceDrafts ours = (DeviceDrafts) drafts;
     if (accepted < ours.tokens()) {
       ours.restore(stream, pool.states(), DeviceMemory.of(state).slot());
-      pass.commit(operators, pool, ours, accepted);
+      steps.commit(ours, accepted);
     }
     BatchLayout.advance(state, accepted);
-  }
-
-  private DeviceStep begin(BatchLayout layout) {
-    int rows = layout.shape().rows();
-    if (inputs == null || inputs.capacity() < rows) {
-      StepInputs larger = new StepInputs(stream, Math.max(16, rows));
-      if (inputs != null) {
-        inputs.close();
-      }
-      inputs = larger;
-      moves++;
-    }
-    if (!idle) {
-      stream.synchronize(); // a step that failed half way may still read what is written next
-    }
-    idle = false;
-    layout.fill(inputs);
-    pool.pages().publish(stream);
-    inputs.send(stream);
-    for (Piece piece : layout.pieces()) {
-      if (piece.drafts() != null) {
-        piece.drafts().keep(stream, pool.states(), piece.memory().slot(), piece.rows());
-      }
-    }
-    return new DeviceStep(layout.shape(), layout.pieces(), inputs, scratch, pool, operators);
-  }
-
-  /** Changes when memory that graphs know has moved. */
-  private long epoch() {
-    return (long) moves + scratch.moves() + pool.states().moves();
-  }
-
-  /** Waits for logits and brings them to the host, until the next call. */
-  private Tensor fetch(Tensor logits) {
-    Tensor here = fetched.from(logits);
-    idle = true;
-    return here;
-  }
-
-  /** Rows of pictures, rounded; waits, since a picture is read once. */
-  private void upload(Tensor from, Tensor to) {
-    try (Tensor rounded = Tensor.allocate(DType.BF16, from.shape())) {
-      rounded.copyFrom(from);
-      stream.copy(rounded, to);
-      stream.synchronize();
-    }
   }
 
   CachePlan plan() {
@@ -273,9 +222,6 @@ public final class DeviceEngine implements Engine {
     } catch (CudaException e) {
       // Whoever ran the step was told; what is left to do is to let go of everything.
     } finally {
-      if (inputs != null) {
-        inputs.close();
-      }
       scope.close();
     }
   }

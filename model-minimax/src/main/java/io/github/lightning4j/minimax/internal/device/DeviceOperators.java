@@ -7,6 +7,7 @@ import io.github.lightning4j.core.nn.CudaRowOperators;
 import io.github.lightning4j.core.nn.CudaStepOperators;
 import io.github.lightning4j.kvquant.CudaCacheAttention;
 import io.github.lightning4j.moe.CudaMixtureOfExperts;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The operators of a GPU that a pass calls, all on one stream.
@@ -18,6 +19,7 @@ import io.github.lightning4j.moe.CudaMixtureOfExperts;
  * @param lightning linear attention
  * @param softmax attention over a key-value cache
  * @param experts routing and the expert products
+ * @param ranks who has the other experts; null where all are here
  */
 record DeviceOperators(
     CudaStream stream,
@@ -26,11 +28,12 @@ record DeviceOperators(
     CudaStepOperators steps,
     CudaLightningAttention lightning,
     CudaCacheAttention softmax,
-    CudaMixtureOfExperts experts)
+    CudaMixtureOfExperts experts,
+    @Nullable ExpertRanks ranks)
     implements AutoCloseable {
 
-  /** Operators of a stream; closing them leaves it open. */
-  static DeviceOperators on(CudaStream stream) {
+  /** Operators of a stream; closing them leaves it and the ranks open. */
+  static DeviceOperators on(CudaStream stream, @Nullable ExpertRanks ranks) {
     return new DeviceOperators(
         stream,
         CudaGemm.open(stream),
@@ -38,7 +41,8 @@ record DeviceOperators(
         CudaStepOperators.on(stream),
         CudaLightningAttention.on(stream),
         CudaCacheAttention.on(stream),
-        CudaMixtureOfExperts.on(stream));
+        CudaMixtureOfExperts.on(stream),
+        ranks);
   }
 
   @Override

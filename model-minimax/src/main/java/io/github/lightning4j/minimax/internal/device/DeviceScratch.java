@@ -39,6 +39,8 @@ final class DeviceScratch implements AutoCloseable {
     GREATEST,
     /** Router logits {@code [R, E]}. */
     ROUTER_LOGITS,
+    /** What the experts of a rank give, then the sum over ranks {@code [R, H]}. */
+    MIXTURE,
     /** Last rows of the sequences {@code [S, H]}. */
     LAST_ROWS,
     /** Logits {@code [S, V]}. */
@@ -75,10 +77,15 @@ final class DeviceScratch implements AutoCloseable {
     return get(slot, DType.BF16, shape);
   }
 
-  /** The scratch memory of the experts, which are of the same sizes in all layers. */
-  CudaMoeWorkspace moe(CudaExpertWeights experts, long rows, int k) {
+  /**
+   * The scratch memory of the experts, which are of the same sizes in all layers.
+   *
+   * @param experts those that are here
+   * @param all how many a layer has
+   */
+  CudaMoeWorkspace moe(CudaExpertWeights experts, int all, long rows, int k) {
     if (moe == null || moe.tokens() < rows) {
-      CudaMoeWorkspace larger = CudaMoeWorkspace.allocate(experts, rows, k);
+      CudaMoeWorkspace larger = CudaMoeWorkspace.allocate(experts, all, rows, k);
       if (moe != null) {
         moe.close();
       }

@@ -15,6 +15,7 @@ import io.github.lightning4j.minimax.MiniMaxConfig;
 import io.github.lightning4j.minimax.internal.CachePlan;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What all sequences remember on a GPU: states of lightning layers, keys and values of softmax
@@ -36,8 +37,11 @@ final class SequencePool implements AutoCloseable {
   /**
    * A pool without sequences. The pages of its caches take what the plan's budget allows, or half
    * of the memory that is free where it has no limit; all of them are taken now.
+   *
+   * @param ranks who has as many; null for none
    */
-  SequencePool(CudaStream stream, MiniMaxConfig config, CachePlan plan) {
+  SequencePool(
+      CudaStream stream, MiniMaxConfig config, CachePlan plan, @Nullable ExpertRanks ranks) {
     this.stream = stream;
     this.config = config;
     this.plan = plan;
@@ -46,7 +50,8 @@ final class SequencePool implements AutoCloseable {
       this.states = scope.add(new StatePool(stream, config, MOST_SEQUENCES));
       this.piece =
           scope.add(Tensor.wrap(CudaMemory.allocate(stream.device(), 16), 0, DType.I32, 4));
-      long bytes = Math.min(plan.budget().limit(), stream.device().freeMemory() / 2);
+      long free = stream.device().freeMemory();
+      long bytes = Math.min(plan.budget().limit(), (ranks == null ? free : ranks.least(free)) / 2);
       this.pages =
           scope.add(
               new CachePages(

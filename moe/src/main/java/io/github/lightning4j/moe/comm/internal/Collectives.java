@@ -170,6 +170,11 @@ public final class Collectives implements Communicator {
   }
 
   @Override
+  public void ensureHealthy() {
+    progress.transport().roster().ensureHealthy();
+  }
+
+  @Override
   public void fail(Throwable cause) {
     if (!(cause instanceof RankFailedException)) {
       progress.fail(group.ranks()[rank()], cause.toString());

@@ -34,9 +34,9 @@ public final class NcclTransport implements Transport {
       return;
     }
     NcclGroup.use(device);
-    String id = group.rank() == 0 ? HexFormat.of().formatHex(NcclGroup.newId()) : "";
+    String id = group.rank() == 0 ? HexFormat.of().formatHex(NcclComm.newId()) : "";
     byte[] agreed = HexFormat.of().parseHex(texts.apply(id).get(0));
-    groups.put(group.context(), new NcclGroup(group, size(), agreed, host.roster()));
+    groups.put(group.context(), new NcclGroup(group, agreed, host.roster()));
   }
 
   @Override

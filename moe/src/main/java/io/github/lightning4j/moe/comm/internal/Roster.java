@@ -1,5 +1,6 @@
 package io.github.lightning4j.moe.comm.internal;
 
+import io.github.lightning4j.moe.comm.RankFailedException;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;
@@ -77,6 +78,18 @@ public final class Roster {
   /** The first failure, or null. */
   @Nullable Failure failure() {
     return failure;
+  }
+
+  /**
+   * Refuses to go on after a failure.
+   *
+   * @throws RankFailedException naming the rank
+   */
+  void ensureHealthy() {
+    Failure known = failure;
+    if (known != null) {
+      throw new RankFailedException(known.rank(), size, known.reason());
+    }
   }
 
   /** The first failure, where there is one. */
