@@ -63,6 +63,8 @@ final class DeviceRows {
         new WarpGroupRow(new ExpertsRow(4096, Weights.BF16)),
         new ExpertsRow(4096, Weights.INT8),
         new WarpGroupRow(new ExpertsRow(4096, Weights.INT8)),
+        new ExpertsRow(4096, Weights.INT4),
+        new WarpGroupRow(new ExpertsRow(4096, Weights.INT4)),
         new ExpertsBackwardRow(),
         new CacheDecodeRow(Pages.BF16, SHORT, 150, Goal.NONE),
         new CacheDecodeRow(Pages.BF16, MIDDLE, 200, Goal.NONE),
