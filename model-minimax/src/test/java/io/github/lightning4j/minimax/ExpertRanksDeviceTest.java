@@ -13,6 +13,9 @@ import io.github.lightning4j.core.cuda.CudaMemory;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.RequiresCuda;
 import io.github.lightning4j.kvquant.PageBudget;
+import io.github.lightning4j.kvquant.policy.TokenPolicy;
+import io.github.lightning4j.minimax.SessionGroup.Reading;
+import io.github.lightning4j.minimax.internal.Drafts;
 import io.github.lightning4j.moe.comm.Communicator;
 import io.github.lightning4j.moe.comm.NcclCommunicator;
 import io.github.lightning4j.moe.comm.RankFailedException;
@@ -23,7 +26,9 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -39,6 +44,11 @@ final class ExpertRanksDeviceTest {
 
   /** Sums over ranks in another order, which now and then are rounded to the other side. */
   private static final double BOUND = 1e-4;
+
+  /** Two bits behind a window of three tokens. */
+  private static final KvCacheFormat QUANTIZED =
+      KvCacheFormat.of("kv2")
+          .withTokens(TokenPolicy.NONE.withFirstTokens(1).withRecentWindow(3, 1));
 
   @TempDir private static Path folder;
 
@@ -167,6 +177,39 @@ final class ExpertRanksDeviceTest {
       assertThat(thrown).hasSize(2);
       assertThat(thrown.get(0)).hasMessage(thrown.get(1).getMessage());
     }
+  }
+
+  @Test
+  void endsOnAllRanksWhereOneWantsOtherLogits() {
+    int[] ids = ids(1, 3);
+    List<BiConsumer<Session, Drafts>> calls = new ArrayList<>();
+    calls.add((session, drafts) -> read(session, ids, Reading.TEXT, null));
+    calls.add((session, drafts) -> read(session, ids, Reading.TEXT, drafts));
+    calls.add(
+        (session, drafts) -> {
+          try (Tensor all = Tensor.allocate(DType.F32, 3, SmallCheckpoint.VOCABULARY)) {
+            session.forward(ids, ForwardObserver.NONE, all);
+          }
+        });
+    for (int other = 1; other < calls.size(); other++) {
+      List<BiConsumer<Session, Drafts>> pair = List.of(calls.get(0), calls.get(other));
+      ThreadCommunicator.run(
+          2,
+          ranks -> {
+            try (MiniMaxModel model = load(share(ranks).withCacheFormat(QUANTIZED));
+                Session session = model.newSession();
+                Drafts drafts = model.newDrafts()) {
+              assertThatThrownBy(() -> pair.get(ranks.rank()).accept(session, drafts))
+                  .isInstanceOf(RankMismatchException.class)
+                  .hasMessageContaining("3 tokens of 1 sequences, logits of 1")
+                  .hasMessageContaining("3 tokens of 1 sequences, logits of 3");
+            }
+          });
+    }
+  }
+
+  private static void read(Session session, int[] ids, Reading reading, @Nullable Drafts drafts) {
+    SessionGroup.run(List.of(new SessionGroup.Turn(session, ids, reading, drafts)));
   }
 
   @Test

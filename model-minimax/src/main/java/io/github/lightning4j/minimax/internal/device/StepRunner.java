@@ -48,7 +48,7 @@ final class StepRunner implements AutoCloseable {
   Tensor allLogits(BatchLayout layout) {
     return together(
         () -> {
-          agree(layout);
+          agree(layout, true);
           DeviceStep step = begin(layout);
           return fetch(copied(pass.allLogits(step, rows -> layout.insert(this::upload, rows))));
         });
@@ -72,13 +72,13 @@ final class StepRunner implements AutoCloseable {
     // What was recorded neither waits nor allocates: ranks agree while their GPUs work.
     boolean recorded = decode && graphs.isRecorded(sequences, epoch());
     if (!recorded) {
-      agree(layout);
+      agree(layout, false);
     }
     DeviceStep step = begin(layout);
     Tensor logits =
         decode ? graphs.run(sequences, this::epoch, () -> run(layout, step)) : run(layout, step);
     if (recorded) {
-      agree(layout);
+      agree(layout, false);
     }
     return fetch(logits);
   }
@@ -87,9 +87,9 @@ final class StepRunner implements AutoCloseable {
     return copied(pass.lastLogits(step, hidden -> layout.insert(this::upload, hidden)));
   }
 
-  private void agree(BatchLayout layout) {
+  private void agree(BatchLayout layout, boolean all) {
     if (ranks != null) {
-      ranks.agree(layout.digest());
+      ranks.agree(layout.digest(all));
     }
   }
 
