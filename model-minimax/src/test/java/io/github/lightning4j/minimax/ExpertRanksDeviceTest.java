@@ -16,11 +16,14 @@ import io.github.lightning4j.kvquant.PageBudget;
 import io.github.lightning4j.kvquant.policy.TokenPolicy;
 import io.github.lightning4j.minimax.SessionGroup.Reading;
 import io.github.lightning4j.minimax.internal.Drafts;
+import io.github.lightning4j.minimax.internal.TokenBatch;
 import io.github.lightning4j.moe.comm.Communicator;
 import io.github.lightning4j.moe.comm.NcclCommunicator;
 import io.github.lightning4j.moe.comm.RankFailedException;
 import io.github.lightning4j.moe.comm.RankMismatchException;
 import io.github.lightning4j.moe.comm.ThreadCommunicator;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -159,8 +162,11 @@ final class ExpertRanksDeviceTest {
       ThreadCommunicator.run(
           2,
           ranks -> {
+            Path file = folder.resolve("rank" + ranks.rank());
             try (MiniMaxModel model = load(share(ranks));
+                Session other = model.newSession();
                 Session session = model.newSession()) {
+              other.prefill(ids(2, 4));
               session.prefill(ids(1, 4));
               for (int i = 0; recorded && i < 3; i++) {
                 session.decode(5);
@@ -170,13 +176,22 @@ final class ExpertRanksDeviceTest {
                   .isInstanceOf(RankMismatchException.class)
                   .hasMessageContaining("what a step reads differs: rank 0 'step")
                   .hasMessageContaining("1 tokens of 1 sequences");
-              assertThatThrownBy(() -> model.newSession().prefill(1))
-                  .isInstanceOf(IllegalStateException.class);
+              byte[] before = written(other, file);
+              TokenBatch batch = TokenBatch.of(other.state(), new int[] {7});
+              assertThatThrownBy(() -> other.step(batch, List.of(other.logits())))
+                  .isInstanceOf(IllegalStateException.class)
+                  .hasMessageContaining("load it again, on all ranks");
+              assertThat(written(other, file)).isEqualTo(before);
             }
           });
       assertThat(thrown).hasSize(2);
       assertThat(thrown.get(0)).hasMessage(thrown.get(1).getMessage());
     }
+  }
+
+  private static byte[] written(Session session, Path file) throws IOException {
+    session.snapshot(file);
+    return Files.readAllBytes(file);
   }
 
   @Test
@@ -271,7 +286,7 @@ final class ExpertRanksDeviceTest {
   }
 
   @Test
-  void refusesAQueue() {
+  void refusesWhatEachRankWouldDoOtherwise() {
     ThreadCommunicator.run(
         1,
         ranks -> {
@@ -279,6 +294,9 @@ final class ExpertRanksDeviceTest {
             assertThatThrownBy(() -> new Generator(model).queue(BatchLimits.DEFAULT))
                 .isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("depends on time");
+            assertThatThrownBy(() -> new PrefixCache(model, 1 << 20, 64))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("the memory of one rank");
           }
         });
   }
