@@ -2,14 +2,17 @@ package io.github.lightning4j.minimax;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowable;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Device;
 import io.github.lightning4j.core.Memory;
+import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.cuda.CudaDevice;
 import io.github.lightning4j.core.cuda.CudaMemory;
+import io.github.lightning4j.core.cuda.CudaOutOfMemoryException;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.RequiresCuda;
 import io.github.lightning4j.kvquant.PageBudget;
@@ -250,6 +253,62 @@ final class ExpertRanksDeviceTest {
         .isInstanceOf(RankFailedException.class)
         .asString()
         .contains("rank 1 of 2 failed", "out of luck");
+  }
+
+  @Test
+  void endsOnAllRanksWhereOneCannotGoBehindItsGuesses() {
+    Throwable[] thrown = new Throwable[2];
+    ThreadCommunicator.run(
+        2,
+        ranks -> {
+          try (MiniMaxModel model = load(share(ranks));
+              Session session = model.newSession()) {
+            Drafts drafts = model.newDrafts();
+            read(session, ids(1, 3), Reading.TEXT, drafts);
+            if (ranks.rank() == 1) {
+              drafts.close();
+              thrown[1] = catchThrowable(() -> session.commit(drafts, 1));
+            } else {
+              session.commit(drafts, 1);
+              drafts.close();
+              thrown[0] = catchThrowable(() -> session.decode(6));
+            }
+          }
+        });
+    assertThat(thrown[1]).isInstanceOf(IllegalStateException.class);
+    assertThat(thrown[0])
+        .isInstanceOf(RankFailedException.class)
+        .hasMessageContaining(thrown[1].getMessage());
+  }
+
+  @Test
+  void endsOnAllRanksWhereOneHasNoRoom() {
+    long before = CudaMemory.liveBytes();
+    try (MemoryScope most = new MemoryScope()) {
+      fill(CudaDevice.of(1), most);
+      assertThatThrownBy(() -> ThreadCommunicator.run(2, ranks -> load(share(ranks)).close()))
+          .isNotInstanceOf(RankFailedException.class)
+          .satisfies(
+              failure ->
+                  assertThat(failure.getSuppressed())
+                      .singleElement()
+                      .isInstanceOf(RankFailedException.class)
+                      .asString()
+                      .contains("rank 1 of 2 failed", failure.getMessage()));
+    }
+    assertThat(CudaMemory.liveBytes()).isEqualTo(before);
+  }
+
+  /** Takes memory until there is none for a matrix. */
+  private static void fill(CudaDevice device, MemoryScope scope) {
+    for (long bytes = device.freeMemory(); bytes >= 1024; ) {
+      try {
+        scope.add(CudaMemory.allocate(device, bytes));
+      } catch (CudaOutOfMemoryException e) {
+        bytes /= 2;
+      }
+      bytes = Math.min(bytes, device.freeMemory());
+    }
   }
 
   @Test

@@ -54,9 +54,14 @@ final class StepRunner implements AutoCloseable {
         });
   }
 
-  /** As {@link DevicePass#commit}. */
-  void commit(DeviceDrafts drafts, int accepted) {
-    pass.commit(operators, pool, drafts, accepted);
+  /** Brings the states of a slot back, then as {@link DevicePass#commit}. */
+  void commit(DeviceDrafts drafts, int slot, int accepted) {
+    together(
+        () -> {
+          drafts.restore(stream, pool.states(), slot);
+          pass.commit(operators, pool, drafts, accepted);
+          return true;
+        });
   }
 
   /** As {@link FreeRun#milliseconds}. */
@@ -102,8 +107,11 @@ final class StepRunner implements AutoCloseable {
   }
 
   /** Runs a step; where it fails, no rank waits for this one any more. */
-  private Tensor together(Supplier<Tensor> step) {
+  private <T> T together(Supplier<T> step) {
     try {
+      if (ranks != null) {
+        ranks.ensureGoing();
+      }
       return step.get();
     } catch (RuntimeException | Error e) {
       if (ranks != null) {
