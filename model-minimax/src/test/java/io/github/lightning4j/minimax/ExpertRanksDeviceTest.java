@@ -33,6 +33,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import java.util.function.BiConsumer;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeAll;
@@ -90,9 +91,9 @@ final class ExpertRanksDeviceTest {
   /**
    * What a program saw, step by step.
    *
-   * @param whole whether to see more than a prompt and a token
+   * @param guesses whether it goes on with guessed tokens, else with a group
    */
-  private static List<float[]> program(MiniMaxModel model, boolean whole) {
+  private static List<float[]> program(MiniMaxModel model, boolean guesses) {
     List<float[]> seen = new ArrayList<>();
     try (Session a = model.newSession();
         Session b = model.newSession();
@@ -100,9 +101,10 @@ final class ExpertRanksDeviceTest {
       seen.add(a.prefill(ids(1, 17)).clone());
       for (int id : ids(2, 3)) { // as it is, recorded, from the graph
         seen.add(a.decode(id).clone());
-        if (!whole) {
-          return seen;
-        }
+      }
+      if (guesses) {
+        guess(a, seen);
+        return seen;
       }
       b.prefill(ids(3, 2));
       Session.prefill(List.of(a, b), List.of(ids(4, 1), ids(5, 5)));
@@ -113,6 +115,18 @@ final class ExpertRanksDeviceTest {
       seen.add(toFloats(all.toDoubles()));
     }
     return seen;
+  }
+
+  /** Two of three drafted tokens are right; then a token from the graph. */
+  private static void guess(Session session, List<float[]> seen) {
+    try (Drafts drafts = session.model().newDrafts()) {
+      read(session, ids(3, 3), Reading.TEXT, drafts);
+      for (int i = 0; i < 3; i++) {
+        seen.add(drafts.logits(i).clone());
+      }
+      session.commit(drafts, 2);
+      seen.add(session.decode(9).clone());
+    }
   }
 
   private static float[] toFloats(double[] values) {
@@ -126,28 +140,30 @@ final class ExpertRanksDeviceTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"single, bf16", "fused, experts=int4"})
-  void seesWhatOneGpuSees(String layout, String format) {
+  @CsvSource({"single, bf16, bf16", "fused, experts=int4, kv2"})
+  void seesWhatOneGpuSees(String layout, String format, String caches) {
     WeightFormats weights = WeightFormats.parse(format);
     Path from = folder.resolve(layout);
-    boolean whole = layout.equals("single");
+    boolean guesses = caches.equals("kv2");
+    KvCacheFormat cache = guesses ? QUANTIZED : KvCacheFormat.of(caches);
+    UnaryOperator<LoadOptions> held = as -> as.withWeights(weights).withCacheFormat(cache);
     List<float[]> alone;
     long bytesAlone;
     long before = CudaMemory.liveBytes();
-    try (MiniMaxModel model = MiniMaxModel.load(from, gpu(0).withWeights(weights))) {
+    try (MiniMaxModel model = MiniMaxModel.load(from, held.apply(gpu(0)))) {
       bytesAlone = CudaMemory.liveBytes() - before;
-      alone = program(model, whole);
+      alone = program(model, guesses);
     }
     List<List<float[]>> seen = new ArrayList<>(List.of(List.of(), List.of()));
     long host = Memory.liveBytes();
     ThreadCommunicator.run(
         2,
         ranks -> {
-          try (MiniMaxModel model = MiniMaxModel.load(from, share(ranks).withWeights(weights))) {
+          try (MiniMaxModel model = MiniMaxModel.load(from, held.apply(share(ranks)))) {
             ranks.barrier();
             assertThat(CudaMemory.liveBytes() - before).isLessThan(2 * bytesAlone);
             ranks.barrier();
-            seen.set(ranks.rank(), program(model, whole));
+            seen.set(ranks.rank(), program(model, guesses));
           }
         });
     for (int i = 0; i < alone.size(); i++) {
