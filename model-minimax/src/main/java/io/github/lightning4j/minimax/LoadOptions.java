@@ -217,8 +217,8 @@ public record LoadOptions(
    * (pictures are not compared); the model is of no use then. A step during which a rank fails ends
    * with a {@link io.github.lightning4j.moe.comm.RankFailedException}; to that end a program that
    * cannot go on calls {@link Communicator#fail}, as {@link
-   * io.github.lightning4j.moe.comm.MpiCommunicator#run} does. {@link GenerationQueue} depends on
-   * time and is refused.
+   * io.github.lightning4j.moe.comm.MpiCommunicator#run} does. {@link GenerationQueue}, which
+   * depends on time, and {@link PrefixCache}, which depends on the memory of a rank, are refused.
    *
    * <pre>{@code
    * MpiCommunicator.run(ranks -> {

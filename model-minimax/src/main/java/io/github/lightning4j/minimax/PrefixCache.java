@@ -69,6 +69,8 @@ public final class PrefixCache implements AutoCloseable {
    *     is not kept
    * @param every tokens from one checkpoint to the next, a multiple of 64
    * @throws IllegalArgumentException if a number is something else
+   * @throws IllegalStateException if ranks share the model out, as what is kept depends on the
+   *     memory of each
    */
   public PrefixCache(MiniMaxModel model, long maxBytes, int every) {
     checkArgument(maxBytes >= 0, "maxBytes: expected >= 0, got %s", maxBytes);
@@ -77,6 +79,10 @@ public final class PrefixCache implements AutoCloseable {
         "every: expected a multiple of %s, got %s",
         PAGE,
         every);
+    checkState(
+        model.options().ranks().isEmpty(),
+        "a checkpoint that does not fit the memory of one rank is not kept there, and ranks would not"
+            + " agree on what is read: fork sessions that have read what prompts have in common");
     this.model = model;
     this.mostCheckpoints = model.mostSessions() / 2;
     this.maxBytes = maxBytes;

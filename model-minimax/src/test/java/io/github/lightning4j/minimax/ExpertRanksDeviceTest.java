@@ -5,24 +5,20 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.lightning4j.core.DType;
-import io.github.lightning4j.core.Device;
 import io.github.lightning4j.core.Memory;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.cuda.CudaDevice;
 import io.github.lightning4j.core.cuda.CudaMemory;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.RequiresCuda;
-import io.github.lightning4j.kvquant.PageBudget;
-import io.github.lightning4j.moe.comm.Communicator;
-import io.github.lightning4j.moe.comm.NcclCommunicator;
-import io.github.lightning4j.moe.comm.RankFailedException;
+import io.github.lightning4j.minimax.SessionGroup.Reading;
+import io.github.lightning4j.minimax.internal.Drafts;
 import io.github.lightning4j.moe.comm.RankMismatchException;
 import io.github.lightning4j.moe.comm.ThreadCommunicator;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
-import java.util.Random;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -35,8 +31,6 @@ import org.junit.jupiter.params.provider.CsvSource;
 @RequiresCuda
 @Timeout(300)
 final class ExpertRanksDeviceTest {
-  private static final PageBudget BUDGET = PageBudget.ofBytes(1 << 16);
-
   /** Sums over ranks in another order, which now and then are rounded to the other side. */
   private static final double BOUND = 1e-4;
 
@@ -44,10 +38,7 @@ final class ExpertRanksDeviceTest {
 
   @BeforeAll
   static void needsTwoGpus() {
-    assumeTrue(CudaDevice.count() >= 2, "one GPU");
-    assumeTrue(
-        NcclCommunicator.availability().isAvailable(),
-        () -> NcclCommunicator.availability().reason());
+    RankScene.needsTwoGpus();
     SmallCheckpoint.write(folder.resolve("single"), false);
     SmallCheckpoint.write(folder.resolve("fused"), true);
   }
@@ -56,47 +47,45 @@ final class ExpertRanksDeviceTest {
     return MiniMaxModel.load(folder.resolve("single"), options);
   }
 
-  private static LoadOptions gpu(int index) {
-    return LoadOptions.DEFAULT
-        .withDevice(Device.cuda(index))
-        .withCacheBudget(BUDGET)
-        .withPrefillChunk(12);
-  }
-
-  private static LoadOptions share(Communicator ranks) {
-    return gpu(ranks.rank()).withRanks(ranks);
-  }
-
-  private static int[] ids(long seed, int count) {
-    return new Random(seed).ints(count, 3, 90).toArray();
-  }
-
   /**
    * What a program saw, step by step.
    *
-   * @param whole whether to see more than a prompt and a token
+   * @param guesses whether it goes on with guessed tokens, else with a group
    */
-  private static List<float[]> program(MiniMaxModel model, boolean whole) {
+  private static List<float[]> program(MiniMaxModel model, boolean guesses) {
     List<float[]> seen = new ArrayList<>();
     try (Session a = model.newSession();
         Session b = model.newSession();
         Tensor all = Tensor.allocate(DType.F32, 3, model.config().vocabSize())) {
-      seen.add(a.prefill(ids(1, 17)).clone());
-      for (int id : ids(2, 3)) { // as it is, recorded, from the graph
+      seen.add(a.prefill(RankScene.ids(1, 17)).clone());
+      for (int id : RankScene.ids(2, 3)) { // as it is, recorded, from the graph
         seen.add(a.decode(id).clone());
-        if (!whole) {
-          return seen;
-        }
       }
-      b.prefill(ids(3, 2));
-      Session.prefill(List.of(a, b), List.of(ids(4, 1), ids(5, 5)));
+      if (guesses) {
+        guess(a, seen);
+        return seen;
+      }
+      b.prefill(RankScene.ids(3, 2));
+      Session.prefill(List.of(a, b), List.of(RankScene.ids(4, 1), RankScene.ids(5, 5)));
       Session.decode(List.of(b, a), new int[] {7, 8});
       seen.add(a.logits().clone());
       seen.add(b.logits().clone());
-      b.forward(ids(6, 3), ForwardObserver.NONE, all);
+      b.forward(RankScene.ids(6, 3), ForwardObserver.NONE, all);
       seen.add(toFloats(all.toDoubles()));
     }
     return seen;
+  }
+
+  /** Two of three drafted tokens are right; then a token from the graph. */
+  private static void guess(Session session, List<float[]> seen) {
+    try (Drafts drafts = session.model().newDrafts()) {
+      RankScene.read(session, RankScene.ids(3, 3), Reading.TEXT, drafts);
+      for (int i = 0; i < 3; i++) {
+        seen.add(drafts.logits(i).clone());
+      }
+      session.commit(drafts, 2);
+      seen.add(session.decode(9).clone());
+    }
   }
 
   private static float[] toFloats(double[] values) {
@@ -110,28 +99,30 @@ final class ExpertRanksDeviceTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"single, bf16", "fused, experts=int4"})
-  void seesWhatOneGpuSees(String layout, String format) {
+  @CsvSource({"single, bf16, bf16", "fused, experts=int4, kv2"})
+  void seesWhatOneGpuSees(String layout, String format, String caches) {
     WeightFormats weights = WeightFormats.parse(format);
     Path from = folder.resolve(layout);
-    boolean whole = layout.equals("single");
+    boolean guesses = caches.equals("kv2");
+    KvCacheFormat cache = guesses ? RankScene.QUANTIZED : KvCacheFormat.of(caches);
+    UnaryOperator<LoadOptions> held = as -> as.withWeights(weights).withCacheFormat(cache);
     List<float[]> alone;
     long bytesAlone;
     long before = CudaMemory.liveBytes();
-    try (MiniMaxModel model = MiniMaxModel.load(from, gpu(0).withWeights(weights))) {
+    try (MiniMaxModel model = MiniMaxModel.load(from, held.apply(RankScene.gpu(0)))) {
       bytesAlone = CudaMemory.liveBytes() - before;
-      alone = program(model, whole);
+      alone = program(model, guesses);
     }
     List<List<float[]>> seen = new ArrayList<>(List.of(List.of(), List.of()));
     long host = Memory.liveBytes();
     ThreadCommunicator.run(
         2,
         ranks -> {
-          try (MiniMaxModel model = MiniMaxModel.load(from, share(ranks).withWeights(weights))) {
+          try (MiniMaxModel model = MiniMaxModel.load(from, held.apply(RankScene.share(ranks)))) {
             ranks.barrier();
             assertThat(CudaMemory.liveBytes() - before).isLessThan(2 * bytesAlone);
             ranks.barrier();
-            seen.set(ranks.rank(), program(model, whole));
+            seen.set(ranks.rank(), program(model, guesses));
           }
         });
     for (int i = 0; i < alone.size(); i++) {
@@ -143,63 +134,12 @@ final class ExpertRanksDeviceTest {
   }
 
   @Test
-  void endsOnAllRanksWhereOneReadsSomethingElse() {
-    for (boolean recorded : new boolean[] {false, true}) {
-      List<Throwable> thrown = Collections.synchronizedList(new ArrayList<>());
-      ThreadCommunicator.run(
-          2,
-          ranks -> {
-            try (MiniMaxModel model = load(share(ranks));
-                Session session = model.newSession()) {
-              session.prefill(ids(1, 4));
-              for (int i = 0; recorded && i < 3; i++) {
-                session.decode(5);
-              }
-              assertThatThrownBy(() -> session.decode(6 + ranks.rank()))
-                  .satisfies(thrown::add)
-                  .isInstanceOf(RankMismatchException.class)
-                  .hasMessageContaining("what a step reads differs: rank 0 'step")
-                  .hasMessageContaining("1 tokens of 1 sequences");
-              assertThatThrownBy(() -> model.newSession().prefill(1))
-                  .isInstanceOf(IllegalStateException.class);
-            }
-          });
-      assertThat(thrown).hasSize(2);
-      assertThat(thrown.get(0)).hasMessage(thrown.get(1).getMessage());
-    }
-  }
-
-  @Test
-  void endsOnAllRanksWhereOneFails() {
-    List<Throwable> told = Collections.synchronizedList(new ArrayList<>());
-    assertThatThrownBy(
-            () ->
-                ThreadCommunicator.run(
-                    2,
-                    ranks -> {
-                      try (MiniMaxModel model = load(share(ranks));
-                          Session session = model.newSession()) {
-                        session.prefill(ids(1, 4));
-                        if (ranks.rank() == 1) {
-                          throw new IllegalStateException("out of luck");
-                        }
-                        assertThatThrownBy(() -> session.decode(6)).satisfies(told::add);
-                      }
-                    }))
-        .hasMessage("out of luck");
-    assertThat(told)
-        .singleElement()
-        .isInstanceOf(RankFailedException.class)
-        .asString()
-        .contains("rank 1 of 2 failed", "out of luck");
-  }
-
-  @Test
   void refusesRanksThatLoadOtherwise() {
     ThreadCommunicator.run(
         2,
         ranks ->
-            assertThatThrownBy(() -> load(share(ranks).withPrefillChunk(12 + ranks.rank())))
+            assertThatThrownBy(
+                    () -> load(RankScene.share(ranks).withPrefillChunk(12 + ranks.rank())))
                 .isInstanceOf(RankMismatchException.class)
                 .hasMessageContaining("how the model is loaded differs")
                 .hasMessageContaining("chunks of 13"));
@@ -207,7 +147,7 @@ final class ExpertRanksDeviceTest {
         2,
         ranks -> {
           WeightFormats weights = WeightFormats.parse(ranks.rank() == 0 ? "bf16" : "int8");
-          assertThatThrownBy(() -> load(share(ranks).withWeights(weights)))
+          assertThatThrownBy(() -> load(RankScene.share(ranks).withWeights(weights)))
               .isInstanceOf(RankMismatchException.class)
               .hasMessageContaining("the checkpoint differs");
         });
@@ -218,7 +158,8 @@ final class ExpertRanksDeviceTest {
     int gpus = CudaDevice.count();
     assumeTrue(gpus < 5, "a GPU for each expert");
     long before = CudaMemory.liveBytes();
-    assertThatThrownBy(() -> ThreadCommunicator.run(gpus + 1, ranks -> load(share(ranks)).close()))
+    assertThatThrownBy(
+            () -> ThreadCommunicator.run(gpus + 1, ranks -> load(RankScene.share(ranks)).close()))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("got cuda:" + gpus);
     assertThat(CudaMemory.liveBytes()).isEqualTo(before);
@@ -228,14 +169,17 @@ final class ExpertRanksDeviceTest {
   }
 
   @Test
-  void refusesAQueue() {
+  void refusesWhatEachRankWouldDoOtherwise() {
     ThreadCommunicator.run(
         1,
         ranks -> {
-          try (MiniMaxModel model = load(share(ranks))) {
+          try (MiniMaxModel model = load(RankScene.share(ranks))) {
             assertThatThrownBy(() -> new Generator(model).queue(BatchLimits.DEFAULT))
                 .isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("depends on time");
+            assertThatThrownBy(() -> new PrefixCache(model, 1 << 20, 64))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("the memory of one rank");
           }
         });
   }

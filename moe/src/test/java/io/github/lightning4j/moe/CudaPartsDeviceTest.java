@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
+import io.github.lightning4j.core.cuda.kernel.WarpGroups;
 import io.github.lightning4j.core.quant.QuantFormat;
 import io.github.lightning4j.core.testkit.Closeness;
 import io.github.lightning4j.core.testkit.RequiresCuda;
@@ -15,6 +16,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Parts of a mixture that several ranks compute, against the whole of it on one. */
 @RequiresCuda
@@ -69,6 +71,25 @@ final class CudaPartsDeviceTest {
     }
     try (CudaScene tiles = new CudaScene(67, 40, 24, 5, 2, format)) { // more than one block routes
       check(tiles, 0, 1, 5);
+    }
+  }
+
+  /** Tiles of 128 tokens: more than 64 an expert on average, of which the middle has most. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void addUpOverLongTiles(boolean warpGroups) {
+    System.setProperty(WarpGroups.PROPERTY, String.valueOf(warpGroups));
+    try {
+      for (QuantFormat format : new QuantFormat[] {null, QuantFormat.int4(32)}) {
+        try (CudaScene scene = new CudaScene(200, 40, 24, 3, 1, format)) {
+          for (int t = 0; t < 140; t++) {
+            scene.logits.accessor().set(t * scene.logits.stride(0) + 1, 100);
+          }
+          check(scene, 0, 1, 2, 3);
+        }
+      }
+    } finally {
+      System.clearProperty(WarpGroups.PROPERTY);
     }
   }
 

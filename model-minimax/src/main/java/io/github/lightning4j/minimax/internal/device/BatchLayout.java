@@ -117,18 +117,27 @@ final class BatchLayout {
     }
   }
 
-  /** Tells the numbers that a pass reads from others, in short. */
-  String digest() {
-    Hasher hasher = Hashing.murmur3_128().newHasher();
+  /**
+   * Tells the numbers that a pass reads, and what it gives, from others, in short.
+   *
+   * @param all whether all rows have logits
+   */
+  String digest(boolean all) {
+    Hasher hasher = Hashing.murmur3_128().newHasher().putBoolean(all);
     for (int i = 0; i < order.size(); i++) {
       Piece piece = pieces.get(i);
       int[] ids = batch.ids().get(order.get(i));
       hasher.putInt(order.get(i)).putInt(piece.memory().slot()).putLong(piece.position());
-      hasher.putInt(piece.kind().ordinal()).putInt(ids.length);
+      hasher.putInt(piece.kind().ordinal()).putBoolean(piece.drafts() != null);
+      hasher.putLong(segment(order.get(i)).logitRows()).putInt(ids.length);
       Arrays.stream(ids).forEach(hasher::putInt);
     }
-    return "%d tokens of %d sequences, %s"
-        .formatted(shape.rows(), shape.sequences(), hasher.hash().toString().substring(0, 16));
+    return "%d tokens of %d sequences, logits of %d, %s"
+        .formatted(
+            shape.rows(),
+            shape.sequences(),
+            all ? shape.rows() : shape.logitRows(),
+            hasher.hash().toString().substring(0, 16));
   }
 
   /** Whether rows stand in the place of tokens somewhere. */

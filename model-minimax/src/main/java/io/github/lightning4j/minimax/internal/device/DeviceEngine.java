@@ -45,14 +45,20 @@ public final class DeviceEngine implements Engine {
       Function<MemoryScope, DeviceWeights> weights) {
     this.config = config;
     this.stream = scope.add(stream);
+    ExpertRanks ranks = null;
     try {
-      ExpertRanks joined = join.apply(stream);
-      ExpertRanks ranks = joined == null ? null : scope.add(joined);
+      ranks = join.apply(stream);
+      if (ranks != null) {
+        scope.add(ranks);
+      }
       DeviceOperators operators = scope.add(DeviceOperators.on(stream, ranks));
       DevicePass pass = new DevicePass(config, weights.apply(scope));
       this.pool = scope.add(new SequencePool(stream, config, plan, ranks));
       this.steps = scope.add(new StepRunner(pass, operators, pool));
     } catch (RuntimeException | Error e) {
+      if (ranks != null) {
+        ranks.giveUp(e); // before closing, which waits for ranks that do not know
+      }
       scope.close();
       throw e;
     }
@@ -195,8 +201,7 @@ public final class DeviceEngine implements Engine {
   public synchronized void commit(SequenceState state, Drafts drafts, int accepted) {
     DeviceDrafts ours = (DeviceDrafts) drafts;
     if (accepted < ours.tokens()) {
-      ours.restore(stream, pool.states(), DeviceMemory.of(state).slot());
-      steps.commit(ours, accepted);
+      steps.commit(ours, DeviceMemory.of(state).slot(), accepted);
     }
     BatchLayout.advance(state, accepted);
   }

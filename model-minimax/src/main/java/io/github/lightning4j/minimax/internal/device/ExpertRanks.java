@@ -54,18 +54,27 @@ final class ExpertRanks implements AutoCloseable {
   }
 
   /**
-   * Checks that all ranks begin the same step.
+   * Checks that there can be another step, before anything of it reaches the GPU: what was recorded
+   * knows sums that are over where a step went wrong.
    *
-   * @param what tells steps apart
-   * @throws RankMismatchException on all ranks if they do not
    * @throws IllegalStateException if a step went wrong before
+   * @throws io.github.lightning4j.moe.comm.RankFailedException if a rank has failed
    */
-  void agree(String what) {
+  void ensureGoing() {
     ranks.ensureHealthy();
     if (end != null) {
       throw new IllegalStateException(
           "a step of this model went wrong before; load it again, on all ranks", end);
     }
+  }
+
+  /**
+   * Checks that all ranks begin the same step.
+   *
+   * @param what tells steps apart
+   * @throws RankMismatchException on all ranks if they do not
+   */
+  void agree(String what) {
     ranks.checkSame("what a step reads", "step " + steps++ + ": " + what);
   }
 

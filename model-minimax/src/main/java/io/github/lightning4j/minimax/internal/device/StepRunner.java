@@ -48,15 +48,20 @@ final class StepRunner implements AutoCloseable {
   Tensor allLogits(BatchLayout layout) {
     return together(
         () -> {
-          agree(layout);
+          agree(layout, true);
           DeviceStep step = begin(layout);
           return fetch(copied(pass.allLogits(step, rows -> layout.insert(this::upload, rows))));
         });
   }
 
-  /** As {@link DevicePass#commit}. */
-  void commit(DeviceDrafts drafts, int accepted) {
-    pass.commit(operators, pool, drafts, accepted);
+  /** Brings the states of a slot back, then as {@link DevicePass#commit}. */
+  void commit(DeviceDrafts drafts, int slot, int accepted) {
+    together(
+        () -> {
+          drafts.restore(stream, pool.states(), slot);
+          pass.commit(operators, pool, drafts, accepted);
+          return true;
+        });
   }
 
   /** As {@link FreeRun#milliseconds}. */
@@ -72,13 +77,13 @@ final class StepRunner implements AutoCloseable {
     // What was recorded neither waits nor allocates: ranks agree while their GPUs work.
     boolean recorded = decode && graphs.isRecorded(sequences, epoch());
     if (!recorded) {
-      agree(layout);
+      agree(layout, false);
     }
     DeviceStep step = begin(layout);
     Tensor logits =
         decode ? graphs.run(sequences, this::epoch, () -> run(layout, step)) : run(layout, step);
     if (recorded) {
-      agree(layout);
+      agree(layout, false);
     }
     return fetch(logits);
   }
@@ -87,9 +92,9 @@ final class StepRunner implements AutoCloseable {
     return copied(pass.lastLogits(step, hidden -> layout.insert(this::upload, hidden)));
   }
 
-  private void agree(BatchLayout layout) {
+  private void agree(BatchLayout layout, boolean all) {
     if (ranks != null) {
-      ranks.agree(layout.digest());
+      ranks.agree(layout.digest(all));
     }
   }
 
@@ -102,8 +107,11 @@ final class StepRunner implements AutoCloseable {
   }
 
   /** Runs a step; where it fails, no rank waits for this one any more. */
-  private Tensor together(Supplier<Tensor> step) {
+  private <T> T together(Supplier<T> step) {
     try {
+      if (ranks != null) {
+        ranks.ensureGoing();
+      }
       return step.get();
     } catch (RuntimeException | Error e) {
       if (ranks != null) {
