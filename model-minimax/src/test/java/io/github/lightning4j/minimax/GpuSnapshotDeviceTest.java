@@ -38,7 +38,7 @@ final class GpuSnapshotDeviceTest {
 
   @BeforeAll
   static void write() throws IOException {
-    TinyModel.write(model, 0);
+    SmallCheckpoint.write(model, false);
   }
 
   private static KvCacheFormat format(String name) {
@@ -60,7 +60,7 @@ final class GpuSnapshotDeviceTest {
   }
 
   private static int[] ids(long seed, int count) {
-    return new Random(seed).ints(count, 0, TinyModel.VOCABULARY).toArray();
+    return new Random(seed).ints(count, 0, SmallCheckpoint.VOCABULARY).toArray();
   }
 
   @ParameterizedTest
@@ -111,7 +111,7 @@ final class GpuSnapshotDeviceTest {
     Path exact = folder.resolve("exact");
     Path quantized = folder.resolve("quantized");
     try (MiniMaxModel few =
-        MiniMaxModel.load(model, gpu(KvCacheFormat.of("bf16"), TinyModel.PAGE))) {
+        MiniMaxModel.load(model, gpu(KvCacheFormat.of("bf16"), SmallCheckpoint.PAGE))) {
       try (Session session = few.newSession()) {
         session.prefill(ids(1, 3));
         session.snapshot(exact);
@@ -163,7 +163,7 @@ final class GpuSnapshotDeviceTest {
       assertThat(told).containsExactly(64L, 67L);
       assertThat(cache.checkpoints()).isEqualTo(1);
       try (Session session = there.newSession()) {
-        assertThat(cache.bytes()).isEqualTo(session.bytes() + TinyModel.PAGE + 64 * 4);
+        assertThat(cache.bytes()).isEqualTo(session.bytes() + SmallCheckpoint.PAGE + 64 * 4);
       }
       told.clear();
       assertThat(generator.generate(prompt, options, listener).ids()).isEqualTo(expected);
