@@ -162,7 +162,7 @@ public final class CudaTransfer {
 
   /** Kernels look up what belongs to a position without asking whether there is such a one. */
   private void checkPositions(Elements positions, long count) {
-    long end = (long) store.exact().each() * PAGE;
+    long end = store.exact().each() * PAGE;
     long before = -1;
     for (long i = 0; i < count; i++) {
       long position = positions.getLong(i);
