@@ -91,7 +91,7 @@ public final class CudaKvTransfer {
    *
    * @param tokens as there
    * @throws IllegalArgumentException if the image was made with another configuration or for other
-   *     tokens, or a page is missing
+   *     tokens, or was damaged, or a page is missing
    * @throws IllegalStateException if the cache quantizes nothing
    */
   public void upload(long tokens, CudaKvImage image) {

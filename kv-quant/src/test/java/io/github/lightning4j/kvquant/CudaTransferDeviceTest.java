@@ -4,11 +4,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.testkit.Gpu;
 import io.github.lightning4j.core.testkit.RequiresCuda;
 import io.github.lightning4j.kvquant.policy.TokenPolicy;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -37,8 +39,10 @@ final class CudaTransferDeviceTest {
     TokenPolicy window = TokenPolicy.NONE.withRecentWindow(20, 1).withFirstTokens(2);
     KvCacheConfig centered = QuantizedScene.centered(1, 32, QuantizedScene.LLOYD_MAX);
     KvCacheConfig rotated = QuantizedScene.rotated(2, 32, QuantizedScene.affine(4, 64));
+    KvCacheConfig grouped = QuantizedScene.grouped(2, 32, 1, QuantizedScene.affine(2, 64));
     return Stream.of(
         centered.withDtype(DType.BF16).withTokens(window.withMassiveActivations(3)),
+        grouped.withDtype(DType.BF16).withTokens(TokenPolicy.NONE.withMassiveActivations(3)),
         centered.withDtype(DType.BF16).withTokens(window.withRecentWindow(10, 8)),
         rotated.withDtype(DType.BF16).withTokens(TokenPolicy.NONE));
   }
@@ -145,6 +149,36 @@ final class CudaTransferDeviceTest {
               () -> CudaKvTransfer.of(gpu.stream(), scene.cache, 0).download(70, scene.scope))
           .isInstanceOf(IllegalStateException.class)
           .hasMessageContaining("not finite");
+    }
+  }
+
+  @Test
+  void refusesAnImageThatWasDamaged() {
+    KvCacheConfig config = formats().findFirst().orElseThrow();
+    try (CudaScene scene = new CudaScene(gpu, config, 70)) {
+      scene.fill(30, 64);
+      CudaKvTransfer transfer = CudaKvTransfer.of(gpu.stream(), scene.cache, 0);
+      CudaKvImage image = transfer.download(70, scene.scope);
+      Elements positions = image.sinkPositions().accessor();
+      assertThat(image.sinkPositions().narrow(0, 0, 5).toDoubles())
+          .containsExactly(0, 1, 30, 64, Integer.MAX_VALUE);
+      for (int wrong : new int[] {-1, 1, 3 * 64, Integer.MAX_VALUE}) {
+        positions.setLong(2, wrong);
+        assertThatThrownBy(() -> transfer.upload(70, image))
+            .isInstanceOf(IllegalArgumentException.class)
+            .hasMessageContaining("sinkPositions: expected ascending positions from 0 to 191");
+      }
+      positions.setLong(2, 30);
+      transfer.upload(70, image);
+      for (Tensor part : List.of(image.recent(), image.packed(), image.sinks())) {
+        Elements bytes = part.accessor();
+        long was = bytes.getLong(part.elements() / 2);
+        bytes.setLong(part.elements() / 2, was ^ 4);
+        assertThatThrownBy(() -> transfer.upload(70, image))
+            .isInstanceOf(IllegalArgumentException.class)
+            .hasMessageContaining("image: damaged: expected checksum");
+        bytes.setLong(part.elements() / 2, was);
+      }
     }
   }
 }

@@ -8,6 +8,7 @@ import io.github.lightning4j.core.OutOfNativeMemoryException;
 import io.github.lightning4j.core.cuda.CudaOutOfMemoryException;
 import io.github.lightning4j.kvquant.PageBudgetException;
 import io.github.lightning4j.minimax.internal.SequenceState;
+import io.github.lightning4j.minimax.internal.TooManySequencesException;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.LinkedHashSet;
@@ -37,7 +38,9 @@ import org.jspecify.annotations.Nullable;
  * is before it as quantized.
  *
  * <p>On a GPU, which has 256 places for sequences, checkpoints take at most half of them, and their
- * states and pages are memory of the GPU.
+ * states and pages are memory of the GPU. Where sessions have taken all places no checkpoints are
+ * left, and a sequence that begins here takes the place of the oldest one; {@link
+ * MiniMaxModel#newSession} and {@link Session#fork} do not.
  *
  * <p>Thread-safe. Sequences that have begun do not mind if the cache is closed. Close it before the
  * model.
@@ -130,9 +133,30 @@ public final class PrefixCache implements AutoCloseable {
       node = next;
     }
     use(node);
-    Session session =
-        node.state() == null ? model.newSession() : new Session(model, node.state().fork());
+    Session session = new Session(model, stateAfter(node));
     return new SequenceStart(session, node.length(), new PrefixPath(this, node));
+  }
+
+  /** Where there is no place for one more, that of the oldest checkpoint. */
+  private SequenceState stateAfter(PrefixNode node) {
+    while (true) {
+      try {
+        return node.state() == null
+            ? model.emptyState(model.options().cacheFormat())
+            : node.state().fork();
+      } catch (TooManySequencesException e) {
+        if (byUse.isEmpty()) {
+          throw e;
+        }
+        PrefixNode oldest = byUse.iterator().next();
+        byUse.remove(oldest);
+        forget(oldest);
+        if (oldest == node) {
+          return node.state();
+        }
+        oldest.state().close();
+      }
+    }
   }
 
   /**
@@ -161,7 +185,10 @@ public final class PrefixCache implements AutoCloseable {
     SequenceState copy;
     try {
       copy = session.state().fork();
-    } catch (OutOfNativeMemoryException | PageBudgetException | CudaOutOfMemoryException e) {
+    } catch (OutOfNativeMemoryException
+        | PageBudgetException
+        | CudaOutOfMemoryException
+        | TooManySequencesException e) {
       return null;
     }
     PrefixNode node = parent.next(block, copy);
@@ -184,9 +211,13 @@ public final class PrefixCache implements AutoCloseable {
   }
 
   private void drop(PrefixNode last) {
+    forget(last);
+    last.state().close();
+  }
+
+  private void forget(PrefixNode last) {
     last.parent().children().remove(last.block());
     bytes -= last.bytes();
-    last.state().close();
   }
 
   /**

@@ -38,7 +38,7 @@ final class GpuSnapshotDeviceTest {
 
   @BeforeAll
   static void write() throws IOException {
-    TinyModel.write(model, 0);
+    SmallCheckpoint.write(model, false);
   }
 
   private static KvCacheFormat format(String name) {
@@ -60,7 +60,7 @@ final class GpuSnapshotDeviceTest {
   }
 
   private static int[] ids(long seed, int count) {
-    return new Random(seed).ints(count, 0, TinyModel.VOCABULARY).toArray();
+    return new Random(seed).ints(count, 0, SmallCheckpoint.VOCABULARY).toArray();
   }
 
   @ParameterizedTest
@@ -111,7 +111,7 @@ final class GpuSnapshotDeviceTest {
     Path exact = folder.resolve("exact");
     Path quantized = folder.resolve("quantized");
     try (MiniMaxModel few =
-        MiniMaxModel.load(model, gpu(KvCacheFormat.of("bf16"), TinyModel.PAGE))) {
+        MiniMaxModel.load(model, gpu(KvCacheFormat.of("bf16"), SmallCheckpoint.PAGE))) {
       try (Session session = few.newSession()) {
         session.prefill(ids(1, 3));
         session.snapshot(exact);
@@ -163,11 +163,47 @@ final class GpuSnapshotDeviceTest {
       assertThat(told).containsExactly(64L, 67L);
       assertThat(cache.checkpoints()).isEqualTo(1);
       try (Session session = there.newSession()) {
-        assertThat(cache.bytes()).isEqualTo(session.bytes() + TinyModel.PAGE + 64 * 4);
+        assertThat(cache.bytes()).isEqualTo(session.bytes() + SmallCheckpoint.PAGE + 64 * 4);
       }
       told.clear();
       assertThat(generator.generate(prompt, options, listener).ids()).isEqualTo(expected);
       assertThat(told).containsExactly(67L);
+    }
+  }
+
+  @Test
+  void checkpointsGiveTheirPlacesToSequences() {
+    int[] prompt = ids(4, 67);
+    GenerationOptions options =
+        GenerationOptions.builder().maxNewTokens(1).stopAtEos(false).build();
+    try (MiniMaxModel there = there("bf16");
+        PrefixCache cache = new PrefixCache(there, 64 << 20, 64)) {
+      Generator generator = new Generator(there).withPrefixCache(cache);
+      List<Session> open = new ArrayList<>();
+      for (int i = 1; i < there.mostSessions(); i++) {
+        open.add(there.newSession());
+      }
+      List<Integer> expected = generator.generate(prompt, options, GenerationListener.NONE).ids();
+      assertThat(cache.checkpoints()).as("one place, which the sequence has").isZero();
+      open.remove(0).close();
+      generator.generate(prompt, options, GenerationListener.NONE);
+      assertThat(cache.checkpoints()).isEqualTo(1);
+      open.add(there.newSession());
+      assertThatThrownBy(there::newSession).hasMessageContaining("256 sessions are open already");
+      assertThat(generator.generate(prompt, options, GenerationListener.NONE).ids())
+          .as("goes on in the place of the checkpoint itself")
+          .isEqualTo(expected);
+      assertThat(cache.checkpoints()).isZero();
+      assertThat(cache.bytes()).isZero();
+      open.remove(0).close();
+      generator.generate(prompt, options, GenerationListener.NONE);
+      open.add(there.newSession());
+      assertThat(generator.generate(ids(5, 3), options, GenerationListener.NONE).ids()).hasSize(1);
+      assertThat(cache.checkpoints()).as("gave its place to another sequence").isZero();
+      open.add(there.newSession());
+      assertThatThrownBy(() -> generator.generate(prompt, options, GenerationListener.NONE))
+          .hasMessageContaining("256 sessions are open already");
+      open.forEach(Session::close);
     }
   }
 }

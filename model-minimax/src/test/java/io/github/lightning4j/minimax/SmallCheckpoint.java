@@ -15,9 +15,16 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
 
-/** A checkpoint of two layers, one of each kind, that a GPU can run: 5 experts, heads of 32. */
+/**
+ * A checkpoint of two layers, one of each kind, whose heads a GPU has, so small that passes of
+ * hundreds of tokens take no time where a GPU is emulated: 32 channels, two heads of 32 on one
+ * key-value head, two of five experts.
+ */
 final class SmallCheckpoint {
   static final int VOCABULARY = 96;
+
+  /** Bytes of a page of keys and values in BF16. */
+  static final long PAGE = 64 * 2 * 32 * 2;
 
   private static final String CONFIG =
       """

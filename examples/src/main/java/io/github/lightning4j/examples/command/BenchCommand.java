@@ -2,11 +2,7 @@ package io.github.lightning4j.examples.command;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
-import com.fasterxml.jackson.databind.node.ArrayNode;
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.lightning4j.core.Device;
-import io.github.lightning4j.core.Threads;
 import io.github.lightning4j.core.kernel.MachineLimits;
 import io.github.lightning4j.kvquant.PageBudget;
 import io.github.lightning4j.minimax.DeviceSlice;
@@ -16,7 +12,6 @@ import io.github.lightning4j.minimax.MiniMaxModel;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalLong;
 import picocli.CommandLine.Command;
@@ -159,10 +154,11 @@ final class BenchCommand implements Runnable {
           open.options().device().equals(Device.CPU)
               ? MachineLimits.measure().map(limits -> MachineShare.of(open.stepCost(), limits))
               : Optional.empty();
+      SpeedReport report = new SpeedReport(runs, share, peakMemory, repeats);
       if (json) {
-        console.json(describe(runs, share, peakMemory));
+        console.json(report.json());
       } else {
-        print(runs, share, peakMemory);
+        report.print(console.out());
       }
     }
   }
@@ -223,85 +219,5 @@ final class BenchCommand implements Runnable {
     } else {
       BudgetComparison.print(all, bytes, repeats, console.out());
     }
-  }
-
-  private ObjectNode describe(
-      List<SpeedRun> runs, Optional<MachineShare> share, OptionalLong peakMemory) {
-    ObjectNode node = JsonNodeFactory.instance.objectNode();
-    ArrayNode list = node.putArray("runs");
-    for (SpeedRun run : runs) {
-      ObjectNode entry = list.addObject().put("context", run.context());
-      add(entry, "prefill", run.prefill());
-      add(entry, "decode", run.decode());
-      run.batch()
-          .ifPresent(
-              batch -> {
-                entry.put("batch", batch.sequences());
-                add(entry, "batchDecode", batch.decode());
-              });
-      share.ifPresent(
-          of ->
-              entry
-                  .put("prefillShareOfPeak", of.ofPeak(run.prefill().median()))
-                  .put("decodeShareOfBandwidth", of.ofBandwidth(run.decode().median())));
-    }
-    node.put("repeats", repeats);
-    share.ifPresent(of -> of.addTo(node));
-    peakMemory.ifPresent(bytes -> node.put("peakRssBytes", bytes));
-    return node;
-  }
-
-  private static void add(ObjectNode entry, String what, Spread spread) {
-    entry.put(what + "TokensPerSecond", spread.median());
-    entry.putArray(what + "Range").add(spread.min()).add(spread.max());
-  }
-
-  private void print(List<SpeedRun> runs, Optional<MachineShare> share, OptionalLong peakMemory) {
-    String speed = " tokens/s, median of " + repeats;
-    console.out().printf("%8s  %42s  %42s%n", "context", "prefill" + speed, "decode" + speed);
-    for (SpeedRun run : runs) {
-      double prefill = share.map(of -> of.ofPeak(run.prefill().median())).orElse(Double.NaN);
-      double decode = share.map(of -> of.ofBandwidth(run.decode().median())).orElse(Double.NaN);
-      console
-          .out()
-          .printf(
-              "%8d  %42s  %42s%n",
-              run.context(), text(run.prefill(), prefill), text(run.decode(), decode));
-    }
-    runs.forEach(run -> run.batch().ifPresent(batch -> printBatch(run, batch)));
-    share.ifPresent(
-        of ->
-            console
-                .out()
-                .printf(
-                    Locale.ROOT,
-                    "%% of %.0f GFLOP/s in fp32, and of %.1f GB/s read; a token reads %.1f MB of"
-                        + " weights%n",
-                    of.operationsPerSecond() / 1e9,
-                    of.bytesPerSecond() / 1e9,
-                    of.cost().decodeBytes() / 1e6));
-    peakMemory.ifPresent(bytes -> console.out().printf("peak memory %,d bytes%n", bytes));
-    console.out().println("threads " + Threads.count());
-  }
-
-  private void printBatch(SpeedRun run, BatchRun batch) {
-    console
-        .out()
-        .printf(
-            Locale.ROOT,
-            "%8d  %d sequences together %s tokens/s, %.2f times one%n",
-            run.context(),
-            batch.sequences(),
-            text(batch.decode(), Double.NaN),
-            batch.decode().median() / run.decode().median());
-  }
-
-  private static String text(Spread spread, double share) {
-    String speed =
-        String.format(
-            Locale.ROOT, "%,.1f (%,.1f to %,.1f)", spread.median(), spread.min(), spread.max());
-    return Double.isNaN(share)
-        ? speed
-        : speed + String.format(Locale.ROOT, " %3.0f %%", 100 * share);
   }
 }

@@ -5,6 +5,7 @@ import static com.google.common.base.Preconditions.checkState;
 
 import io.github.lightning4j.core.Checks;
 import io.github.lightning4j.core.DType;
+import io.github.lightning4j.core.Elements;
 import io.github.lightning4j.core.Memory;
 import io.github.lightning4j.core.MemoryScope;
 import io.github.lightning4j.core.Tensor;
@@ -12,6 +13,7 @@ import io.github.lightning4j.core.cuda.CudaStream;
 import io.github.lightning4j.kvquant.CudaKvImage;
 import java.nio.charset.StandardCharsets;
 import java.util.function.IntUnaryOperator;
+import java.util.zip.CRC32C;
 
 /** Moves a sequence between the pages of a layer on a GPU and the CPU. Every call waits. */
 public final class CudaTransfer {
@@ -109,9 +111,11 @@ public final class CudaTransfer {
             scope.allocate(DType.U8, recentPages(), store.exact().pageBytes()),
             scope.allocate(DType.U8, packedPages(), packed.pages().pageBytes()),
             scope.allocate(DType.U8, sinks == null ? 0 : 1, store.exact().pageBytes()),
-            scope.allocate(DType.I32, positions == null ? 0 : CudaStore.MOST_SINKS));
+            scope.allocate(DType.I32, positions == null ? 0 : CudaStore.MOST_SINKS),
+            scope.allocate(DType.I64, 1));
     forEachPart(packed, image, (there, here) -> stream.copy(there, here));
     stream.synchronize();
+    image.sum().accessor().setLong(0, sum(image));
     checkState(
         spoiled.accessor().getLong(0) == 0,
         "keys or values of the sequence were not finite and have no codes");
@@ -121,7 +125,8 @@ public final class CudaTransfer {
   /**
    * Puts an image in the place of what a sequence that has begun holds.
    *
-   * @throws IllegalArgumentException if it was made with something else, or for other tokens
+   * @throws IllegalArgumentException if it was made with something else, for other tokens, or was
+   *     damaged
    */
   public void up(CudaKvImage image) {
     CudaStore.Packed packed = packed();
@@ -140,6 +145,11 @@ public final class CudaTransfer {
     long kept = packed.sinks() == null ? 0 : 1;
     part("sinks", image.sinks(), DType.U8, kept, store.exact().pageBytes());
     part("sinkPositions", image.sinkPositions(), DType.I32, kept * CudaStore.MOST_SINKS);
+    part("sum", image.sum(), DType.I64, 1);
+    checkPositions(image.sinkPositions().accessor(), image.sinkPositions().elements());
+    long expected = image.sum().accessor().getLong(0);
+    long got = sum(image);
+    checkArgument(got == expected, "image: damaged: expected checksum %s, got %s", expected, got);
     forEachPart(packed, image, (there, here) -> stream.copy(here, there));
     stream.synchronize();
   }
@@ -148,6 +158,38 @@ public final class CudaTransfer {
     Checks.dtype(name, part, type);
     Checks.shape(name, part, shape);
     Checks.contiguous(name, part);
+  }
+
+  /** Kernels look up what belongs to a position without asking whether there is such a one. */
+  private void checkPositions(Elements positions, long count) {
+    long end = store.exact().each() * PAGE;
+    long before = -1;
+    for (long i = 0; i < count; i++) {
+      long position = positions.getLong(i);
+      boolean unset = position == Integer.MAX_VALUE;
+      checkArgument(
+          unset || position > before && position < end,
+          "sinkPositions: expected ascending positions from 0 to %s, then %s only, got %s at %s",
+          end - 1,
+          Integer.MAX_VALUE,
+          position,
+          i);
+      before = position;
+    }
+  }
+
+  private static long sum(CudaKvImage image) {
+    CRC32C sum = new CRC32C();
+    sum.update(image.config().pointer().asByteBuffer());
+    for (Tensor pages : new Tensor[] {image.recent(), image.packed(), image.sinks()}) {
+      for (long i = 0; i < pages.size(0); i++) {
+        sum.update(pages.select(0, i).pointer().asByteBuffer());
+      }
+    }
+    if (image.sinkPositions().elements() > 0) {
+      sum.update(image.sinkPositions().pointer().asByteBuffer());
+    }
+    return sum.getValue();
   }
 
   private interface PartCopy {

@@ -53,6 +53,7 @@ final class DeviceSnapshot {
             tensors.put(SnapshotTensors.name(layer, "packed"), image.packed());
             tensors.put(SnapshotTensors.name(layer, "sinks"), image.sinks());
             tensors.put(SnapshotTensors.name(layer, "sink_positions"), image.sinkPositions());
+            tensors.put(SnapshotTensors.name(layer, "sum"), image.sum());
           } else {
             Tensor key = scope.allocate(DType.F32, shape(cache, length));
             Tensor value = scope.allocate(DType.F32, key.shape());
@@ -90,7 +91,8 @@ final class DeviceSnapshot {
             from.tensor(SnapshotTensors.name(layer, "recent")),
             from.tensor(SnapshotTensors.name(layer, "packed")),
             from.tensor(SnapshotTensors.name(layer, "sinks")),
-            from.tensor(SnapshotTensors.name(layer, "sink_positions")));
+            from.tensor(SnapshotTensors.name(layer, "sink_positions")),
+            from.tensor(SnapshotTensors.name(layer, "sum")));
     try {
       transfer(cache).upload(length, image);
     } catch (IllegalArgumentException e) {

@@ -103,7 +103,7 @@ final class SequencePool implements AutoCloseable {
   /**
    * A slot for a new sequence.
    *
-   * @throws IllegalStateException if there are too many
+   * @throws io.github.lightning4j.minimax.internal.TooManySequencesException if there are too many
    * @throws io.github.lightning4j.core.cuda.CudaOutOfMemoryException if its states do not fit
    */
   int open() {

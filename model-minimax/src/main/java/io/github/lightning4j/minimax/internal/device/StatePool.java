@@ -1,12 +1,11 @@
 package io.github.lightning4j.minimax.internal.device;
 
-import static com.google.common.base.Preconditions.checkState;
-
 import io.github.lightning4j.core.DType;
 import io.github.lightning4j.core.Tensor;
 import io.github.lightning4j.core.cuda.CudaMemory;
 import io.github.lightning4j.core.cuda.CudaStream;
 import io.github.lightning4j.minimax.MiniMaxConfig;
+import io.github.lightning4j.minimax.internal.TooManySequencesException;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
@@ -54,13 +53,15 @@ final class StatePool implements AutoCloseable {
   /**
    * A slot of zeros.
    *
-   * @throws IllegalStateException if all slots are taken
+   * @throws TooManySequencesException if all slots are taken
    * @throws io.github.lightning4j.core.cuda.CudaOutOfMemoryException if the pool had to grow and
    *     cannot; nothing has changed then
    */
   int take() {
     int slot = taken.nextClearBit(0);
-    checkState(slot < most, "%s sessions are open already, the most of a GPU; close some", most);
+    if (slot >= most) {
+      throw new TooManySequencesException(most);
+    }
     if (slot == slots) {
       grow();
     }
