@@ -20,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashSet;
 import java.util.Set;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.NullMarked;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -33,6 +34,9 @@ final class ArchitectureTest {
   /** Everything of ours that is a library. */
   private static final DescribedPredicate<JavaClass> LIBRARY =
       not(resideInAPackage(ROOT + ".examples..")).as("a library");
+
+  /** The contract-test kit, which is no library. */
+  private static final Pattern TEST_JAR = Pattern.compile(".*-tests\\.jar!.*");
 
   private static JavaClasses suite;
 
@@ -79,6 +83,7 @@ final class ArchitectureTest {
     suite =
         new ClassFileImporter()
             .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
+            .withImportOption(location -> !location.matches(TEST_JAR))
             .importPackages(ROOT);
   }
 
