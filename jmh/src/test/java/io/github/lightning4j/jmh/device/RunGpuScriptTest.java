@@ -124,8 +124,9 @@ final class RunGpuScriptTest {
     assertThat(run.out)
         .contains("LAYERS", "weights int8, keys and values kv2, contexts 262144: not done in ");
     assertThat(Files.readAllLines(temp.resolve("slices")))
-        .hasSize(6)
+        .hasSize(7)
         .allMatch(line -> line.contains(" bench --config m1-slice --device cuda:0 --weights "))
+        .anyMatch(line -> line.contains("--weights bf16 --kv kv2 --prefill 1024,32768 "))
         .anyMatch(
             line ->
                 line.contains("--weights bf16 --kv bf16 --prefill 262144 --repeats 1 --layers 8 "));
