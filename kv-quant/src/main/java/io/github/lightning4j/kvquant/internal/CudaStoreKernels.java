@@ -131,14 +131,7 @@ public final class CudaStoreKernels {
         .launch(
             stream,
             new LaunchShape((warps + 3) / 4, kvHeads, sequences.size(0), AGE_THREADS, 0),
-            new KernelArguments()
-                .tensor(store.exact().pool())
-                .i64(store.exact().pageBytes())
-                .tensor(store.exact().table())
-                .tensor(packed.pages().pool())
-                .i64(packed.pages().pageBytes())
-                .tensor(packed.pages().table())
-                .i32(packed.pages().each())
+            pages(store, packed)
                 .tensorOrNull(packed.sinks())
                 .tensorOrNull(packed.sinkPositions())
                 .tensor(packed.spoiled())
@@ -154,6 +147,18 @@ public final class CudaStoreKernels {
     if (packed.permutation() != null) {
       ageGroup(stream, store, packed, packed.permutation(), sequences, starts, offsets);
     }
+  }
+
+  /** What both kernels of ageing begin with. */
+  private static KernelArguments pages(CudaStore store, CudaStore.Packed packed) {
+    return new KernelArguments()
+        .tensor(store.exact().pool())
+        .i64(store.exact().pageBytes())
+        .tensor(store.exact().table())
+        .tensor(packed.pages().pool())
+        .i64(packed.pages().pageBytes())
+        .tensor(packed.pages().table())
+        .i32(packed.pages().each());
   }
 
   /** The keys of these tokens, where they are rotated over heads. */
@@ -174,14 +179,7 @@ public final class CudaStoreKernels {
         .launch(
             stream,
             new LaunchShape(blocks, 1, sequences.size(0), AGE_THREADS, shared),
-            new KernelArguments()
-                .tensor(store.exact().pool())
-                .i64(store.exact().pageBytes())
-                .tensor(store.exact().table())
-                .tensor(packed.pages().pool())
-                .i64(packed.pages().pageBytes())
-                .tensor(packed.pages().table())
-                .i32(packed.pages().each())
+            pages(store, packed)
                 .tensorOrNull(packed.sinkPositions())
                 .tensor(packed.spoiled())
                 .tensor(sequences)
