@@ -4,12 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.lightning4j.core.Cuda;
 import io.github.lightning4j.core.testkit.ChildJvm;
-import java.io.IOException;
-import java.lang.reflect.Modifier;
-import java.nio.file.Files;
+import io.github.lightning4j.core.testkit.PublicClasses;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 /** Every public class of the suite loads and initializes where the CUDA bindings are missing. */
@@ -48,28 +45,9 @@ final class WithoutCudaTest {
   /** Loads all, in a child. */
   public static void main(String[] arguments) throws Exception {
     for (String module : MODULES) {
-      for (String name : names(Path.of(arguments[0], module, "target/classes"))) {
-        Class<?> loaded = Class.forName(name);
-        if (Modifier.isPublic(loaded.getModifiers())) {
-          System.out.println(name);
-          // What a framework's reflection would touch.
-          loaded.getMethods();
-        }
-      }
+      PublicClasses.load(Path.of(arguments[0], module, "target/classes"));
     }
     System.out.println("Cuda: " + Cuda.availability().isAvailable() + ", bindings: " + bindings());
-  }
-
-  private static List<String> names(Path root) throws IOException {
-    try (Stream<Path> files = Files.walk(root)) {
-      return files
-          .map(file -> root.relativize(file).toString())
-          .filter(name -> name.endsWith(".class") && !name.endsWith("-info.class"))
-          .map(name -> name.substring(0, name.length() - 6).replace('/', '.'))
-          .filter(name -> !name.contains(".internal."))
-          .sorted()
-          .toList();
-    }
   }
 
   private static boolean bindings() {
